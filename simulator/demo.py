@@ -137,6 +137,7 @@ def _environment(settings: Settings, script: Script) -> dict[str, str]:
     variables = {
         **child_environment(settings),
         "SINYAL_PROBE__ALLOW": ",".join(_allowed(settings)),
+        "SINYAL_ALERTS__ALLOW": ",".join([*settings.alerts.allow, LOOPBACK]),
         "SINYAL_CANARIES": ",".join(CANARIES),
         "SINYAL_HOST": settings.host,
     }
@@ -158,8 +159,9 @@ def _children(
 ) -> list[Child]:
     worker, ingest = sinyal("worker", "--supervised"), sinyal("ingest", "--supervised")
     api = Child("api", sinyal("api", "--supervised"), environment)
+    courier = Child("courier", sinyal("courier", "--supervised"), environment)
     if namespace is None or inside is None:
-        return [Child("worker", worker, environment), Child("ingest", ingest, environment), api]
+        return [Child("worker", worker, environment), Child("ingest", ingest, environment), api, courier]
     server = "http://{}:{}".format(*INGEST_ADDRESS)
     simulator = [sys.executable, "-m", "simulator", "--data-dir", str(settings.data_dir.resolve()), "--server", server]
     simulator += ["--database-url-env", "SINYAL_DATABASE_URL"]
@@ -173,6 +175,7 @@ def _children(
         inner_worker,
         Child("ingest", [*ingest, "--listen-fd", str(inside.fileno())], environment, pass_fds=(inside.fileno(),)),
         api,
+        courier,
     ]
 
 

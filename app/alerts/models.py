@@ -260,6 +260,7 @@ class Notification(Base):
     __table_args__ = (
         Index("ix_notification_queued", "channel_id", "next_attempt_at", postgresql_where=text("state = 'queued'")),
         Index("ix_notification_created_at_id", "created_at", "id"),
+        Index("ix_notification_fallback_of", "fallback_of", postgresql_where=text("fallback_of IS NOT NULL")),
         Index("ix_notification_channel_id_created_at", "channel_id", "created_at", "id"),
     )
 
@@ -299,3 +300,13 @@ class DeliveryAttempt(Base):
     outcome: Mapped[NotificationState]  # `queued`: to be tried again
     http_status: Mapped[int | None]
     problem: Mapped[str | None]
+
+
+class CourierBeat(Base):
+    """The heartbeat of the courier that leads; one row."""
+
+    __tablename__ = "courier_beat"
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    beat_at: Mapped[Moment]
+    started_at: Mapped[Moment]

@@ -47,9 +47,9 @@ def main() -> None:
         fail(f"{error.filename or 'the database'}: {error.strerror or error}")
 
 
-@app.command(short_help="Run the whole service: database, worker, ingest and API.")
+@app.command(short_help="Run the whole service: database, worker, ingest, API and courier.")
 def up(port: Port = None) -> None:
-    """Run the whole service: worker, ingest and API, and an embedded PostgreSQL unless SINYAL_DATABASE_URL is set.
+    """Run the whole service: worker, ingest, API, courier; without SINYAL_DATABASE_URL also an embedded PostgreSQL.
 
     What crashes is started again. On a new database the first account and its password are printed once.
     """
@@ -95,6 +95,25 @@ def worker(supervised: Supervised = False) -> None:
             await work(settings)
 
     settings = configured("worker")
+    if supervised:
+        end_with_parent()
+    run(watched())
+
+
+@app.command(short_help="Run the courier alone: deliver alerts.")
+def courier(supervised: Supervised = False) -> None:
+    """Compose and deliver alerts. A second courier waits until the first one ends."""
+    from app.courier.egress import guard_other_threads
+    from app.courier.process import deliver
+    from app.runtime.loop_watchdog import watched_loop
+    from app.runtime.supervisor import end_with_parent, stop_on_signals
+
+    async def watched() -> None:
+        async with watched_loop():
+            await deliver(settings, stop_on_signals())
+
+    settings = configured("courier")
+    guard_other_threads(settings.receiver_policy)
     if supervised:
         end_with_parent()
     run(watched())

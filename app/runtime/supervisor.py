@@ -1,4 +1,4 @@
-"""Supervises database, worker, ingest and API as child processes: one that dies is restarted, and all end together."""
+"""Supervises the database and our processes as its children: one that dies is restarted, and all end together."""
 
 import asyncio
 import contextlib

@@ -30,6 +30,7 @@ async def _supervise(
                 Child("worker", sinyal("worker", "--supervised"), environment),
                 Child("ingest", sinyal("ingest", "--supervised"), environment),
                 Child("api", sinyal("api", "--supervised"), environment),
+                Child("courier", sinyal("courier", "--supervised"), environment),
             ],
             cluster=cluster,
             stop=stop,

@@ -7,6 +7,7 @@ from collections.abc import Awaitable
 import structlog
 
 from app.core.clock import floor_second, utc_now
+from app.core.stopping import completes
 from app.diagnoses import store as diagnoses
 from app.judging import dated_profiles
 from app.judging.blind_ranges import BlindRange
@@ -124,7 +125,7 @@ async def work(settings: Settings) -> None:
             if prober.icmp_problem:
                 log.error("icmp_unavailable", problem=prober.icmp_problem)
             while not stop.is_set():
-                if await _completes(lock.win(), stop):
+                if await completes(lock.win(), stop):
                     await _lead(Worker(WorkerContext(lock.open_sessions(engine), prober, settings)), lock, stop)
     finally:
         lock.abandon()
@@ -133,12 +134,12 @@ async def work(settings: Settings) -> None:
 
 async def _lead(worker: Worker, lock: LeaderLock, stop: asyncio.Event) -> None:
     async def still_leads() -> bool:
-        if await _completes(lock.wait_until_lost(), stop):
+        if await completes(lock.wait_until_lost(), stop):
             log.warning("leadership_lost")
         return not lock.is_superseded  # a lock that our own dead session holds is no reason to discard readings
 
     try:
-        is_started = await _completes(_start(worker), stop)
+        is_started = await completes(_start(worker), stop)
     except NoLongerLeader:
         log.warning("leadership_lost")
         return
@@ -156,17 +157,3 @@ async def _start(worker: Worker) -> None:
         except Exception as error:
             log.warning("start_failed", error=repr(error), exc_info=error)
             await asyncio.sleep(1)
-
-
-async def _completes(doing: Awaitable[None], stop: asyncio.Event) -> bool:
-    """Whether it ended before `stop` was set; else it is cancelled. Raises what it raised."""
-    task, stopping = asyncio.ensure_future(doing), asyncio.ensure_future(stop.wait())
-    try:
-        await asyncio.wait({task, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        if task.done():
-            task.result()
-        return task.done()
-    finally:
-        for waiting in (task, stopping):
-            waiting.cancel()
-        await asyncio.gather(task, stopping, return_exceptions=True)

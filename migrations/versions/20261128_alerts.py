@@ -128,6 +128,9 @@ STATEMENTS = (
     CREATE INDEX ix_notification_created_at_id ON notification (created_at, id)
     """,
     """
+    CREATE INDEX ix_notification_fallback_of ON notification (fallback_of) WHERE fallback_of IS NOT NULL
+    """,
+    """
     CREATE INDEX ix_notification_group_id ON notification (group_id)
     """,
     """
@@ -195,6 +198,14 @@ STATEMENTS = (
     """
     CREATE INDEX ix_delivery_attempt_notification_id ON delivery_attempt (notification_id)
     """,
+    """
+    CREATE TABLE courier_beat (
+        id INTEGER NOT NULL,
+        beat_at timestamptz NOT NULL,
+        started_at timestamptz NOT NULL,
+        CONSTRAINT pk_courier_beat PRIMARY KEY (id)
+    )
+    """,
 )
 
 
@@ -204,5 +215,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    op.execute("DROP TABLE delivery_attempt, announcement, notification, alert_group, alert_rule, channel")
+    op.execute("DROP TABLE courier_beat, delivery_attempt, announcement, notification, alert_group, alert_rule, channel")
     op.execute("DELETE FROM change_counter WHERE name = 'alert'")

@@ -1,0 +1,121 @@
+"""`sinyal courier`: wins its leader lock, then looks at conditions, composes and delivers until it no longer leads."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import structlog
+from sqlalchemy import text
+
+from app.alerts.conditions import ConditionWatch
+from app.core.clock import utc_now
+from app.core.stopping import completes
+from app.courier import weekly_tests
+from app.courier.deliverer import Deliverer
+from app.postgres.engine import Sessions, database_url, is_unavailable, open_engine, transaction
+from app.postgres.leader_lock import LeaderLock, Leadership, NoLongerLeader
+from app.settings import Settings, SettingsError
+
+log = structlog.get_logger()
+
+POOL = 6
+BEAT = text("""
+    INSERT INTO courier_beat VALUES (1, :now, :started_at)
+    ON CONFLICT (id) DO UPDATE SET beat_at = excluded.beat_at, started_at = excluded.started_at
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What is done again and again; one that is still running is not started again."""
+
+    name: str
+    every_s: float
+    run: Callable[[], Awaitable[object]]
+
+
+@dataclass
+class Courier:
+    """The work of one leadership."""
+
+    sessions: Sessions
+    settings: Settings
+    started_at: datetime = field(default_factory=utc_now)
+
+    def __post_init__(self) -> None:
+        self.deliverer = Deliverer(self.sessions, self.settings)
+        self.conditions = ConditionWatch()
+
+    def steps(self) -> Sequence[Step]:
+        return (
+            Step("deliver", 1, self.deliverer.start_due),
+            Step("sweep", 1, self.deliverer.sweep),
+            Step("beat", 10, self.beat),
+            Step("conditions", 60, self.evaluate),
+            Step("weekly_tests", 60, self.write_weekly_tests),
+        )
+
+    async def evaluate(self) -> None:
+        async with transaction(self.sessions) as session:
+            await self.conditions.evaluate(session, now=utc_now())
+
+    async def write_weekly_tests(self) -> None:
+        async with transaction(self.sessions) as session:
+            await weekly_tests.write_due(session, utc_now())
+
+    async def beat(self) -> None:
+        async with transaction(self.sessions) as session:
+            await session.execute(BEAT, {"now": utc_now(), "started_at": self.started_at})
+
+    async def run(self, until: Awaitable[object]) -> None:
+        """Run the steps beside each other until `until` returns. What is under way then is repeated by the next."""
+        steps = [asyncio.create_task(_repeat(step), name=step.name) for step in self.steps()]
+        try:
+            await until
+        finally:
+            for task in steps:
+                task.cancel()
+            await asyncio.gather(*steps, return_exceptions=True)
+            await self.deliverer.stop()
+
+
+async def _repeat(step: Step) -> None:
+    """Run the step, again after each failure; a failure that lasts is logged as it begins."""
+    failed: str | None = None
+    while True:
+        try:
+            await step.run()
+            failed = None
+        except NoLongerLeader:
+            return
+        except Exception as error:
+            if failed != repr(error):
+                _log_failure(step.name, error)
+            failed = repr(error)
+        await asyncio.sleep(step.every_s)
+
+
+def _log_failure(step: str, error: Exception) -> None:
+    if isinstance(error, SettingsError):
+        log.error("courier_misconfigured", step=step, problem=str(error))
+    elif is_unavailable(error):
+        log.warning("courier_found_no_database", step=step, error=repr(error))
+    else:
+        log.error("courier_step_failed", step=step, error=repr(error), exc_info=error)
+
+
+async def deliver(settings: Settings, stop: asyncio.Event) -> None:
+    """Lead, or stand by until the leader ends; until `stop` is set."""
+    url = database_url(settings)
+    lock = LeaderLock(settings.database_direct_url or url, Leadership.COURIER)
+    engine = open_engine(url, name="courier", pool_size=POOL)
+    try:
+        while not stop.is_set():
+            if await completes(lock.win(), stop):
+                log.info("courier_started")
+                await Courier(lock.open_sessions(engine), settings).run(completes(lock.wait_until_lost(), stop))
+                log.info("courier_stopped")
+    finally:
+        lock.abandon()
+        await engine.dispose()
