@@ -20,22 +20,15 @@ from app.alerts.message_words import FACTS, FIGURES, HOLDS, SECTIONS, SERVICES, 
 from app.alerts.models import AnnouncementKind
 from app.alerts.templates import Template, Words, fill
 from app.incidents.models import IncidentStatus
+from app.incidents.must_act import Actor, must_act
 from app.pages import formats
 from app.pages.words import word
-from app.registry.models import Cause
 
-ACTOR_BY_CAUSE = {
-    Cause.LINK: "provider",
-    Cause.PROVIDER: "provider",
-    Cause.WEATHER: "provider",
-    Cause.PLANNED: "provider",
-    Cause.POWER: "power",
-    Cause.DEVICE: "site",
-    Cause.UNPLUGGED: "site",
-    Cause.VANDALISM: "site",
-    Cause.BILLING: "bill",
-    Cause.QUOTA: "bill",
-    Cause.MONITORING: "service",
+ACTOR_PARTS = {  # else as the actor is called
+    Actor.VILLAGE: "site",
+    Actor.PAYER: "bill",
+    Actor.PLANNED: "provider",
+    Actor.OFFICE: "unknown",
 }
 MAX_LISTED = 3  # providers and offices of a message that are named
 MINUTE_S = 60
@@ -144,9 +137,9 @@ class Blocks:
         known = {**words, "provider": self._listed(sorted({site.provider for site in self._affected()}))}
         if self.content.provider is not None:
             return {"act": self.part("act_told_provider", known)}
-        causes = {incident.cause or incident.cause_hint for incident in self.content.incidents}
-        cause = causes.pop() if len(causes) == 1 else None
-        return {"act": self.part(f"act_{ACTOR_BY_CAUSE.get(cause, 'unknown') if cause else 'unknown'}", known)}
+        actors = {must_act(incident.cause, incident.cause_hint) for incident in self.content.incidents}
+        actor = actors.pop() if len(actors) == 1 else Actor.OFFICE
+        return {"act": self.part(f"act_{ACTOR_PARTS.get(actor, actor)}", known)}
 
     def _lists(self) -> dict[str, str]:
         return {f"{section}_list": self._list(section) for section in SECTIONS}

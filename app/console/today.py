@@ -16,18 +16,6 @@ Row = dict[str, Any]
 BROKEN = ("down", "unreachable")
 SHOWN = 8  # rows of a list whose whole is a link away
 NEWEST = 5
-OFFICE, PROVIDER, POWER, VILLAGE, PLANNED = "office", "provider", "power", "village", "planned"
-ACTORS = {  # who has to do something about an outage of that cause
-    "link": PROVIDER,
-    "provider": PROVIDER,
-    "quota": PROVIDER,
-    "power": POWER,
-    "device": VILLAGE,
-    "unplugged": VILLAGE,
-    "vandalism": VILLAGE,
-    "billing": OFFICE,
-    "planned": PLANNED,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,14 +122,6 @@ def with_states(children: Sequence[Row], summary: Row) -> list[Row]:
         for child in children
         if child["code"] in counts and (counts[child["code"]]["sites"] or child["sites"])
     ]
-
-
-def actor_of(incident: Row) -> str:
-    """Return who has to act: by the cause that a person set, else by what the evidence hints at, else the office."""
-    cause = incident["cause"]
-    if cause in {None, "unclassified"}:
-        cause = incident["cause_hint"]
-    return ACTORS.get(cause or "", OFFICE)
 
 
 def providers_of(incident: Row, names: dict[str, str]) -> str:

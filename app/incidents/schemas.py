@@ -7,6 +7,7 @@ from app.core.errors import Fault
 from app.core.validation import FaultError, read_moment
 from app.core.words import Words
 from app.incidents.models import Happening, IncidentKind, IncidentStatus
+from app.incidents.must_act import Actor
 from app.measurements.schemas import OutageEvidence
 from app.measurements.simulated_past import MarksSimulatedPast
 from app.profiles import Technology
@@ -50,6 +51,7 @@ INCIDENT: dict[str, Any] = {
     **BOUNDS,
     "cause": "power",
     "cause_hint": None,
+    "must_act": "power",
     "cause_confirmed_by": "Ana",
     "assignee": "Teknisi Berau",
     "ticket_no": "T-2026-118",
@@ -174,6 +176,7 @@ class IncidentOut(OutageBounds, MarksSimulatedPast):
     children: int = Field(description="active sites that depend on its nodes and are unreachable with them")
     cause: Cause | None
     cause_hint: Cause | None = Field(description="suggested by the evidence; a person confirms")
+    must_act: Actor = Field(description="who has to act, by the cause, else by what is suggested")
     cause_confirmed_by: str | None = Field(description="name of who set the cause")
     assignee: str | None = Field(description="null to a provider, as are the names of who acknowledged and confirmed")
     ticket_no: str | None = Field(description="null to a provider that is not the only one concerned")

@@ -11,6 +11,7 @@ from app.incidents import provider_view, store
 from app.incidents.derive_status import BOUNDS
 from app.incidents.members import Member, list_members
 from app.incidents.models import Incident
+from app.incidents.must_act import must_act
 from app.incidents.outages import FAR_AHEAD
 from app.incidents.schemas import IncidentOut
 from app.judging import claim_store
@@ -55,6 +56,7 @@ def _incident(
             | {"evidence": sources.get(_first_loss(member)), "refuted_from": addresses.get(member.outage.id)}
             for member in visible
         ],
+        "must_act": must_act(incident.cause, incident.cause_hint),
         "children": sum(children.get(site_id, 0) for site_id in {member.outage.site_id for member in members}),
         "duration_s": _seconds(fields["started_at"], fields["ended_at"]),
         "duration_min_s": max(proven, default=None),

@@ -8,7 +8,6 @@ from fastapi import FastAPI
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access.models import Role
-from app.console import today
 from app.console.api_client import ApiClient
 from app.console.scope_cache import ScopeCache
 from tests.access.browser import account
@@ -171,12 +170,3 @@ async def test_readers_of_one_scope_share_what_was_made_of_a_version(
     await judge(session, outages["short"], "up")
     assert "2 titik akses putus" in said(await look(reader, app), "now")
     assert first > len(read) - 2 * first > 0, "what does not move with the status is read once in minutes"
-
-
-def test_who_must_act_follows_from_the_cause_a_person_set_or_else_the_evidence() -> None:
-    def actor(cause: str | None, hint: str | None) -> str:
-        return today.actor_of({"cause": cause, "cause_hint": hint})
-
-    assert actor("power", "link") == today.POWER
-    assert actor(None, "link") == actor("unclassified", "provider") == today.PROVIDER
-    assert actor(None, None) == actor("weather", None) == today.OFFICE

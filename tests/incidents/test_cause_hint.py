@@ -4,9 +4,17 @@ import pytest
 from sqlalchemy import text
 
 from app.incidents.cause_hint import DeviceUptime, hint
+from app.incidents.must_act import BY_CAUSE, Actor, must_act
 from app.postgres.engine import transaction
 from app.registry.models import Cause
 from tests.support.incident_scenario import IncidentScenario
+
+
+def test_who_must_act_follows_from_the_cause_a_person_set_or_else_the_evidence() -> None:
+    assert must_act(Cause.POWER, Cause.LINK) is Actor.POWER
+    assert must_act(None, Cause.LINK) is must_act(Cause.UNCLASSIFIED, Cause.PROVIDER) is Actor.PROVIDER
+    assert must_act(None, None) is must_act(Cause.UNCLASSIFIED, None) is Actor.OFFICE
+    assert set(BY_CAUSE) == set(Cause) - {Cause.UNCLASSIFIED}
 
 
 async def add_receipt(
