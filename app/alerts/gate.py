@@ -13,7 +13,7 @@ SIGHT = timedelta(seconds=15)  # while we are blind, as often
 POWER_EDGE_MIN = 10  # power comes and goes a little off its hours, and then a site takes time to answer
 
 
-class Phase(StrEnum):
+class SubjectPhase(StrEnum):
     """Of what was announced. `merged`: another incident has its outages now."""
 
     LASTS = "lasts"
@@ -57,7 +57,7 @@ class RuleTimes:
 
 @dataclass(frozen=True, slots=True)
 class GateFacts:
-    phase: Phase
+    phase: SubjectPhase
     is_told: bool  # the channel heard of it, and not of its end
     started_at: datetime
     ended_at: datetime | None = None
@@ -103,22 +103,22 @@ def decide(facts: GateFacts, now: datetime, *, is_blind: bool = False, channel_d
 
 def _reasons_to_drop(facts: GateFacts, now: datetime) -> Iterator[DropReason]:
     if facts.goes_on:
-        if facts.phase is not Phase.LASTS or facts.is_acknowledged:
+        if facts.phase is not SubjectPhase.LASTS or facts.is_acknowledged:
             yield DropReason.ACKNOWLEDGED
         if not facts.is_told and not facts.announces_onset:
             yield DropReason.NOT_TOLD
         return
+    if facts.phase is SubjectPhase.MERGED:
+        yield DropReason.MERGED
     if facts.is_told:
-        if facts.phase in {Phase.LASTS, Phase.MERGED}:
+        if facts.phase is SubjectPhase.LASTS:
             yield DropReason.FLAPPING  # its end was announced, and it goes on: the channel knows what is true
         return
-    if facts.phase is Phase.MERGED:
-        yield DropReason.MERGED
-    if facts.phase is Phase.WITHDRAWN:
+    if facts.phase is SubjectPhase.WITHDRAWN:
         yield DropReason.WITHDRAWN
-    if facts.phase is Phase.LASTS and not facts.announces_onset:
+    if facts.phase is SubjectPhase.LASTS and not facts.announces_onset:
         yield DropReason.FLAPPING
-    if facts.phase is Phase.OVER:
+    if facts.phase is SubjectPhase.OVER:
         yield from _reasons_not_to_tell(facts, facts.ended_at or now)
 
 
@@ -141,7 +141,7 @@ def _reasons_not_to_tell(facts: GateFacts, ended_at: datetime) -> Iterator[DropR
 def _holds(facts: GateFacts, now: datetime, *, is_blind: bool) -> Iterator[Hold]:
     if is_blind and facts.of_sites:
         yield Hold(now + SIGHT, HoldReason.BLIND)
-    if facts.phase is Phase.LASTS and not facts.is_told:
+    if facts.phase is SubjectPhase.LASTS and not facts.is_told:
         lasting = [member for member in facts.members if member.ended_at is None] or facts.members
         ends = [member.maintenance_until(now) for member in lasting]
         known = [end for end in ends if end is not None]
@@ -159,7 +159,7 @@ def _holds(facts: GateFacts, now: datetime, *, is_blind: bool) -> Iterator[Hold]
 
 def _overruns(facts: GateFacts, now: datetime) -> bool:
     """Whether an outage that began within maintenance outlasts it."""
-    if facts.phase is not Phase.LASTS or facts.is_told or not facts.members:
+    if facts.phase is not SubjectPhase.LASTS or facts.is_told or not facts.members:
         return False
     return all(
         any(start <= member.started_at < end <= now for start, end in member.maintenance) for member in facts.members

@@ -1,8 +1,9 @@
+from datetime import datetime
 from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ARRAY, BigInteger, ForeignKey, Index, Text, UniqueConstraint, text
+from sqlalchemy import ARRAY, BigInteger, DateTime, ForeignKey, Index, Text, UniqueConstraint, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 from sqlalchemy.sql import func
@@ -215,9 +216,13 @@ class AlertGroup(Base):
     opened_at: Mapped[Moment] = mapped_column(server_default=func.now())
     notified_at: Mapped[Moment | None]  # the last time
     notifications: Mapped[int] = mapped_column(server_default="0")  # so many so far
+    updates: Mapped[int] = mapped_column(server_default="0")  # in a row: the more, the longer until the next one
     sites_told: Mapped[int] = mapped_column(server_default="0")  # as many were named or counted the last time
+    seen_version: Mapped[int] = mapped_column(BigInteger, server_default="0")  # of its incidents, when last looked at
     cleared_at: Mapped[Moment | None]  # all recovered, and told so: for REOPEN_WITHIN a recurrence reopens it
+    recurred_at: Mapped[list[datetime]] = mapped_column(ARRAY(DateTime(timezone=True)), server_default=text("'{}'"))
     flapping_since: Mapped[Moment | None]
+    due_at: Mapped[Moment | None]  # when it is looked at, whatever else happens: whether flapping has ended
     closed_at: Mapped[Moment | None]
 
 

@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from app.alerts.gate import Drop, Hold, Phase, Send, Verdict
+from app.alerts.gate import Drop, Hold, Send, SubjectPhase, Verdict
 from app.alerts.grouping import Commonality, form_groups, is_of_outages
 from app.alerts.models import DropReason, HoldReason, NotificationKind
 
@@ -71,7 +71,7 @@ class Subject:
     name: str
     common: Commonality
     verdict: Verdict
-    phase: Phase
+    phase: SubjectPhase
     is_told: bool
     sites: int  # of the office's (or the provider's)
     changed_at: datetime  # when the last of its announcements was written
@@ -83,7 +83,7 @@ class Subject:
 
     @property
     def is_onset(self) -> bool:
-        return self.phase is Phase.LASTS and not self.is_told
+        return self.phase is SubjectPhase.LASTS and not self.is_told
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +95,7 @@ class Coming:
 
 
 @dataclass(slots=True, eq=False)
-class Message:
+class PlannedMessage:
     """One notification, with the subjects that it tells. `still`: told before, and lasting."""
 
     kind: NotificationKind
@@ -119,7 +119,7 @@ class Message:
 class Plan:
     """Each subject is in one message, or held, or dropped, or told already by its group's last message."""
 
-    messages: list[Message] = field(default_factory=list)
+    messages: list[PlannedMessage] = field(default_factory=list)
     held: dict[Subject, Hold] = field(default_factory=dict)
     dropped: dict[Subject, DropReason] = field(default_factory=dict)
     told_already: dict[Subject, GroupState] = field(default_factory=dict)
@@ -224,7 +224,7 @@ def _wants_only_end(subject: Subject) -> bool:
 def _tell_apart(plan: Plan, subjects: Sequence[Subject]) -> None:
     """What has no group, in one message: mostly ends of what was not announced here, to those who asked for them."""
     if subjects:
-        ends = any(subject.phase is not Phase.LASTS for subject in subjects)
+        ends = any(subject.phase is not SubjectPhase.LASTS for subject in subjects)
         kind = NotificationKind.RECOVERY if ends else NotificationKind.UPDATE
         plan.messages.append(_sorted_message(kind, None, subjects))
 
@@ -244,19 +244,19 @@ def _tell_held(plan: Plan, subjects: Sequence[Subject], now: datetime) -> None:
         _mark_notified(group, now)
 
 
-def _sorted_message(kind: NotificationKind, group: GroupState | None, subjects: Iterable[Subject]) -> Message:
-    message = Message(kind, group)
+def _sorted_message(kind: NotificationKind, group: GroupState | None, subjects: Iterable[Subject]) -> PlannedMessage:
+    message = PlannedMessage(kind, group)
     for subject in subjects:
         _list_for(message, subject).append(subject)
     return message
 
 
-def _list_for(message: Message, subject: Subject) -> list[Subject]:
-    if subject.goes_on and (subject.is_told or subject.phase is not Phase.LASTS):
+def _list_for(message: PlannedMessage, subject: Subject) -> list[Subject]:
+    if subject.goes_on and (subject.is_told or subject.phase is not SubjectPhase.LASTS):
         return message.goes_on
-    if subject.phase is Phase.LASTS:
+    if subject.phase is SubjectPhase.LASTS:
         return message.down
-    if subject.phase is Phase.WITHDRAWN:
+    if subject.phase is SubjectPhase.WITHDRAWN:
         return message.withdrawn
     return message.recovered if subject.is_told or _wants_only_end(subject) else message.came_and_went
 
@@ -264,7 +264,7 @@ def _list_for(message: Message, subject: Subject) -> list[Subject]:
 def _settle(group: GroupState, subject: Subject) -> None:
     for merged in subject.succeeds:
         group.open.pop(merged, None)
-    if subject.phase is Phase.LASTS:
+    if subject.phase is SubjectPhase.LASTS:
         group.open[subject.name] = subject.sites
     else:
         group.open.pop(subject.name, None)
@@ -303,13 +303,13 @@ class _GroupStep:
             self._update()
 
     def _lasts(self) -> bool:
-        return any(subject.phase is Phase.LASTS for subject in self.subjects)
+        return any(subject.phase is SubjectPhase.LASTS for subject in self.subjects)
 
     def _remaining(self) -> dict[str, int]:
         """Return the sites by subject that lasts, once these have been told."""
-        ended = {subject.name for subject in self.subjects if subject.phase is not Phase.LASTS}
+        ended = {subject.name for subject in self.subjects if subject.phase is not SubjectPhase.LASTS}
         ended |= {name for subject in self.subjects for name in subject.succeeds}
-        lasting = {subject.name: subject.sites for subject in self.subjects if subject.phase is Phase.LASTS}
+        lasting = {subject.name: subject.sites for subject in self.subjects if subject.phase is SubjectPhase.LASTS}
         return {name: sites for name, sites in self.group.open.items() if name not in ended} | lasting
 
     def _tell(self, kind: NotificationKind, *, recurred: bool = False, flapping: bool = False) -> None:
@@ -360,7 +360,7 @@ class _GroupStep:
         grows = any(each.is_onset and not each.succeeds for each in self.subjects)
         grows = grows or any(each.goes_on for each in self.subjects)
         grows = grows or sum(self._remaining().values()) > group.sites_told
-        recovered = [each for each in self.subjects if each.phase is not Phase.LASTS]
+        recovered = [each for each in self.subjects if each.phase is not SubjectPhase.LASTS]
         waited = [each for each in recovered if each.changed_at + LONGEST_RECOVERY_WAIT <= now]
         if not grows and not waited:
             for each in self.subjects:

@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.access import audit
 from app.access.scope import Caller, require_writer
 from app.alerts import rule_faults, rules
+from app.alerts.holds import release_held
 from app.alerts.models import AlertKind, AlertRule, Channel
 from app.alerts.offices import administered_by, find_office
 from app.alerts.rule_schemas import RuleIn, RuleOut, RulePatch
@@ -69,6 +70,7 @@ async def patch_rule(
         return rule
     rule.version = version
     await session.flush()
+    await release_held(session, rule.id, now=utc_now())
     await record(session, caller, "change", rule, before=before)
     return rule
 
@@ -85,6 +87,7 @@ async def delete_rule(session: AsyncSession, rule_id: int, *, caller: Caller) ->
         return
     before = await _audit_fields(session, rule)
     rule.deleted_at = utc_now()
+    await release_held(session, rule.id, now=rule.deleted_at)
     await record(session, caller, "delete", rule, before=before)
 
 

@@ -81,9 +81,13 @@ STATEMENTS = (
         opened_at timestamptz DEFAULT now() NOT NULL,
         notified_at timestamptz,
         notifications INTEGER DEFAULT '0' NOT NULL,
+        updates INTEGER DEFAULT '0' NOT NULL,
         sites_told INTEGER DEFAULT '0' NOT NULL,
+        seen_version BIGINT DEFAULT '0' NOT NULL,
         cleared_at timestamptz,
+        recurred_at timestamptz[] DEFAULT '{}' NOT NULL,
         flapping_since timestamptz,
+        due_at timestamptz,
         closed_at timestamptz,
         CONSTRAINT pk_alert_group PRIMARY KEY (id),
         CONSTRAINT fk_alert_group_channel_id FOREIGN KEY(channel_id) REFERENCES channel (id)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.alerts.gate import Drop, GateFacts, Hold, MemberTimes, Phase, RuleTimes, Send, decide
+from app.alerts.gate import Drop, GateFacts, Hold, MemberTimes, RuleTimes, Send, SubjectPhase, decide
 from app.alerts.models import DropReason, HoldReason
 from app.core.clock import WITA, from_slot
 from app.core.daily_window import DailyWindow
@@ -21,7 +21,7 @@ HOUR = timedelta(hours=1)
 
 def outage(now: datetime, *members: MemberTimes, minutes: int = 5, **changes: object) -> GateFacts:
     facts: dict[str, object] = {
-        "phase": Phase.LASTS,
+        "phase": SubjectPhase.LASTS,
         "is_told": False,
         "started_at": now - minutes * MINUTE,
         "members": members or (MemberTimes(now - minutes * MINUTE, None),),
@@ -30,7 +30,7 @@ def outage(now: datetime, *members: MemberTimes, minutes: int = 5, **changes: ob
 
 
 def over(now: datetime, **changes: object) -> GateFacts:
-    return outage(now, **({"phase": Phase.OVER, "ended_at": now} | changes))  # type: ignore[arg-type]
+    return outage(now, **({"phase": SubjectPhase.OVER, "ended_at": now} | changes))  # type: ignore[arg-type]
 
 
 def test_quiet_hours_hold_what_begins_and_what_ends_until_their_end() -> None:
@@ -48,9 +48,11 @@ def test_an_outage_that_ended_too_soon_is_dropped_and_one_that_lasted_long_enoug
     rule = RuleTimes(least=5 * MINUTE)
     assert decide(over(NOON, minutes=4, rule=rule), NOON) == Drop(DropReason.TOO_SHORT)
     assert decide(over(NOON, minutes=5, rule=rule), NOON) == Send()
-    assert decide(over(NOON, phase=Phase.WITHDRAWN), NOON) == Drop(DropReason.WITHDRAWN)
-    assert decide(over(NOON, phase=Phase.MERGED), NOON) == Drop(DropReason.MERGED)
-    assert decide(over(NOON, phase=Phase.WITHDRAWN, is_told=True), NOON) == Send(), "whoever heard of it hears that"
+    assert decide(over(NOON, phase=SubjectPhase.WITHDRAWN), NOON) == Drop(DropReason.WITHDRAWN)
+    assert decide(over(NOON, phase=SubjectPhase.MERGED), NOON) == Drop(DropReason.MERGED)
+    assert decide(over(NOON, phase=SubjectPhase.WITHDRAWN, is_told=True), NOON) == Send(), (
+        "whoever heard of it hears that"
+    )
 
 
 def test_the_end_of_what_was_not_announced_is_told_to_those_alone_who_ask_for_it() -> None:
@@ -167,7 +169,9 @@ def test_every_hold_ends(data: st.DataObject) -> None:
     ends = data.draw(st.none() | spans)
     for _ in range(20_000):
         is_over = ends is not None and now >= started_at + ends
-        phase, ended_at = (Phase.OVER, started_at + ends) if is_over and ends is not None else (Phase.LASTS, None)
+        phase, ended_at = (
+            (SubjectPhase.OVER, started_at + ends) if is_over and ends is not None else (SubjectPhase.LASTS, None)
+        )
         facts = GateFacts(phase, False, started_at, ended_at, members, rule)
         verdict = decide(facts, now)
         if not isinstance(verdict, Hold):

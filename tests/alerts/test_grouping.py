@@ -7,10 +7,10 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.alerts.gate import Drop, Phase, Send
+from app.alerts.gate import Drop, Send, SubjectPhase
 from app.alerts.grouping import Commonality, commonality_of, form_groups
 from app.alerts.models import DropReason, HoldReason, NotificationKind
-from app.alerts.planning import Coming, GroupState, Message, Subject, Timing, make_plan
+from app.alerts.planning import Coming, GroupState, PlannedMessage, Subject, Timing, make_plan
 
 START = datetime(2026, 11, 28, 4, 0, tzinfo=UTC)
 TIMING = Timing()
@@ -25,29 +25,29 @@ class Office:
     groups: list[GroupState] = field(default_factory=list)
     waiting: dict[str, tuple[Subject, int]] = field(default_factory=dict)  # and when it is looked at
     known: dict[str, GroupState] = field(default_factory=dict)
-    told: list[tuple[int, Message]] = field(default_factory=list)
+    told: list[tuple[int, PlannedMessage]] = field(default_factory=list)
     outcomes: Counter[str] = field(default_factory=Counter)
 
     def begins(
         self, name: str, second: int, common: Commonality | None = None, sites: int = 1, *, held: bool = False
     ) -> None:
         common = common or commonality_of([(TELKOM, KUTAI)])
-        self._add(name, common, Phase.LASTS, second, sites, HoldReason.QUIET_HOURS if held else None)
+        self._add(name, common, SubjectPhase.LASTS, second, sites, HoldReason.QUIET_HOURS if held else None)
 
     def ends(self, name: str, second: int) -> None:
         common = commonality_of([(TELKOM, KUTAI)])
         if name in self.waiting:
             common = self.waiting[name][0].common
-        self._add(name, common, Phase.OVER, second, 1, None)
+        self._add(name, common, SubjectPhase.OVER, second, 1, None)
 
     def _add(
-        self, name: str, common: Commonality, phase: Phase, second: int, sites: int, held: HoldReason | None
+        self, name: str, common: Commonality, phase: SubjectPhase, second: int, sites: int, held: HoldReason | None
     ) -> None:
         at = START + timedelta(seconds=second)
         subject = Subject(name, common, Send(), phase, name in self.known, sites, at, at + TIMING.wait, held)
-        if phase is Phase.LASTS and subject.is_told:
+        if phase is SubjectPhase.LASTS and subject.is_told:
             subject.verdict = Drop(DropReason.FLAPPING)  # as the gate has it: its end was not told yet
-        if phase is Phase.OVER and not subject.is_told and name not in self.waiting:
+        if phase is SubjectPhase.OVER and not subject.is_told and name not in self.waiting:
             subject.verdict = Drop(DropReason.NOT_TOLD)
         subject.group = self.known.get(name)
         due = second + 30
@@ -71,7 +71,7 @@ class Office:
         coming = [
             Coming(subject.common, START + timedelta(seconds=due))
             for subject, due in self.waiting.values()
-            if subject not in ready and subject.phase is Phase.LASTS
+            if subject not in ready and subject.phase is SubjectPhase.LASTS
         ]
         self.groups = [
             g
@@ -95,9 +95,9 @@ class Office:
                 continue
             del self.waiting[subject.name]
             self.outcomes[subject.name] += 1
-            if subject.phase is Phase.LASTS and subject not in plan.dropped:
+            if subject.phase is SubjectPhase.LASTS and subject not in plan.dropped:
                 self.known[subject.name] = plan.joined[subject]
-            elif subject.phase is Phase.OVER:
+            elif subject.phase is SubjectPhase.OVER:
                 self.known.pop(subject.name, None)
 
     def kinds(self) -> list[tuple[int, str]]:

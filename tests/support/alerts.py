@@ -2,14 +2,18 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import pytest
 from sqlalchemy import select, update
 
-from app.alerts.models import AlertKind, AlertRule, Announcement, AnnouncementState, Channel
+from app.alerts.compose import compose
+from app.alerts.content import Content
+from app.alerts.models import AlertKind, AlertRule, Announcement, AnnouncementState, Channel, Notification
 from app.postgres.engine import Sessions, transaction
 from app.registry.models import Provider
+from app.settings import AlertsSettings, Settings
 
 
 @dataclass
@@ -67,6 +71,21 @@ class AlertDesk:
     async def change(self, table: type[AlertRule | Channel | Announcement], key: int, **values: Any) -> None:
         async with transaction(self.sessions) as session:
             await session.execute(update(table).where(table.id == key).values(**values))
+
+    async def compose(self, now: datetime, **alerts: Any) -> datetime | None:
+        """Compose what is due at that moment, as the courier does."""
+        return await compose(self.sessions, now=now, settings=Settings(alerts=AlertsSettings(**alerts)))
+
+    async def notifications(self, *channel_ids: int) -> list[Notification]:
+        """Return those of these channels, by default all, in the order in which they were written."""
+        async with transaction(self.sessions) as session:
+            query = select(Notification).order_by(Notification.id)
+            if channel_ids:
+                query = query.where(Notification.channel_id.in_(channel_ids))
+            return list(await session.scalars(query))
+
+    async def contents(self, *channel_ids: int) -> list[Content]:
+        return [Content.model_validate(each.content) for each in await self.notifications(*channel_ids)]
 
     async def announcements(self, *channel_ids: int) -> list[Announcement]:
         """Return those of these channels, by default all, in the order in which they were written."""

@@ -1,0 +1,120 @@
+"""The outages of incidents as one office hears of them: those within its region, and of the provider that it tells."""
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import func, or_, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.access.scope import covers
+from app.alerts.gate import MemberTimes
+from app.alerts.grouping import Commonality, commonality_of
+from app.availability.intervals import TimeRange
+from app.availability.maintenance_overlay import windows_of
+from app.incidents.members import AT_START, IN_FORCE_AT_START
+from app.incidents.models import Incident, IncidentKind, IncidentSite, IncidentStatus
+from app.postgres.engine import among
+from app.profiles import Technology
+from app.registry.models import Provider, Site, SiteKind
+from app.registry.power_hours import parse_power_hours
+
+AHEAD = timedelta(days=400)  # maintenance is known of so far
+
+
+@dataclass(frozen=True, slots=True)
+class OutageMember:
+    """One outage of one site, as that was when it began."""
+
+    incident_id: int
+    site_id: int
+    kind: SiteKind
+    code: str
+    name: str
+    village_code: str
+    technology: Technology
+    provider_id: int
+    provider: str  # its name
+    service_no: str | None
+    parent_id: int | None
+    power_hours: str | None
+    started_at: datetime
+    last_ok_at: datetime | None
+    ended_at: datetime | None
+
+    def times(self, maintenance: Sequence[TimeRange]) -> MemberTimes:
+        return MemberTimes(self.started_at, self.ended_at, maintenance, parse_power_hours(self.power_hours))
+
+
+@dataclass(frozen=True, slots=True)
+class Audience:
+    """Whom a channel tells: an office, or a provider of its own sites."""
+
+    region_code: str
+    provider_id: int | None
+
+    def hears_of(self, member: OutageMember) -> bool:
+        return self.provider_id in {None, member.provider_id} and covers(self.region_code, member.village_code)
+
+
+Members = Mapping[int, Sequence[OutageMember]]  # by incident, in order of their start
+
+
+async def load_members(session: AsyncSession, incident_ids: Collection[int]) -> dict[int, list[OutageMember]]:
+    """Return the outages of incidents; of withdrawn ones those that they had."""
+    withdrawn = Incident.status == IncidentStatus.WITHDRAWN
+    rows: Any = await session.execute(
+        select(
+            IncidentSite.incident_id,
+            IncidentSite.site_id,
+            func.coalesce(AT_START.kind, Site.kind),
+            Site.code,
+            Site.name,
+            func.coalesce(AT_START.village_code, Site.village_code),
+            func.coalesce(AT_START.technology, Site.technology),
+            Provider.id,
+            Provider.name,
+            Site.service_no,
+            func.coalesce(AT_START.parent_id, Site.parent_id),
+            Site.power_hours,
+            IncidentSite.started_at,
+            IncidentSite.last_ok_at,
+            IncidentSite.ended_at,
+        )
+        .join(Site, Site.id == IncidentSite.site_id)
+        .join(Incident, Incident.id == IncidentSite.incident_id)
+        .outerjoin(AT_START, IN_FORCE_AT_START)
+        .join(Provider, Provider.id == func.coalesce(AT_START.provider_id, Site.provider_id))
+        .where(among(IncidentSite.incident_id, incident_ids))
+        .where(or_(IncidentSite.withdrawn_at.is_(None), withdrawn))
+        .order_by(IncidentSite.started_at, IncidentSite.site_id)
+    )
+    members: dict[int, list[OutageMember]] = defaultdict(list)
+    if incident_ids:
+        for row in rows:
+            members[row[0]].append(OutageMember(*row))
+    return members
+
+
+async def load_maintenance(
+    session: AsyncSession, members: Iterable[OutageMember], now: datetime
+) -> dict[int, list[TimeRange]]:
+    """Return the maintenance by site, from the first outage on."""
+    of_site = {member.site_id: member.started_at for member in members}
+    if not of_site:
+        return {}
+    return await windows_of(session, list(of_site), min(of_site.values()), now + AHEAD)
+
+
+def commonality(incident: Incident, members: Sequence[OutageMember]) -> Commonality:
+    """Return what the outages of an incident that an office hears of have in common with others."""
+    sites = [(member.provider_id, member.village_code) for member in members]
+    if incident.kind is IncidentKind.SHARED:
+        return commonality_of(sites, node=incident.shared_parent_id)
+    alone = members[0] if members else None
+    if alone is None:
+        return Commonality()
+    node = alone.site_id if alone.kind is SiteKind.NODE else None
+    return commonality_of(sites, node=node, parent=alone.parent_id)

@@ -1,0 +1,261 @@
+"""What one channel has pending and was told, loaded at once however much that is, as `planning` takes it."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Row, Text, case, cast, func, or_, select
+from sqlalchemy.dialects.postgresql import distinct_on
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.alerts.affected_members import Audience, OutageMember, load_maintenance, load_members
+from app.alerts.gate import SubjectPhase
+from app.alerts.models import (
+    AlertGroup,
+    AlertRule,
+    Announcement,
+    AnnouncementKind,
+    AnnouncementState,
+    Channel,
+    HoldReason,
+)
+from app.alerts.planning import DIGESTED, GroupState, Timing
+from app.alerts.told import BEGINNING, SETTLING
+from app.availability.intervals import TimeRange
+from app.core.clock import from_slot, midnight, to_wita
+from app.incidents.models import Incident, IncidentStatus
+from app.postgres.engine import among
+
+OF_MONTH = frozenset({AnnouncementKind.BUDGET_SPENT, AnnouncementKind.CONTRACT_AT_RISK})
+PHASES = {
+    IncidentStatus.OPEN: SubjectPhase.LASTS,
+    IncidentStatus.ACKNOWLEDGED: SubjectPhase.LASTS,
+    IncidentStatus.RESOLVED: SubjectPhase.OVER,
+    IncidentStatus.WITHDRAWN: SubjectPhase.WITHDRAWN,
+}
+
+
+@dataclass(slots=True)
+class Pending:
+    """A subject's pending announcements, in order, and what the channel was last told of it."""
+
+    rows: list[Announcement] = field(default_factory=list)
+    incident: Incident | None = None
+    told: Row[Any] | None = None  # name, subject, kind, group_id, incident_id, rule_id, version, facts
+
+    @property
+    def is_told(self) -> bool:
+        return self.told is not None and self.told.kind in BEGINNING
+
+    @property
+    def rule_id(self) -> int | None:
+        """Of the onset, so that the end is held as that was."""
+        if self.is_told and self.told is not None:
+            return self.told.rule_id  # type: ignore[no-any-return]
+        return next((row.rule_id for row in self.rows if row.kind in BEGINNING), self.rows[0].rule_id)
+
+    @property
+    def kind(self) -> AnnouncementKind:
+        """Of the onset, if that is known."""
+        if self.is_told and self.told is not None:
+            return self.told.kind  # type: ignore[no-any-return]
+        of = (self.rows[0].facts or {}).get("of", self.rows[0].kind)
+        return next((row.kind for row in self.rows if row.kind in BEGINNING), AnnouncementKind(of))
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """Of the last announcement that has any: of a subject that is no incident."""
+        facts: dict[str, Any] = (self.told.facts if self.told is not None else None) or {}
+        for row in self.rows:
+            facts = facts | (row.facts or {})
+        return {key: value for key, value in facts.items() if key != "of"}
+
+    @property
+    def held_by(self) -> HoldReason | None:
+        reasons = [row.hold_reason for row in self.rows if row.hold_reason is not None]
+        return next((reason for reason in reasons if reason in DIGESTED), reasons[0] if reasons else None)
+
+    @property
+    def phase(self) -> SubjectPhase:
+        if self.incident is not None:
+            merged = self.incident.status is IncidentStatus.WITHDRAWN and self.incident.merged_into is not None
+            return SubjectPhase.MERGED if merged else PHASES[self.incident.status]
+        last = self.rows[-1].kind
+        if last is AnnouncementKind.RECOVERED:
+            return SubjectPhase.OVER
+        return SubjectPhase.WITHDRAWN if last is AnnouncementKind.WITHDRAWN else SubjectPhase.LASTS
+
+    @property
+    def started_at(self) -> datetime:
+        if self.incident is not None:
+            return self.incident.started_at
+        if self.is_told and self.told is not None:
+            return from_slot(self.told.version)
+        return from_slot(next((row.version for row in self.rows if row.kind in BEGINNING), self.rows[0].version))
+
+    @property
+    def ended_at(self) -> datetime | None:
+        if self.incident is not None:
+            return self.incident.ended_at
+        return self.rows[-1].created_at if self.phase is not SubjectPhase.LASTS else None
+
+
+@dataclass(slots=True)
+class ChannelBacklog:
+    audience: Audience
+    groups: dict[int, GroupState] = field(default_factory=dict)
+    rows: dict[int, AlertGroup] = field(default_factory=dict)
+    pending: dict[str, Pending] = field(default_factory=dict)  # what is looked at now, by subject
+    coming: list[Announcement] = field(default_factory=list)
+    open: dict[str, Row[Any]] = field(default_factory=dict)  # told, and not settled: subject, group_id, incident_id …
+    incidents: dict[int, Incident] = field(default_factory=dict)
+    members: dict[int, list[OutageMember]] = field(default_factory=dict)
+    maintenance: dict[int, list[TimeRange]] = field(default_factory=dict)
+    rules: dict[int, AlertRule] = field(default_factory=dict)
+
+    def members_of(self, incident_id: int | None) -> Sequence[OutageMember]:
+        return self.members.get(incident_id, ()) if incident_id is not None else ()
+
+
+async def load_backlog(session: AsyncSession, channel: Channel, *, now: datetime, timing: Timing) -> ChannelBacklog:
+    """Load in a fixed number of statements.
+
+    1. What is due, with all else that is pending of the same subjects; what waits in groups; what comes soon.
+    2. What was told of these subjects, and all that the channel's groups were told and that lasts.
+    3. The incidents, their outages that this channel hears of, maintenance and rules.
+    """
+    state = ChannelBacklog(Audience(channel.region_code, channel.provider_id))
+    await _load_pending(session, state, channel.id, now=now, timing=timing)
+    await _load_groups(session, state, channel.id, now)
+    await _load_incidents(session, state)
+    untold = [pending for pending in state.pending.values() if not pending.is_told and pending.incident is not None]
+    affected = [member for each in untold for member in state.members_of(each.rows[0].incident_id)]
+    state.maintenance = await load_maintenance(session, affected, now)
+    rule_ids = {pending.rule_id for pending in state.pending.values()} - {None}
+    rules = await session.scalars(select(AlertRule).where(among(AlertRule.id, rule_ids))) if rule_ids else ()
+    state.rules = {rule.id: rule for rule in rules if rule.deleted_at is None}
+    return state
+
+
+async def _load_pending(
+    session: AsyncSession, state: ChannelBacklog, channel_id: int, *, now: datetime, timing: Timing
+) -> None:
+    row = Announcement
+    of_channel = (row.channel_id == channel_id, row.state == AnnouncementState.PENDING)
+    is_ready = or_(row.due_at <= now, row.group_id.is_not(None))
+    ready = select(row.subject).where(*of_channel, is_ready)
+    rows = await session.execute(
+        select(row, Incident)  # in one statement: an incident is as its announcements say
+        .outerjoin(Incident, Incident.id == row.incident_id)
+        .where(*of_channel, or_(row.due_at <= now + timing.wait, row.subject.in_(ready)))
+        .order_by(row.id)
+        .execution_options(populate_existing=True)
+    )
+    by_name: dict[str, Pending] = defaultdict(Pending)
+    for announcement, incident in rows:
+        pending = by_name[name_of(announcement)]
+        pending.rows.append(announcement)
+        pending.incident = incident
+    for name, pending in by_name.items():
+        if any(each.due_at <= now or each.group_id is not None for each in pending.rows):
+            state.pending[name] = pending
+        else:
+            state.coming += [each for each in pending.rows if each.kind in BEGINNING]
+    subjects = {pending.rows[0].subject for pending in state.pending.values()}
+    for told in await session.execute(_last_told(row.channel_id == channel_id, among(row.subject, subjects))):
+        if (told_of := state.pending.get(told.name)) is not None:
+            told_of.told = told
+
+
+def name_of(row: Announcement) -> str:
+    """Return what a subject is called here: of one that is no incident, each onset with its end is a subject."""
+    if row.incident_id is not None:
+        return row.subject
+    return f"{row.subject} {(row.facts or {}).get('of', row.kind.value)} {row.version}"
+
+
+def _last_told(*conditions: Any) -> Any:
+    """Select what was last sent of each subject's begin and end, with its name (`name_of`)."""
+    row = Announcement
+    onset_kind = func.coalesce(row.facts["of"].as_string(), cast(row.kind, Text))
+    name = case(
+        (row.incident_id.is_not(None), row.subject), else_=func.concat_ws(" ", row.subject, onset_kind, row.version)
+    )
+    return (
+        select(
+            name.label("name"),
+            row.subject,
+            row.kind,
+            row.group_id,
+            row.incident_id,
+            row.rule_id,
+            row.version,
+            row.facts,
+        )
+        .where(*conditions, row.state == AnnouncementState.SENT, row.kind.in_(BEGINNING | SETTLING))
+        .ext(distinct_on(name))
+        .order_by(name, row.id.desc())
+    )
+
+
+def _ended_with_its_month(told: Row[Any], now: datetime) -> bool:
+    """What a month's figures tell ends with the month, and nobody is told that."""
+    return told.kind in OF_MONTH and told.version < midnight(to_wita(now).date().replace(day=1)).timestamp()
+
+
+async def _load_groups(session: AsyncSession, state: ChannelBacklog, channel_id: int, now: datetime) -> None:
+    query = select(AlertGroup).where(AlertGroup.channel_id == channel_id, AlertGroup.closed_at.is_(None))
+    for group in await session.scalars(query.order_by(AlertGroup.id).execution_options(populate_existing=True)):
+        state.rows[group.id] = group
+        state.groups[group.id] = GroupState(
+            group.key,
+            group.opened_at,
+            group.id,
+            group.notified_at,
+            group.notifications,
+            group.updates,
+            group.sites_told,
+            group.cleared_at,
+            group.flapping_since,
+            group.due_at,
+            list(group.recurred_at),
+        )
+    if state.groups:
+        for told in await session.execute(_last_told(among(Announcement.group_id, state.groups))):
+            if told.kind in BEGINNING and not _ended_with_its_month(told, now):
+                state.open[told.name] = told
+
+
+async def _load_incidents(session: AsyncSession, state: ChannelBacklog) -> None:
+    """Load the incidents and members, and drop what was merged into an incident that the channel was told of."""
+    state.incidents = {each.incident.id: each.incident for each in state.pending.values() if each.incident is not None}
+    wanted = {told.incident_id for told in state.open.values()} | {each.incident_id for each in state.coming}
+    missing = wanted - state.incidents.keys() - {None}
+    if missing:
+        rows = await session.scalars(
+            select(Incident).where(among(Incident.id, missing)).execution_options(populate_existing=True)
+        )
+        state.incidents |= {incident.id: incident for incident in rows}
+    known = {told.incident_id for told in state.open.values()}
+    for name, told in list(state.open.items()):
+        if told.incident_id is not None and final_target(state, told.incident_id) in known - {told.incident_id}:
+            del state.open[name]
+    for incident_id, members in (await load_members(session, state.incidents.keys())).items():
+        heard = [member for member in members if state.audience.hears_of(member)]
+        state.members[incident_id] = heard
+    for name, told in state.open.items():
+        sites = 1 if told.incident_id is None else len(state.members_of(told.incident_id))
+        state.groups[told.group_id].open[name] = sites
+
+
+def final_target(state: ChannelBacklog, incident_id: int) -> int:
+    """Return the incident that has this one's outages now: itself, unless it was merged."""
+    seen: set[int] = set()
+    while incident_id not in seen and (incident := state.incidents.get(incident_id)) is not None:
+        seen.add(incident_id)
+        if incident.status is not IncidentStatus.WITHDRAWN or incident.merged_into is None:
+            break
+        incident_id = incident.merged_into
+    return incident_id
