@@ -11,13 +11,13 @@ from app.access import audit
 from app.access.scope import Caller, require_writer
 from app.alerts import channels, notifications
 from app.alerts.content import Content, ToldPlace
-from app.alerts.models import Notification, NotificationKind
+from app.alerts.models import Channel, Notification, NotificationKind
 from app.alerts.texts import render
 from app.core.clock import utc_now
 from app.core.errors import Conflict, Fault, TooManyRequests
 from app.registry import regions
 
-MAX_PER_MINUTE = 5  # of a channel
+MAX_OF_CHANNEL, MAX_OF_OFFICE = 5, 20  # a minute: some services cost money by the message
 MINUTE = timedelta(minutes=1)
 
 
@@ -32,7 +32,7 @@ async def send_test(session: AsyncSession, channel_id: int, *, caller: Caller) -
     if channel.paused_at is not None:
         fault = Fault("id", "paused", "This channel is paused", "Let it go on first: PATCH it with paused false")
         raise Conflict(faults=[fault])
-    await _require_few(session, channel_id)
+    await _require_few(session, channel)
     content = Content(
         kind=NotificationKind.TEST,
         at=utc_now(),
@@ -56,13 +56,15 @@ async def send_test(session: AsyncSession, channel_id: int, *, caller: Caller) -
     return await notifications.get_notification(session, notification.id, caller=caller)
 
 
-async def _require_few(session: AsyncSession, channel_id: int) -> None:
+async def _require_few(session: AsyncSession, channel: Channel) -> None:
     since = utc_now() - MINUTE
-    query = select(Notification.created_at).where(
-        Notification.channel_id == channel_id,
+    query = select(Notification.created_at, Notification.channel_id).where(
+        Notification.region_code == channel.region_code,
         Notification.kind == NotificationKind.TEST,
         Notification.created_at > since,
     )
-    sent = sorted(await session.scalars(query))
-    if len(sent) >= MAX_PER_MINUTE:
-        raise TooManyRequests(max(1, round((sent[-MAX_PER_MINUTE] - since).total_seconds()) + 1))
+    of_office = (await session.execute(query.order_by(Notification.created_at))).all()
+    of_channel = [row for row in of_office if row.channel_id == channel.id]
+    for sent, most in ((of_channel, MAX_OF_CHANNEL), (of_office, MAX_OF_OFFICE)):
+        if len(sent) >= most:
+            raise TooManyRequests(max(1, round((sent[-most].created_at - since).total_seconds()) + 1))

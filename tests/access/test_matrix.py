@@ -61,6 +61,10 @@ async def test_every_route_answers_everybody_as_its_policy_says(
             "maintenance/{id}",
             "status",
             "audit",
+            "channels",
+            "rules",
+            "notifications",
+            "notifications/{id}",
         )
     }, "callers in scope see it"
     record_property("calls", f"{count} ({len(calls)} routes x {len(callers)} callers)")

@@ -7,7 +7,7 @@ import pytest
 from fastapi import FastAPI
 from sqlalchemy import select, text, update
 
-from app.alerts import channel_faults
+from app.alerts import channel_faults, trial
 from app.alerts.channel_schemas import ChannelOut
 from app.alerts.models import Channel, Notification, NotificationState
 from app.core.clock import utc_now
@@ -244,7 +244,9 @@ async def test_an_offices_first_channel_brings_default_rules_and_an_office_has_s
     assert (full.status_code, full.json()["errors"][0]["code"]) == (409, "too_many_channels")
 
 
-async def test_a_test_message_is_queued_for_the_courier_a_few_times_a_minute(cast: Cast, sessions: Sessions) -> None:
+async def test_a_test_message_is_queued_for_the_courier_a_few_times_a_minute(
+    cast: Cast, sessions: Sessions, monkeypatch: pytest.MonkeyPatch
+) -> None:
     own = await create(cast.ana, provider="iconplus")
     path = f"/channels/{own['id']}"
     sent = await cast.ana.post(f"{path}/test")
@@ -256,6 +258,10 @@ async def test_a_test_message_is_queued_for_the_courier_a_few_times_a_minute(cas
     assert (await cast.ana.get(path)).json()["queued"] == 1
     statuses = [(await cast.ana.post(f"{path}/test")).status_code for _ in range(5)]
     assert statuses == [202] * 4 + [429]
+    monkeypatch.setattr(trial, "MAX_OF_OFFICE", 6)
+    other = await create(cast.ana, name="lain")
+    statuses = [(await cast.ana.post(f"/channels/{other['id']}/test")).status_code for _ in range(2)]
+    assert statuses == [202, 429], "nor many through its office's channels together"
     assert (await cast.ana.patch(path, {"paused": True})).status_code == 200
     paused = await cast.ana.post(f"{path}/test")
     assert (paused.status_code, paused.json()["errors"][0]["code"]) == (409, "paused")
