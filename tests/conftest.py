@@ -31,6 +31,8 @@ from app.registry.models import Provider
 from app.runtime.migrate import migrate
 from app.settings import AggregatesSettings, LimitsSettings, ProbeSettings, Settings
 
+SECRET_KEY = "kunci uji yang tidak menjaga apa pun"  # of the app
+
 pytest_plugins = [
     "tests.support.account_fixtures",
     "tests.support.agent_fixtures",
@@ -176,7 +178,7 @@ def make_app(sessions: Sessions, engine: AsyncEngine, routes: list[BaseRoute]) -
             canaries=["127.255.0.1", "127.255.0.2"],
             probe=allowed,
             database_url=None,
-            secret_key=["kunci uji yang tidak menjaga apa pun"],
+            secret_key=[SECRET_KEY],
             limits=LimitsSettings(requests_per_s=0),
             aggregates=AggregatesSettings(refresh_s=0),
         )

@@ -18,6 +18,7 @@ from app.accounts.view_routes import router as saved_views
 from app.agents.page_routes import router as enrolment_pages
 from app.agents.routes import router as agents
 from app.aggregates.response_cache import ResponseCache
+from app.alerts.acknowledgement_routes import router as acknowledgements
 from app.alerts.channel_routes import router as channels
 from app.alerts.notification_routes import router as notifications
 from app.alerts.rule_routes import router as alert_rules
@@ -109,6 +110,7 @@ ROUTERS = (
     channels,
     alert_rules,
     notifications,
+    acknowledgements,
     audit,
     accounts,
     session,

@@ -4,6 +4,7 @@ from fastapi import APIRouter, Request, Response
 
 from app.console import (
     accounts_routes,
+    acknowledge_routes,
     audit_routes,
     checks_routes,
     contracts_routes,
@@ -33,6 +34,7 @@ PAGES = (  # in this order: of an address that two of them know, such as /sites/
     import_routes,
     contracts_routes,
     incident_routes,
+    acknowledge_routes,
     maintenance_routes,
     providers_routes,
     ranking_routes,

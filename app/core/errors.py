@@ -12,6 +12,7 @@ Problem                        500
 ├── EnrolmentCodeInvalid       410  unknown or expired: the response never tells which
 │   ├── EnrolmentCodeUsed           an agent was installed with it
 │   └── EnrolmentCodeWithdrawn      withdrawn, or replaced by a newer one
+├── LinkOver                   410  a message's link was used, or is older than a week
 ├── Stale                      412  If-Match names an older version
 ├── TooLarge                   413  the request body exceeds the limit
 ├── HeaderTooLarge             431  a header, or all of them together
@@ -108,6 +109,10 @@ class EnrolmentCodeUsed(EnrolmentCodeInvalid):
 
 class EnrolmentCodeWithdrawn(EnrolmentCodeInvalid):
     type, title = "code-withdrawn", "Enrolment code withdrawn: ask for a new one"
+
+
+class LinkOver(Problem):
+    status, type, title = 410, "link-over", "This link is over: open the incidents themselves"
 
 
 class Stale(Problem):

@@ -14,10 +14,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access import api_tokens
 from app.access.models import Account, Role, Token
+from app.alerts.message_links import make_token
 from app.alerts.models import Channel, Notification, NotificationKind
 from app.core.clock import utc_now
+from app.core.sealing import Sealer
 from app.registry.models import Provider
-from tests.conftest import Cast
+from tests.conftest import SECRET_KEY, Cast
 from tests.support.contracts import create_contract
 from tests.support.diagnoses import make_diagnosis
 from tests.support.incident_scenario import IncidentScenario
@@ -120,6 +122,9 @@ async def create_resources(scenario: IncidentScenario, session: AsyncSession) ->
         "/channels/{id}": Resource(str(channel), own_provider=404),
         "/rules/{id}": Resource(str(rule), own_provider=404),
         "/notifications/{id}": Resource(str(notification)),
+        "/acknowledgements/{token}": Resource(
+            make_token(notification, utc_now() + timedelta(days=1), Sealer([SECRET_KEY]))
+        ),
         "/me/views/{id}": Resource("1", None, None),  # everybody has only their own
         "/regions/{code}": Resource(HERE, other_district=None, other_provider=None),
         "/regions/{code}/": Resource(HERE, other_district=403, other_provider=None),

@@ -4,13 +4,23 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from sqlalchemy import select, update
 
 from app.alerts.compose import compose
 from app.alerts.content import Content
-from app.alerts.models import AlertKind, AlertRule, Announcement, AnnouncementState, Channel, Notification
+from app.alerts.models import (
+    AlertGroup,
+    AlertKind,
+    AlertRule,
+    Announcement,
+    AnnouncementState,
+    Channel,
+    Notification,
+)
+from app.alerts.texts import render
 from app.postgres.engine import Sessions, transaction
 from app.registry.models import Provider
 from app.settings import AlertsSettings, Settings
@@ -98,6 +108,29 @@ class AlertDesk:
     async def told(self, channel_id: int) -> list[tuple[str, str]]:
         """Return kind and subject of what was announced to a channel, in order."""
         return [(row.kind.value, row.subject) for row in await self.announcements(channel_id)]
+
+    async def notify(self, channel_id: int, content: Content, **changes: Any) -> int:
+        """Make one notification, in a group of its own, of what is pending for the channel; return its id."""
+        async with transaction(self.sessions) as session:
+            channel = await session.get_one(Channel, channel_id)
+            group = AlertGroup(channel_id=channel_id, key="office")
+            session.add(group)
+            await session.flush()
+            rendered = render(content, language=channel.language, form=channel.form)
+            values = {"kind": content.kind, "title": rendered.title, "text": rendered.text, "key": uuid4(), **changes}
+            notification = Notification(
+                channel_id=channel_id,
+                region_code=channel.region_code,
+                group_id=group.id,
+                content=content.model_dump(mode="json"),
+                **values,
+            )
+            session.add(notification)
+            await session.flush()
+            sent = {"state": AnnouncementState.SENT, "notification_id": notification.id, "group_id": group.id}
+            pending = (Announcement.channel_id == channel_id) & (Announcement.state == AnnouncementState.PENDING)
+            await session.execute(update(Announcement).where(pending).values(sent))
+        return notification.id
 
     async def drop(self, channel_id: int, reason: str) -> None:
         """Drop what is pending for the channel."""
