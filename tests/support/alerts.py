@@ -82,7 +82,7 @@ class AlertDesk:
         async with transaction(self.sessions) as session:
             await session.execute(update(table).where(table.id == key).values(**values))
 
-    async def compose(self, now: datetime, **alerts: Any) -> datetime | None:
+    async def compose(self, now: datetime, **alerts: Any) -> datetime:
         """Compose what is due at that moment, as the courier does."""
         return await compose(self.sessions, now=now, settings=Settings(alerts=AlertsSettings(**alerts)))
 
