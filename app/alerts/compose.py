@@ -62,9 +62,7 @@ CLOSE_GROUPS = text("""
 """)
 
 
-async def compose(
-    sessions: Sessions, *, now: datetime, settings: Settings, sealer: Sealer | None = None
-) -> datetime:
+async def compose(sessions: Sessions, *, now: datetime, settings: Settings, sealer: Sealer | None = None) -> datetime:
     """Write the notifications that are due. Return when to call again at the latest.
 
     Two at once write each notification once.

@@ -3,11 +3,12 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import structlog
 from sqlalchemy import text
 
+from app.alerts.compose import compose
 from app.alerts.conditions import ConditionWatch
 from app.core.clock import utc_now
 from app.core.stopping import completes
@@ -20,6 +21,7 @@ from app.settings import Settings, SettingsError
 log = structlog.get_logger()
 
 POOL = 6
+LOOK_AHEAD = timedelta(seconds=10)  # a next time beyond it was said before the clock was set back
 BEAT = text("""
     INSERT INTO courier_beat VALUES (1, :now, :started_at)
     ON CONFLICT (id) DO UPDATE SET beat_at = excluded.beat_at, started_at = excluded.started_at
@@ -42,6 +44,7 @@ class Courier:
     sessions: Sessions
     settings: Settings
     started_at: datetime = field(default_factory=utc_now)
+    compose_at: datetime = field(default_factory=utc_now)
 
     def __post_init__(self) -> None:
         self.deliverer = Deliverer(self.sessions, self.settings)
@@ -49,12 +52,19 @@ class Courier:
 
     def steps(self) -> Sequence[Step]:
         return (
+            Step("compose", 1, self.compose),
             Step("deliver", 1, self.deliverer.start_due),
             Step("sweep", 1, self.deliverer.sweep),
             Step("beat", 10, self.beat),
             Step("conditions", 60, self.evaluate),
             Step("weekly_tests", 60, self.write_weekly_tests),
         )
+
+    async def compose(self) -> None:
+        """Compose once something may be due; an announcement waits for longer than this looks ahead."""
+        now = utc_now()
+        if now >= self.compose_at or self.compose_at > now + LOOK_AHEAD:
+            self.compose_at = await compose(self.sessions, now=now, settings=self.settings) or now
 
     async def evaluate(self) -> None:
         async with transaction(self.sessions) as session:

@@ -36,13 +36,14 @@ def test_the_agents_secret_goes_to_the_simulator_alone_and_on_no_command_line(na
     assert not any(SECRET in word for child in children for word in child.argv)
 
 
-def test_without_a_network_of_its_own_there_are_worker_ingest_and_api_alone() -> None:
+def test_without_a_network_of_its_own_there_are_worker_ingest_api_and_courier_alone() -> None:
     assert _listen_inside(None) is None
     children = _children(None, None, "url", SETTINGS, None, {}, {ENV: SECRET})
     assert [(child.name, child.pass_fds, child.environment) for child in children] == [
         ("worker", (), {}),
         ("ingest", (), {}),
         ("api", (), {}),
+        ("courier", (), {}),
     ]
 
 
