@@ -29,7 +29,7 @@ from app.core.clock import midnight
 from app.throughput.budget import month_of
 
 OF_MONTH = (AnnouncementKind.BUDGET_SPENT, AnnouncementKind.CONTRACT_AT_RISK)
-CONTRACTS_EVERY = timedelta(hours=1)  # their figures cost more than all others together
+MONTH_EVERY = timedelta(hours=1)  # what a month's figures tell, which cost more than all others together
 
 FINDERS = {
     AnnouncementKind.DEGRADED: site_conditions.find_degraded,
@@ -56,7 +56,7 @@ class Unsettled:
 class ConditionWatch:
     """Looks at conditions, each as often as it is worth."""
 
-    contracts_at: datetime | None = field(default=None)  # when they were looked at last
+    looked_at: dict[AnnouncementKind, datetime] = field(default_factory=dict)
 
     async def evaluate(self, session: AsyncSession, *, now: datetime) -> None:
         """Announce what conditions have begun and ended, what is escalated and reminded of, in the caller's
@@ -88,12 +88,11 @@ class ConditionWatch:
             await announce_lasting(session, offices, rules, now=now)
 
     def _is_due(self, kind: AnnouncementKind, now: datetime) -> bool:
-        """A clock that was set back does not keep contracts from being looked at."""
-        if kind is not AnnouncementKind.CONTRACT_AT_RISK:
-            return True
-        if self.contracts_at is not None and abs(now - self.contracts_at) < CONTRACTS_EVERY:
+        """A clock that was set back does not keep a month's figures from being looked at."""
+        last = self.looked_at.get(kind)
+        if kind in OF_MONTH and last is not None and abs(now - last) < MONTH_EVERY:
             return False
-        self.contracts_at = now
+        self.looked_at[kind] = now
         return True
 
 

@@ -236,7 +236,7 @@ async def test_a_spent_budget_is_announced_once_a_month(watched: Watched, desk: 
         month=month,
     )
     await watched.look()
-    await watched.look()
+    await watched.look(watched.now + HOUR)
     (onset,) = await desk.announcements()
     assert (onset.version, onset.facts) == (
         int(midnight(month).timestamp()),
