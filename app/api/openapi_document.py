@@ -6,7 +6,8 @@ from typing import Any
 from app.api import openapi_examples
 from app.api.field_descriptions import FIELDS, PARAMETERS, Meaning
 from app.core.errors import Problem
-from app.web.problem_details import FAULT, PROBLEM_TYPE, TYPE_BASE, FaultOut, ProblemOut, problems
+from app.web.problem_details import PROBLEM_TYPE, problems
+from app.web.problem_schemas import FAULT, TYPE_BASE, FaultOut, ProblemOut
 
 SCHEMAS = "#/components/schemas/{model}"
 UNUSED = ("HTTPValidationError", "ValidationError", "MalformedBody")  # FastAPI's own 422, and unsound bodies

@@ -3,7 +3,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.importing.verdicts import RowVerdict
-from app.web.problem_details import FAULT, FaultOut
+from app.web.problem_schemas import FAULT, FaultOut
 
 
 class FieldChangeOut(BaseModel):

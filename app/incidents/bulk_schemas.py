@@ -13,7 +13,7 @@ from app.profiles import Technology
 from app.registry.models import Cause
 from app.web.params import Several
 from app.web.period_params import MAX_TIME
-from app.web.problem_details import FaultOut
+from app.web.problem_schemas import FaultOut
 
 RowNumber = Annotated[int, Field(gt=0, lt=2**31, strict=True)]
 Moment = Annotated[str, Field(max_length=MAX_TIME)]

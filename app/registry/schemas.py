@@ -17,7 +17,7 @@ from app.core.validation import SLUG, FaultError, as_text, reject_nul
 from app.profiles import Technology
 from app.registry.models import Level, Lifecycle, LinkRole, PowerSource, SiteKind, State, Venue
 from app.registry.vocabulary import MAX_NAME, fold
-from app.web.problem_details import FaultOut
+from app.web.problem_schemas import FaultOut
 from probes.contract import ProbeKind
 from probes.policy import canonical_host
 

@@ -12,7 +12,6 @@ from fastapi.dependencies.models import Dependant
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from fastapi.security.base import SecurityBase
-from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
@@ -20,6 +19,7 @@ from starlette.exceptions import HTTPException
 from app.core import i18n
 from app.core.errors import Fault, Invalid, NotSignedIn, Problem, QueryTimeout, TooLarge, Unavailable
 from app.core.validation import MESSAGES, SynonymOf, faults_from
+from app.web.problem_schemas import TYPE_BASE
 from app.web.security_headers import HEADERS
 
 log = structlog.get_logger()
@@ -39,43 +39,11 @@ UNAVAILABLE = (
 MAX_ERRORS = 50  # of a response; the others are counted
 READ_METHODS = {"GET", "HEAD"}  # a change that times out was waiting for locks: worth a retry, so 503
 
-TYPE_BASE = "https://sinyal-desa.id/problems/"
 PROBLEM_TYPE = "application/problem+json"
 
 NO_TOKEN = "Send the header Authorization: Bearer <token>"  # noqa: S105  # an instruction, no secret
 
 ProblemResponses = dict[int | str, dict[str, Any]]
-
-FAULT: dict[str, Any] = {
-    "field": "village_code",
-    "row": None,
-    "code": "unknown_village",
-    "message": "There is no village 64.02.05.9999 in Kalimantan Timur",
-    "suggestion": "Look it up: GET /api/v1/regions?level=desa_kelurahan&q=<name>",
-}
-
-
-class FaultOut(BaseModel):
-    """One wrong field, parameter or header."""
-
-    model_config = ConfigDict(json_schema_extra={"examples": [FAULT]})
-
-    field: str = Field(description="path of the field, or name of the parameter or header")
-    row: int | None = Field(None, description="the row of a batch or a file, where there is one", examples=[14])
-    code: str = Field(description="stable name of what is wrong with it")
-    message: str = Field(description="what is wrong with it, in the caller's language")
-    suggestion: str | None = Field(None, description="what to do about it, in the caller's language")
-
-
-class ProblemOut(BaseModel):
-    """RFC 9457 problem details. `type` and every `code` are stable; all texts are translated."""
-
-    type: str = Field(description="URI that names the kind of problem", examples=[TYPE_BASE + "invalid"])
-    title: str = Field(description="the kind of problem in words", examples=["Validation failed"])
-    status: int = Field(description="the HTTP status again", examples=[422])
-    detail: str | None = Field(None, description="what is wrong with this request", examples=["Wait for 12 s"])
-    errors: list[FaultOut] = Field([], description="each wrong field, parameter or header; the first 50")
-    errors_omitted: int | None = Field(None, description="how many more there are, where there are more", examples=[12])
 
 
 def problems(*statuses: int) -> ProblemResponses:

@@ -9,7 +9,7 @@ from jsonschema import Draft202012Validator
 
 from app.api.field_descriptions import COLUMNS, FIELDS, PARAMETERS
 from app.core.errors import Problem
-from app.web.problem_details import TYPE_BASE
+from app.web.problem_schemas import TYPE_BASE
 from tests.support.openapi import objects, operations, read_document, referred
 
 # Clients are generated from them: one that is here stays, a new one joins.

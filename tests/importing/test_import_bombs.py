@@ -44,7 +44,7 @@ def readings(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[str, i
     files = [folder / f"{number}.xlsx" for number in range(len(SWELLING))]
     for file, make in zip(files, SWELLING.values(), strict=True):
         file.write_bytes(make())
-    command = [sys.executable, "-c", READ, *files]
+    command = [sys.executable, "-c", READ, *map(str, files)]
     output = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120 * len(files)).stdout
     lines = (line.split(",") for line in output.splitlines())
     return {
