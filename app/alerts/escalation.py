@@ -14,7 +14,7 @@ from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.alerts.matching import MemberFacts, RuleFacts, earliest
+from app.alerts.matching import MemberFacts, RuleFacts, RulesByRegion, earliest
 from app.alerts.member_facts import load_members
 from app.alerts.models import (
     AlertKind,
@@ -28,7 +28,7 @@ from app.alerts.models import (
 from app.alerts.outbox import group_wait, insert_announcements
 from app.alerts.told import BEGINNING, SETTLING
 from app.core.clock import WITA, midnight
-from app.incidents.models import Incident, IncidentSite, IncidentStatus
+from app.incidents.models import Incident, IncidentKind, IncidentSite, IncidentStatus
 from app.postgres.engine import among
 
 REMIND_AFTER = timedelta(hours=1)  # what was announced just before is no news at the hour of reminders
@@ -39,12 +39,11 @@ class Lasting:
     """An outage that lasts, that nobody acknowledged, and what a channel was announced of it last."""
 
     incident_id: int
+    incident_kind: IncidentKind
     started_at: datetime
-    region_code: str  # of the office
     channel_id: int
     kind: AnnouncementKind
     version: int
-    rule_id: int | None
     told_at: datetime | None  # None: it is held or waits
 
 
@@ -52,78 +51,73 @@ class Lasting:
 class LastingOutages:
     now: datetime
     offices: Mapping[int, str]  # by channel
-    rules: Sequence[RuleFacts]
+    rules: RulesByRegion
     lasting: Sequence[Lasting]
     members: Mapping[int, Sequence[MemberFacts]]  # by incident
 
-    def reminders(self) -> Iterator[dict[str, Any]]:
-        rules = {(rule.rule_id, rule.channel_id): rule for rule in self.rules if rule.remind_at is not None}
+    def rows(self) -> Iterator[dict[str, Any]]:
+        by_incident: dict[int, dict[int, Lasting]] = defaultdict(dict)
         for each in self.lasting:
-            rule = rules.get((each.rule_id or 0, each.channel_id))
-            if rule is None or rule.remind_at is None or each.told_at is None:
+            by_incident[each.incident_id][each.channel_id] = each
+        for incident_id, told in by_incident.items():
+            down = [member for member in self.members.get(incident_id, ()) if member.open]
+            covering = sorted(self.rules.covering(down), key=lambda rule: (rule.rule_id, rule.channel_id))
+            yield from self._reminders(told, covering)
+            yield from self._escalations(told, covering, len(down))
+
+    def _reminders(self, told: Mapping[int, Lasting], covering: Sequence[RuleFacts]) -> Iterator[dict[str, Any]]:
+        for rule in covering:
+            each = told.get(rule.channel_id)
+            if rule.remind_at is None or each is None or each.told_at is None or not _asks(rule, each):
                 continue
             moment = last_moment(rule.remind_at, self.now)
             if each.told_at <= moment - REMIND_AFTER:
                 day = moment.astimezone(WITA).date().toordinal()
-                yield self._row(each, AnnouncementKind.REMINDER, each.channel_id, day, rule, None)
+                yield self._row(each, AnnouncementKind.REMINDER, day, rule, None)
 
-    def escalations(self) -> Iterator[dict[str, Any]]:
-        """Yield one for each incident, channel above and reason, however many offices and channels were told of it."""
-        told = {(each.incident_id, each.channel_id) for each in self.lasting}
-        rules = {rule.rule_id: rule for rule in self.rules if rule.escalate_to is not None}
-        of_incident: dict[int, list[Lasting]] = defaultdict(list)
-        for each in self.lasting:
-            if each.kind is not AnnouncementKind.ESCALATED and each.rule_id in rules:
-                of_incident[each.incident_id].append(each)
-        for incident_id, onsets in of_incident.items():
-            version = min(onset.version for onset in onsets)
-            for onset in onsets:
-                rule = rules[onset.rule_id or 0]
-                down = [member for member in self.members.get(incident_id, ()) if member.open]
-                for facts, also_told in self._reasons(rule, onset, down):
-                    for channel, above in self._channels_above(rule, onset, down).items():
-                        if also_told or (incident_id, channel) not in told:
-                            key = 2 * version + also_told
-                            told_from = facts | {"from": onset.region_code}
-                            yield self._row(onset, AnnouncementKind.ESCALATED, channel, key, above, told_from)
+    def _escalations(
+        self, told: Mapping[int, Lasting], covering: Sequence[RuleFacts], sites_down: int
+    ) -> Iterator[dict[str, Any]]:
+        """Yield one for each channel above and reason, however many rules, offices and channels told of it."""
+        onsets = [each for each in told.values() if each.kind is not AnnouncementKind.ESCALATED]
+        first = min((onset.version for onset in onsets), default=0)
+        for rule in covering:
+            each = told.get(rule.channel_id)
+            if rule.escalate_to is None or each is None or each not in onsets or not rule.wants(each.incident_kind):
+                continue
+            for facts, also_told in self._reasons(rule, each, sites_down):
+                for above in self._channels_above(rule, each, covering):
+                    if also_told or above.channel_id not in told:
+                        told_from = facts | {"from": rule.region_code}
+                        yield self._row(each, AnnouncementKind.ESCALATED, 2 * first + also_told, above, told_from)
 
-    def _reasons(
-        self, rule: RuleFacts, onset: Lasting, down: Sequence[MemberFacts]
-    ) -> Iterator[tuple[dict[str, Any], bool]]:
+    def _reasons(self, rule: RuleFacts, onset: Lasting, sites_down: int) -> Iterator[tuple[dict[str, Any], bool]]:
         """Yield why to escalate, and whether also those hear it who were told of the outage already."""
         if onset.told_at is None:
             return
         if rule.escalate_after is not None and self.now >= onset.told_at + rule.escalate_after:
             yield {"minutes": rule.escalate_after // timedelta(minutes=1)}, True
-        elif rule.escalate_beyond_sites is not None and len(down) > rule.escalate_beyond_sites:
-            yield {"sites": len(down), "beyond_sites": rule.escalate_beyond_sites}, False
+        elif rule.escalate_beyond_sites is not None and sites_down > rule.escalate_beyond_sites:
+            yield {"sites": sites_down, "beyond_sites": rule.escalate_beyond_sites}, False
 
-    def _channels_above(self, rule: RuleFacts, onset: Lasting, down: Sequence[MemberFacts]) -> dict[int, RuleFacts]:
-        """Return the channels of the office above that ask for escalations of such sites, by the rule that does."""
+    def _channels_above(self, rule: RuleFacts, onset: Lasting, covering: Sequence[RuleFacts]) -> Iterator[RuleFacts]:
+        """Yield, for each channel of the office above that asks for escalations of such sites, the rule that does."""
         matching: dict[int, list[RuleFacts]] = defaultdict(list)
-        for each in self.rules:
-            asks = each.region_code == rule.escalate_to and AlertKind.ESCALATED in each.kinds
-            if asks and any(each.covers(member) for member in down):
+        for each in covering:
+            if each.region_code == rule.escalate_to and AlertKind.ESCALATED in each.kinds:
                 matching[each.channel_id].append(each)
-        return {
-            channel: earliest(rules, onset.started_at, self.now + group_wait()) for channel, rules in matching.items()
-        }
+        due_at = self.now + group_wait()
+        return (earliest(rules, onset.started_at, due_at) for rules in matching.values())
 
     def _row(
-        self,
-        of: Lasting,
-        kind: AnnouncementKind,
-        channel: int,
-        version: int,
-        rule: RuleFacts,
-        facts: dict[str, Any] | None,
+        self, of: Lasting, kind: AnnouncementKind, version: int, rule: RuleFacts, facts: dict[str, Any] | None
     ) -> dict[str, Any]:
         return {
             "subject": f"incident:{of.incident_id}",
             "incident_id": of.incident_id,
             "kind": kind,
-            "region_code": self.offices[channel],
-            "channel_id": channel,
+            "region_code": self.offices[rule.channel_id],
+            "channel_id": rule.channel_id,
             "version": version,
             "rule_id": rule.rule_id,
             "created_at": self.now,
@@ -131,6 +125,13 @@ class LastingOutages:
             "hold_reason": HoldReason.GROUPING,
             "facts": facts,
         }
+
+
+def _asks(rule: RuleFacts, told: Lasting) -> bool:
+    """Whether the rule asks for what the channel was told of it."""
+    if told.kind is AnnouncementKind.ESCALATED:
+        return AlertKind.ESCALATED in rule.kinds
+    return rule.wants(told.incident_kind)
 
 
 async def announce_lasting(
@@ -145,8 +146,7 @@ async def announce_lasting(
         return
     lasting = [each for each in await _list_lasting(session) if each.channel_id in offices]
     members = await load_members(session, {each.incident_id for each in lasting})
-    outages = LastingOutages(now, offices, rules, lasting, members)
-    rows = [*outages.reminders(), *outages.escalations()]
+    rows = list(LastingOutages(now, offices, RulesByRegion(rules), lasting, members).rows())
     announced = await _list_announced(session, {row["incident_id"] for row in rows})
     await insert_announcements(session, [row for row in rows if _key(row) not in announced])
 
@@ -176,8 +176,8 @@ async def _list_lasting(session: AsyncSession) -> list[Lasting]:
     dropped = (row.state == AnnouncementState.DROPPED) & (row.drop_reason != DropReason.FLAPPING)
     lasts = select(down.id).where(down.incident_id == Incident.id, down.ended_at.is_(None), down.withdrawn_at.is_(None))
     result = await session.execute(
-        select(row.incident_id, Incident.started_at, row.region_code, row.channel_id)
-        .add_columns(row.kind, row.version, row.rule_id, Notification.created_at)
+        select(row.incident_id, Incident.kind, Incident.started_at, row.channel_id)
+        .add_columns(row.kind, row.version, Notification.created_at)
         .ext(distinct_on(row.incident_id, row.channel_id))
         .join(Incident, Incident.id == row.incident_id)
         .outerjoin(Notification, Notification.id == row.notification_id)

@@ -108,6 +108,17 @@ async def test_an_acknowledgement_keeps_it_from_being_escalated_and_reminded_of(
     assert await desks.kinds(desks.province) == ["escalated"]
 
 
+async def test_a_rule_escalates_also_what_another_rule_had_announced(desks: Desks) -> None:
+    await desks.open(escalate_to="64", escalate_after_min=60, remind_at=480, least_s=7200)
+    await desks.desk.rule(desks.district, kinds=[AlertKind.DOWN])
+    await desks.desk.rule(desks.district, kinds=[AlertKind.DOWN], remind_at=485)
+    await desks.go_down(1)
+    await desks.send()
+    await desks.look(desks.now + HOUR, desks.now + 2 * DAY)
+    assert await desks.kinds(desks.province) == ["escalated"]
+    assert await desks.kinds(desks.district) == ["down", "reminder"], "one a day"
+
+
 async def test_an_outage_of_more_sites_is_escalated_at_once_but_not_to_who_knows_of_it(desks: Desks) -> None:
     await desks.open(escalate_to="64", escalate_beyond_sites=5, escalate_after_min=60)
     knowing = await desks.desk.channel("64")
