@@ -5,6 +5,7 @@ import smtplib
 import ssl
 from dataclasses import dataclass, field
 from email.message import EmailMessage
+from email.policy import SMTP
 from email.utils import format_datetime, formataddr
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -14,6 +15,7 @@ from app.courier.contract import LONGEST_ID, Answer, Message, Outcome, Receiver
 TIMEOUT_S = 10.0
 PORTS = {"insecure": 25, "starttls": 587, "ssl": 465}
 SENDER_NAME = "Sinyal Desa"
+POLICY = SMTP.clone(cte_type="7bit")  # lines end with CRLF, as servers insist; not all take 8 bits
 QUEUED_AS = re.compile(r"queued as ([\w.-]+)", re.IGNORECASE)
 
 
@@ -81,7 +83,7 @@ def send(message: Message, receiver: Receiver) -> Answer:
 
 def compose(message: Message, mailbox: Mailbox) -> EmailMessage:
     """Return the e-mail. Raises ValueError for addresses that are none."""
-    email = EmailMessage()
+    email = EmailMessage(POLICY)
     email["Subject"] = message.title
     email["From"] = formataddr((mailbox.sender_name, mailbox.sender))
     email["To"] = ", ".join(mailbox.recipients)

@@ -108,7 +108,14 @@ async def test_an_email_has_the_key_in_its_message_id_and_the_servers_answer_is_
     to_a, to_b = smtp.accepted("a@kukarkab.go.id")[-1], smtp.accepted("b@kukarkab.go.id")[-1]
     assert (to_a.key, to_b.key, to_a.headers["message-id"]) == (KEY, KEY, f"<{KEY}@kaltimprov.go.id>")
     assert (to_a.headers["subject"], to_a.headers["auto-submitted"]) == ("1 titik akses putus", "auto-generated")
-    assert to_a.text.strip() == TEXT
+    assert to_a.text.replace("\r\n", "\n").strip() == TEXT
+
+
+async def test_an_email_may_be_long_and_say_anything(smtp: SmtpReceiver) -> None:
+    text = "\n".join([f"{TEXT} – „Sungai Kunyit‟ ({number})" for number in range(60)] + [".", "", "x" * 2_000])
+    answer = await deliver(f"mailto://{smtp.address}/long@x.go.id", "mailto", text=text, title="Putus – " + "é" * 200)
+    assert answer.outcome is Outcome.ACCEPTED
+    assert smtp.accepted("long@x.go.id")[0].text.replace("\r\n", "\n").strip() == text
 
 
 async def test_a_mail_server_refuses_for_good_or_for_now(smtp: SmtpReceiver) -> None:

@@ -187,7 +187,10 @@ class HttpReceiver(_Receiver):
 
 
 class SmtpReceiver(_Receiver):
-    """Replies are by recipient; of a reply only status and manner count: 2xx accepts, 4xx and 5xx refuse the data."""
+    """Replies are by recipient; of a reply only status and manner count: 2xx accepts, 4xx and 5xx refuse the data.
+
+    Lines that end without CR are refused, as Postfix does.
+    """
 
     @property
     def address(self) -> str:
@@ -206,6 +209,8 @@ class SmtpReceiver(_Receiver):
 
     async def handle_DATA(self, _server: SMTP, _session: Session, envelope: Envelope) -> str:
         assert isinstance(envelope.content, bytes)
+        if b"\n" in envelope.content.replace(b"\r\n", b""):
+            return "550 5.5.2 bare line feed"
         status = 250
         for recipient in envelope.rcpt_tos:
             reply = self._next_reply(recipient)

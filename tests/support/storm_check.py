@@ -181,7 +181,7 @@ class _Check:
             # a name may be part of another place's
             self._compare({site.name for site in heard}, named & {site.name for site in heard}, complete=False)
             return
-        sections = [content[name] for content in (one.json() for one in self.got) for name in SECTIONS]
+        sections = [content[name] for content in (one.json()["content"] for one in self.got) for name in SECTIONS]
         named = {site["code"] for section in sections for site in section["sites"]}
         complete = all(section["total"] <= NAMED_SITES for section in sections)
         self._compare({site.code for site in heard}, named, complete=complete)
