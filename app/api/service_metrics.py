@@ -21,12 +21,14 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.alerts.models import NotificationState
 from app.core.clock import utc_now
 from app.postgres.engine import Sessions, transaction
 from app.registry.models import SiteKind, State
 from app.status.snapshot import Snapshot
 from app.status.stream import StatusStreams
 from app.system import store as system
+from app.system.store import Deliveries
 from app.worker.counters import WorkerCounters
 from probes.contract import CENTRAL
 
@@ -76,11 +78,12 @@ class RequestMetrics:
 
 @dataclass(frozen=True, slots=True)
 class DatabaseMetrics:
-    """What the database holds for a scrape: the worker's beat, the lag of each rollup stage, the push inbox."""
+    """What the database holds for a scrape: the worker's beat, the lag of rollups, the push inbox, alerts."""
 
     beat: Any | None
     lags: Sequence[Any]
     inbox: Any
+    deliveries: Deliveries
 
 
 class ScrapeCollector(Collector):
@@ -98,6 +101,7 @@ class ScrapeCollector(Collector):
         yield from self._connections()
         yield from self._rollups()
         yield from self._inbox()
+        yield from self._deliveries()
         yield from self._worker(now)
 
     def _status(self, now: datetime) -> Iterator[Metric]:
@@ -141,6 +145,35 @@ class ScrapeCollector(Collector):
             ("refused", "Pushes the worker could not process, set aside, counted up to 100000", inbox.refused),
         ):
             yield GaugeMetricFamily(f"sinyal_inbox_{name}", what, value)
+
+    def _deliveries(self) -> Iterator[Metric]:
+        if self._database is None:
+            return
+        deliveries = self._database.deliveries
+        told = GaugeMetricFamily(
+            "sinyal_notifications",
+            "Notifications that wait (queued), and those of the last 24 hours by what became of them",
+            labels=["state"],
+        )
+        for state in NotificationState:
+            told.add_metric([state], deliveries.notifications.get(state, 0))
+        yield told
+        yield GaugeMetricFamily(
+            "sinyal_notification_oldest_seconds", "Age of the oldest queued notification, in s", deliveries.oldest_s
+        )
+        failing = GaugeMetricFamily(
+            "sinyal_channel_failing", "1 while a channel's deliveries fail again and again", labels=["channel"]
+        )
+        for channel_id, is_failing in deliveries.channels.items():
+            failing.add_metric([str(channel_id)], is_failing)
+        yield failing
+        total = sum(deliveries.channels.values())
+        yield GaugeMetricFamily("sinyal_channels_failing", "Channels whose deliveries fail again and again", total)
+        if deliveries.beat_age_s is not None:
+            age = max(0.0, deliveries.beat_age_s)
+            yield GaugeMetricFamily(
+                "sinyal_courier_beat_age_seconds", "Seconds since the courier's last heartbeat", age
+            )
 
     def _worker(self, now: datetime) -> Iterator[Metric]:
         beat = self._database.beat if self._database else None
@@ -187,7 +220,10 @@ async def _read_database(sessions: Sessions) -> DatabaseMetrics | None:
         async with asyncio.timeout(2), transaction(sessions) as session:
             beats = await system.read_beats(session)
             return DatabaseMetrics(
-                beats.get(CENTRAL), await system.read_lags(session), await system.read_inbox(session)
+                beats.get(CENTRAL),
+                await system.read_lags(session),
+                await system.read_inbox(session),
+                await system.read_deliveries(session),
             )
     except Exception:  # a scrape succeeds even while the database is unavailable
         return None

@@ -37,6 +37,13 @@ class Sealer:
         except InvalidToken:
             raise Unsealable from None
 
+    def opens(self, sealed: bytes) -> bool:
+        try:
+            self.unseal(sealed)
+        except Unsealable:
+            return False
+        return True
+
     def sign(self, purpose: str, text: str) -> str:
         """Return a signature for URLs: what is signed for one purpose proves nothing for another."""
         return _signature(self._signing[0], purpose, text)

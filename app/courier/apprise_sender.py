@@ -19,7 +19,7 @@ from app.alerts.gsm import LENGTH, gsm_length
 from app.alerts.services import SERVICES
 from app.core.clock import utc_now
 from app.courier import http_answer
-from app.courier.contract import Answer, Message, Outcome, Receiver, answer_of_status
+from app.courier.contract import Answer, DeliveryOutcome, Message, Receiver, answer_of_status
 
 TIMEOUT_S = 10.0
 PROBLEM = "not accepted by the service"
@@ -40,10 +40,10 @@ class BoundedSession(requests.Session):
             response = super().send(request, **options)
             response._content = http_answer.read_bounded(response.iter_content(8_192))
         except requests.Timeout:
-            _note(Answer(Outcome.FAILED, "no answer in time"))
+            _note(Answer(DeliveryOutcome.FAILED, "no answer in time"))
             raise
         except requests.RequestException:
-            _note(Answer(Outcome.FAILED, "no connection"))
+            _note(Answer(DeliveryOutcome.FAILED, "no connection"))
             raise
         response._content_consumed = True
         response.close()
@@ -56,7 +56,7 @@ class BoundedSession(requests.Session):
 def _note(answer: Answer) -> None:
     """Keep it, unless an earlier request of the same delivery failed: a plug-in may go on to other recipients."""
     before: Answer | None = getattr(_exchange, "answer", None)
-    if before is None or before.outcome is Outcome.ACCEPTED:
+    if before is None or before.outcome is DeliveryOutcome.ACCEPTED:
         _exchange.answer = answer
 
 
@@ -86,7 +86,7 @@ def prepare(schema: str) -> None:
 def send(message: Message, receiver: Receiver) -> Answer:
     notifier = open_notifier(receiver)
     if notifier is None:
-        return Answer(Outcome.REFUSED, "the channel's URL is not one of this service")
+        return Answer(DeliveryOutcome.REFUSED, "the channel's URL is not one of this service")
     _exchange.answer = None
     is_accepted = notifier.notify(
         title="" if message.is_short else message.title,
@@ -95,10 +95,14 @@ def send(message: Message, receiver: Receiver) -> Answer:
     )
     answer: Answer | None = _exchange.answer
     if is_accepted:
-        return answer if answer is not None and answer.outcome is Outcome.ACCEPTED else Answer(Outcome.ACCEPTED)
-    if answer is None or answer.outcome is Outcome.ACCEPTED:
+        return (
+            answer
+            if answer is not None and answer.outcome is DeliveryOutcome.ACCEPTED
+            else Answer(DeliveryOutcome.ACCEPTED)
+        )
+    if answer is None or answer.outcome is DeliveryOutcome.ACCEPTED:
         status = None if answer is None else answer.http_status
-        return Answer(Outcome.FAILED, PROBLEM, status)
+        return Answer(DeliveryOutcome.FAILED, PROBLEM, status)
     return answer
 
 

@@ -13,7 +13,7 @@ import structlog
 from app.alerts.services import OWN, SERVICES, WEBHOOK
 from app.core.clock import utc_now
 from app.core.redaction import describe
-from app.courier.contract import Answer, Message, Outcome, Receiver, Sender
+from app.courier.contract import Answer, DeliveryOutcome, Message, Receiver, Sender
 from app.courier.egress import Egress
 from probes.policy import AddressPolicy
 
@@ -46,7 +46,7 @@ async def attempt(
         answer = thread.result()
     else:
         egress.cut()
-        answer = Answer(Outcome.FAILED, f"no answer within {deadline_s:g} s")
+        answer = Answer(DeliveryOutcome.FAILED, f"no answer within {deadline_s:g} s")
     return Attempt(started_at, int((time.perf_counter() - started) * 1000), answer, thread)
 
 
@@ -56,9 +56,9 @@ def _run(message: Message, receiver: Receiver, egress: Egress, done: Future[Answ
     except Exception as error:  # of a library, or of what a receiver sent; its text may hold the URL
         if egress.problem is None:
             log.warning("delivery_raised", service=receiver.service, error=describe(error).partition(":")[0])
-        answer = Answer(Outcome.FAILED, "the delivery failed unexpectedly")
-    if egress.problem is not None and answer.outcome is not Outcome.ACCEPTED:
-        answer = Answer(Outcome.REFUSED, egress.problem)
+        answer = Answer(DeliveryOutcome.FAILED, "the delivery failed unexpectedly")
+    if egress.problem is not None and answer.outcome is not DeliveryOutcome.ACCEPTED:
+        answer = Answer(DeliveryOutcome.REFUSED, egress.problem)
     done.set_result(answer)
 
 

@@ -9,7 +9,7 @@ from uuid import UUID
 LONGEST_PROBLEM, LONGEST_ID = 200, 100
 
 
-class Outcome(StrEnum):
+class DeliveryOutcome(StrEnum):
     """`accepted`; `refused`: the same will be refused again; `failed`: a later attempt may succeed."""
 
     ACCEPTED = "accepted"
@@ -41,7 +41,7 @@ class Receiver:
 class Answer:
     """`problem` is in our own words, without anything of the receiver's URL."""
 
-    outcome: Outcome
+    outcome: DeliveryOutcome
     problem: str | None = None
     http_status: int | None = None
     receiver_id: str | None = None
@@ -57,8 +57,8 @@ class Sender(Protocol):
 def answer_of_status(status: int, *, receiver_id: str | None = None, retry_after_s: float | None = None) -> Answer:
     """Return what an HTTP status means: of errors of the request only 408, 425 and 429 are worth another attempt."""
     if 200 <= status < 300:
-        return Answer(Outcome.ACCEPTED, None, status, receiver_id)
+        return Answer(DeliveryOutcome.ACCEPTED, None, status, receiver_id)
     if status >= 500 or status in {408, 425, 429}:
-        return Answer(Outcome.FAILED, f"HTTP {status}", status, None, retry_after_s)
+        return Answer(DeliveryOutcome.FAILED, f"HTTP {status}", status, None, retry_after_s)
     moved = ", and redirects are not followed" if 300 <= status < 400 else ""
-    return Answer(Outcome.REFUSED, f"HTTP {status}{moved}", status)
+    return Answer(DeliveryOutcome.REFUSED, f"HTTP {status}{moved}", status)

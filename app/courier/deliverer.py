@@ -21,7 +21,7 @@ from app.core.clock import utc_now
 from app.core.sealing import Sealer, Unsealable
 from app.courier import fallback, queue, retries
 from app.courier.attempt import DEADLINE_S, Attempt, attempt
-from app.courier.contract import Answer, Message, Outcome, Receiver
+from app.courier.contract import Answer, DeliveryOutcome, Message, Receiver
 from app.courier.queue import Queued
 from app.postgres.engine import Sessions, transaction
 from app.postgres.leader_lock import NoLongerLeader
@@ -84,7 +84,7 @@ class Deliverer:
             while (done := await self._deliver_next(channel_id, sealer)) is not None:
                 if not done.thread.done():
                     await asyncio.wait([done.thread])
-                if done.answer.outcome is Outcome.FAILED:
+                if done.answer.outcome is DeliveryOutcome.FAILED:
                     return
 
     async def _deliver_next(self, channel_id: int, sealer: Sealer) -> Attempt | None:
@@ -102,7 +102,7 @@ class Deliverer:
             secret = None if channel.secret is None else sealer.unseal(channel.secret)
             receiver = Receiver(channel.service, sealer.unseal(channel.target), secret)
         except Unsealable:
-            return _unattempted(Answer(Outcome.FAILED, "sealed by another secret key: enter its URL again"))
+            return _unattempted(Answer(DeliveryOutcome.FAILED, "sealed by another secret key: enter its URL again"))
         return await attempt(self._message(queued, sealer), receiver, self._policy, deadline_s=self._deadline_s)
 
     def _message(self, queued: Queued, sealer: Sealer) -> Message:

@@ -10,7 +10,7 @@ from email.utils import format_datetime, formataddr
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from app.core.clock import utc_now
-from app.courier.contract import LONGEST_ID, Answer, Message, Outcome, Receiver
+from app.courier.contract import LONGEST_ID, Answer, DeliveryOutcome, Message, Receiver
 
 TIMEOUT_S = 10.0
 PORTS = {"insecure": 25, "starttls": 587, "ssl": 465}
@@ -65,20 +65,22 @@ def send(message: Message, receiver: Receiver) -> Answer:
         mailbox = Mailbox.parse(receiver.url)
         email = compose(message, mailbox)
     except (ValueError, KeyError):
-        return Answer(Outcome.REFUSED, "the channel's URL names no mailbox")
+        return Answer(DeliveryOutcome.REFUSED, "the channel's URL names no mailbox")
     try:
         with _connect(mailbox) as smtp:
             return _hand_over(smtp, mailbox, email)
     except smtplib.SMTPResponseException as error:
         return _answer_of_code(error.smtp_code)
     except smtplib.SMTPNotSupportedError:
-        return Answer(Outcome.REFUSED, "the mail server does not offer what the channel needs")
+        return Answer(DeliveryOutcome.REFUSED, "the mail server does not offer what the channel needs")
     except ssl.SSLError:
-        return Answer(Outcome.FAILED, "no TLS connection: the certificate is not trusted, or the mode is another")
+        return Answer(
+            DeliveryOutcome.FAILED, "no TLS: the certificate is not trusted, or the mode is another"
+        )
     except TimeoutError:
-        return Answer(Outcome.FAILED, "no answer in time")
+        return Answer(DeliveryOutcome.FAILED, "no answer in time")
     except (smtplib.SMTPException, OSError):
-        return Answer(Outcome.FAILED, "no connection")
+        return Answer(DeliveryOutcome.FAILED, "no connection")
 
 
 def compose(message: Message, mailbox: Mailbox) -> EmailMessage:
@@ -136,7 +138,7 @@ def _hand_over(smtp: smtplib.SMTP, mailbox: Mailbox, email: EmailMessage) -> Ans
     if code != 250:
         return _answer_of_code(code)
     some = f"{len(refused)} of {len(codes)} recipients refused (SMTP {max(refused)})" if refused else None
-    return Answer(Outcome.ACCEPTED, some, receiver_id=_receiver_id(answer.decode("utf-8", "replace")))
+    return Answer(DeliveryOutcome.ACCEPTED, some, receiver_id=_receiver_id(answer.decode("utf-8", "replace")))
 
 
 def _receiver_id(answer: str) -> str | None:
@@ -146,4 +148,4 @@ def _receiver_id(answer: str) -> str | None:
 
 
 def _answer_of_code(code: int) -> Answer:
-    return Answer(Outcome.REFUSED if 500 <= code < 600 else Outcome.FAILED, f"SMTP {code}")
+    return Answer(DeliveryOutcome.REFUSED if 500 <= code < 600 else DeliveryOutcome.FAILED, f"SMTP {code}")

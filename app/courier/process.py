@@ -29,7 +29,7 @@ BEAT = text("""
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class CourierJob:
     """What is done again and again; one that is still running is not started again."""
 
     name: str
@@ -50,21 +50,21 @@ class Courier:
         self.deliverer = Deliverer(self.sessions, self.settings)
         self.conditions = ConditionWatch()
 
-    def steps(self) -> Sequence[Step]:
+    def jobs(self) -> Sequence[CourierJob]:
         return (
-            Step("compose", 1, self.compose),
-            Step("deliver", 1, self.deliverer.start_due),
-            Step("sweep", 1, self.deliverer.sweep),
-            Step("beat", 10, self.beat),
-            Step("conditions", 60, self.evaluate),
-            Step("weekly_tests", 60, self.write_weekly_tests),
+            CourierJob("compose", 1, self.compose),
+            CourierJob("deliver", 1, self.deliverer.start_due),
+            CourierJob("sweep", 1, self.deliverer.sweep),
+            CourierJob("beat", 10, self.beat),
+            CourierJob("conditions", 60, self.evaluate),
+            CourierJob("weekly_tests", 60, self.write_weekly_tests),
         )
 
     async def compose(self) -> None:
         """Compose once something may be due; an announcement waits for longer than this looks ahead."""
         now = utc_now()
         if now >= self.compose_at or self.compose_at > now + LOOK_AHEAD:
-            self.compose_at = await compose(self.sessions, now=now, settings=self.settings) or now
+            self.compose_at = await compose(self.sessions, now=now, settings=self.settings)
 
     async def evaluate(self) -> None:
         async with transaction(self.sessions) as session:
@@ -79,40 +79,40 @@ class Courier:
             await session.execute(BEAT, {"now": utc_now(), "started_at": self.started_at})
 
     async def run(self, until: Awaitable[object]) -> None:
-        """Run the steps beside each other until `until` returns. What is under way then is repeated by the next."""
-        steps = [asyncio.create_task(_repeat(step), name=step.name) for step in self.steps()]
+        """Run the jobs beside each other until `until` returns. What is under way then is repeated by the next."""
+        jobs = [asyncio.create_task(_repeat(job), name=job.name) for job in self.jobs()]
         try:
             await until
         finally:
-            for task in steps:
+            for task in jobs:
                 task.cancel()
-            await asyncio.gather(*steps, return_exceptions=True)
+            await asyncio.gather(*jobs, return_exceptions=True)
             await self.deliverer.stop()
 
 
-async def _repeat(step: Step) -> None:
-    """Run the step, again after each failure; a failure that lasts is logged as it begins."""
+async def _repeat(job: CourierJob) -> None:
+    """Run the job, again after each failure; a failure that lasts is logged as it begins."""
     failed: str | None = None
     while True:
         try:
-            await step.run()
+            await job.run()
             failed = None
         except NoLongerLeader:
             return
         except Exception as error:
             if failed != repr(error):
-                _log_failure(step.name, error)
+                _log_failure(job.name, error)
             failed = repr(error)
-        await asyncio.sleep(step.every_s)
+        await asyncio.sleep(job.every_s)
 
 
-def _log_failure(step: str, error: Exception) -> None:
+def _log_failure(job: str, error: Exception) -> None:
     if isinstance(error, SettingsError):
-        log.error("courier_misconfigured", step=step, problem=str(error))
+        log.error("courier_misconfigured", job=job, problem=str(error))
     elif is_unavailable(error):
-        log.warning("courier_found_no_database", step=step, error=repr(error))
+        log.warning("courier_found_no_database", job=job, error=repr(error))
     else:
-        log.error("courier_step_failed", step=step, error=repr(error), exc_info=error)
+        log.error("courier_job_failed", job=job, error=repr(error), exc_info=error)
 
 
 async def deliver(settings: Settings, stop: asyncio.Event) -> None:

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.alerts.models import Channel, DeliveryAttempt, Notification, NotificationKind, NotificationState
 from app.courier import retries
 from app.courier.attempt import Attempt
-from app.courier.contract import LONGEST_PROBLEM, Outcome
+from app.courier.contract import LONGEST_PROBLEM, DeliveryOutcome
 from app.courier.retries import Settlement
 
 TESTS = (NotificationKind.TEST, NotificationKind.WEEKLY_TEST)
@@ -119,7 +119,7 @@ async def record(session: AsyncSession, queued: Queued, done: Attempt, settlemen
             problem=problem,
         )
     )
-    accepted = {"accepted_at": now} if answer.outcome is Outcome.ACCEPTED else {}
+    accepted = {"accepted_at": now} if answer.outcome is DeliveryOutcome.ACCEPTED else {}
     await session.execute(
         update(Channel)
         .where(

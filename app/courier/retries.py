@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from app.alerts.models import NotificationState
-from app.courier.contract import Answer, Outcome
+from app.courier.contract import Answer, DeliveryOutcome
 
 FIRST_WAIT_S, LONGEST_WAIT_S = 5.0, 900.0
 LONGEST_RETRY_AFTER_S = 3600.0
@@ -19,9 +19,9 @@ STEPS_ASIDE_FOR = timedelta(minutes=5)
 
 
 STATES = {
-    Outcome.ACCEPTED: NotificationState.ACCEPTED,
-    Outcome.REFUSED: NotificationState.BOUNCED,
-    Outcome.FAILED: NotificationState.QUEUED,
+    DeliveryOutcome.ACCEPTED: NotificationState.ACCEPTED,
+    DeliveryOutcome.REFUSED: NotificationState.BOUNCED,
+    DeliveryOutcome.FAILED: NotificationState.QUEUED,
 }
 
 
@@ -40,9 +40,9 @@ def settle(answer: Answer, *, failures: int, attempts: int, now: datetime, jitte
 
     One that failed often steps aside while others are accepted, so that it holds them up no longer.
     """
-    if answer.outcome is Outcome.ACCEPTED:
+    if answer.outcome is DeliveryOutcome.ACCEPTED:
         return Settlement(NotificationState.ACCEPTED, 0, None, now)
-    if answer.outcome is Outcome.REFUSED:
+    if answer.outcome is DeliveryOutcome.REFUSED:
         return Settlement(NotificationState.BOUNCED, failures + 1, None, now)
     steps_aside = attempts >= SUSPECT_AFTER and failures == 0
     wait = timedelta(seconds=wait_s(failures + 1, answer.retry_after_s, jitter))

@@ -10,7 +10,7 @@ import orjson
 
 from app.core.clock import utc_now
 from app.courier import http_answer
-from app.courier.contract import Answer, Message, Outcome, Receiver, answer_of_status
+from app.courier.contract import Answer, DeliveryOutcome, Message, Receiver, answer_of_status
 
 TIMEOUT_S = 10.0
 USER_AGENT = "SinyalDesa/1 (+https://sinyal.kaltimprov.go.id)"
@@ -27,7 +27,7 @@ def send(message: Message, receiver: Receiver) -> Answer:
             retry = http_answer.retry_after_s(response.headers.get("Retry-After"), utc_now())
             status, answered = response.status_code, http_answer.read_bounded(response.iter_bytes())
     except httpx.HTTPError as error:
-        return Answer(Outcome.FAILED, _describe(error))
+        return Answer(DeliveryOutcome.FAILED, _describe(error))
     return answer_of_status(status, receiver_id=http_answer.receiver_id(answered), retry_after_s=retry)
 
 

@@ -24,6 +24,23 @@ INBOX = text(f"""
             WHERE refused_at IS NULL ORDER BY id LIMIT 1), 0) AS age_s,
         (SELECT count(*) FROM (SELECT FROM push_inbox WHERE refused_at IS NOT NULL LIMIT {MOST_COUNTED}) r) AS refused
 """)
+NOTIFICATIONS = text("""
+    SELECT state, count(*) AS notifications, coalesce(extract(epoch FROM now() - min(created_at))::float, 0) AS oldest_s
+    FROM (
+        SELECT n.state, n.created_at FROM notification n JOIN channel c ON c.id = n.channel_id
+        WHERE n.state = 'queued' AND c.paused_at IS NULL
+        UNION ALL
+        SELECT state, created_at FROM notification WHERE created_at > now() - interval '24 hours' AND state <> 'queued'
+    ) told
+    GROUP BY state
+""")
+FAILING_CHANNELS = text("""
+    SELECT id, (failures >= :failures)::int AS is_failing FROM channel WHERE deleted_at IS NULL AND paused_at IS NULL
+    ORDER BY id LIMIT 1000
+""")
+COURIER_BEAT = text("SELECT extract(epoch FROM now() - beat_at)::float AS age_s FROM courier_beat")
+FAILS_AFTER = 5  # failed deliveries in a row, as the courier's circuit breaker has it
+
 LAGS = text(f"""
     WITH over AS (SELECT date_trunc('hour', now(), 'UTC') AS hour, date_trunc('day', now(), {WITA_SQL}) AS day),
     counted AS (
@@ -74,6 +91,27 @@ async def read_beats(session: AsyncSession) -> dict[str, Row[Any]]:
 
 async def read_inbox(session: AsyncSession) -> Row[Any]:
     return (await session.execute(INBOX)).one()
+
+
+@dataclass(frozen=True, slots=True)
+class Deliveries:
+    """Of the courier: notifications that wait and those of the last 24 hours, by state; whether each channel fails."""
+
+    notifications: Mapping[str, int]
+    oldest_s: float  # of those that wait
+    channels: Mapping[int, int]
+    beat_age_s: float | None  # None: no courier has run
+
+
+async def read_deliveries(session: AsyncSession) -> Deliveries:
+    rows = {row.state: row for row in await session.execute(NOTIFICATIONS)}
+    channels = await session.execute(FAILING_CHANNELS, {"failures": FAILS_AFTER})
+    return Deliveries(
+        {state: row.notifications for state, row in rows.items()},
+        max(0.0, rows["queued"].oldest_s) if "queued" in rows else 0.0,
+        {row.id: row.is_failing for row in channels},
+        await session.scalar(COURIER_BEAT),
+    )
 
 
 async def read_lags(session: AsyncSession) -> Sequence[Row[Any]]:

@@ -23,6 +23,7 @@ from app.worker import writer as worker
 from app.worker.counters import WorkerCounters
 from tests.conftest import Cast, Person
 from tests.factories import register
+from tests.support.alerts import AlertDesk
 from tests.support.prometheus_server import program
 from tests.support.status import beat, judge, publish
 
@@ -123,6 +124,32 @@ async def test_it_tells_how_the_worker_fares(app: FastAPI, cast: Cast, session: 
     assert values(found["sinyal_worker_canary_up"], "canary") == {"127.255.0.1": 1, "127.255.0.2": 0}
     assert value(found, "sinyal_worker_blind") == 1
     assert 9 <= value(found, "sinyal_worker_beat_age_seconds") < 15
+
+
+async def test_it_tells_what_waits_for_delivery_and_which_channels_fail(
+    cast: Cast, session: AsyncSession, desk: AlertDesk
+) -> None:
+    fine, failing = await desk.channel(), await desk.channel(failures=5)
+    async with session.begin():
+        await session.execute(
+            text(
+                "INSERT INTO notification "
+                "(key, channel_id, region_code, kind, content, title, text, state, created_at) "
+                "SELECT gen_random_uuid(), :channel, '64.02', 'onset', '{}', '', '', state, now() - ago "
+                "FROM (VALUES ('queued', interval '5 min'), ('queued', interval '30 h'), "
+                "('accepted', interval '1 h'), ('accepted', interval '30 h')) told (state, ago)"
+            ),
+            {"channel": failing},
+        )
+        await session.execute(text("INSERT INTO courier_beat VALUES (1, now() - interval '9 s', now())"))
+    found = await scraped(cast.stranger)
+    told = values(found["sinyal_notifications"], "state")
+    assert {state: count for state, count in told.items() if count} == {"queued": 2, "accepted": 1}
+    assert set(told) == {"queued", "accepted", "bounced", "dead", "rerouted"}
+    assert value(found, "sinyal_notification_oldest_seconds") == 30 * 3600
+    assert values(found["sinyal_channel_failing"], "channel") == {str(fine): 0, str(failing): 1}
+    assert value(found, "sinyal_channels_failing") == 1
+    assert 9 <= value(found, "sinyal_courier_beat_age_seconds") < 15
 
 
 async def test_it_tells_how_far_counting_is_behind(app: FastAPI, cast: Cast, session: AsyncSession) -> None:

@@ -16,9 +16,10 @@ import asyncpg
 import pytest
 from sqlalchemy.engine import make_url
 
-from app.cli.doctor import checkup, database, machine, network, push
+from app.cli.doctor import alerts, checkup, database, machine, network, push
 from app.cli.doctor.check_result import Check, CheckResult, CheckStatus
 from app.core.clock import utc_now
+from app.core.sealing import Sealer
 from app.postgres.engine import open_engine
 from app.runtime import data_dir, instance
 from app.runtime.migrate import migrate
@@ -209,6 +210,28 @@ async def test_a_worker_is_judged_by_its_last_beat(
 
 async def test_a_worker_that_never_ran_is_a_warning(migrated_url: str) -> None:
     assert (await result_of(database.check_worker, database_url=migrated_url)).status is CheckStatus.WARN
+
+
+async def test_alerts_need_their_secret_key_a_courier_and_channels_that_accept(migrated_url: str) -> None:
+    own, other = (Settings(database_url=migrated_url, secret_key=[letter * 32]) for letter in "oz")
+
+    async def status(settings: Settings) -> CheckStatus | None:
+        result = await checkup.run_check(alerts.check_courier, settings)
+        return None if result is None else result.status
+
+    assert await status(own) is CheckStatus.OK, "no channels yet"
+    await execute(
+        migrated_url,
+        "INSERT INTO channel (region_code, name, service, target, target_hint, created_by, version)"
+        " VALUES ('64', 'x', 'webhook', $1, '', 'ana', 1)",
+        Sealer(own.secret_key).seal("https://hooks.example"),
+    )
+    assert [await status(own), await status(other)] == [CheckStatus.FAIL, CheckStatus.FAIL]
+    await execute(migrated_url, "INSERT INTO courier_beat VALUES (1, now(), now())")
+    assert [await status(own), await status(other)] == [CheckStatus.OK, CheckStatus.FAIL]
+    await execute(migrated_url, "UPDATE channel SET failures = 1")
+    assert await status(own) is CheckStatus.WARN
+    await execute(migrated_url, "TRUNCATE channel CASCADE")
 
 
 async def test_an_https_url_without_a_trusted_proxy_is_warned_of() -> None:

@@ -12,7 +12,7 @@ from uuid import uuid4
 import pytest
 
 from app.courier.attempt import attempt
-from app.courier.contract import Answer, Message, Outcome, Receiver
+from app.courier.contract import Answer, DeliveryOutcome, Message, Receiver
 from app.courier.egress import NOT_ALLOWED, Egress
 from app.settings import AlertsSettings, Settings
 from probes.policy import AddressPolicy
@@ -41,7 +41,7 @@ async def deliver(url: str, policy: AddressPolicy = DENYING) -> Answer:
 async def test_a_denied_address_is_refused_when_it_is_connected_to(http: HttpReceiver, form: str, host: str) -> None:
     before = len(http.received)
     answer = await deliver(form.format(host, http.port))
-    assert answer.outcome is Outcome.REFUSED
+    assert answer.outcome is DeliveryOutcome.REFUSED
     assert answer.problem in {NOT_ALLOWED, "the channel's URL is not one of this service"}
     assert len(http.received) == before
 
@@ -55,13 +55,13 @@ async def test_a_name_is_checked_by_what_it_resolves_to_at_each_connection(
         socket, "getaddrinfo", lambda *_, **__: [(socket.AF_INET, socket.SOCK_STREAM, 6, "", answers.pop(0))]
     )
     url = f"http://rebinding.example:{http.port}/x"
-    assert (await deliver(url, ALLOWING)).outcome is Outcome.ACCEPTED
-    assert await deliver(url, ALLOWING) == Answer(Outcome.REFUSED, NOT_ALLOWED)
+    assert (await deliver(url, ALLOWING)).outcome is DeliveryOutcome.ACCEPTED
+    assert await deliver(url, ALLOWING) == Answer(DeliveryOutcome.REFUSED, NOT_ALLOWED)
 
 
 async def test_an_allowed_network_is_delivered_to_and_a_denied_part_of_it_is_not(http: HttpReceiver) -> None:
     policy = Settings(alerts=AlertsSettings(allow=["127.0.0.1/32"])).receiver_policy
-    assert (await deliver(f"http://127.0.0.1:{http.port}/x", policy)).outcome is Outcome.ACCEPTED
+    assert (await deliver(f"http://127.0.0.1:{http.port}/x", policy)).outcome is DeliveryOutcome.ACCEPTED
     assert (await deliver(f"http://127.0.0.2:{http.port}/x", policy)).problem == NOT_ALLOWED
 
 

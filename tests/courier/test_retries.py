@@ -3,7 +3,7 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.courier.contract import Answer, Outcome, answer_of_status
+from app.courier.contract import Answer, DeliveryOutcome, answer_of_status
 from app.courier.http_answer import receiver_id, retry_after_s
 from app.courier.retries import settle, tries_second, wait_s
 
@@ -25,12 +25,12 @@ def test_waits_double_up_to_a_quarter_of_an_hour_and_a_receiver_is_heeded_for_at
 @given(status=st.integers(100, 599))
 def test_only_a_success_is_accepted_and_only_what_may_pass_is_tried_again(status: int) -> None:
     outcome = answer_of_status(status).outcome
-    assert (outcome is Outcome.ACCEPTED) == (200 <= status < 300)
-    assert (outcome is Outcome.FAILED) == (status >= 500 or status in {408, 425, 429})
+    assert (outcome is DeliveryOutcome.ACCEPTED) == (200 <= status < 300)
+    assert (outcome is DeliveryOutcome.FAILED) == (status >= 500 or status in {408, 425, 429})
 
 
 def test_what_a_receiver_cannot_take_steps_aside_once_others_are_accepted() -> None:
-    failed = Answer(Outcome.FAILED, "HTTP 500")
+    failed = Answer(DeliveryOutcome.FAILED, "HTTP 500")
     alone = settle(failed, failures=12, attempts=13, now=NOW, jitter=0.5)
     assert alone.next_attempt_at == NOW, "nobody knows whether it is this one: it stays the first"
     suspect = settle(failed, failures=0, attempts=13, now=NOW, jitter=0.5)

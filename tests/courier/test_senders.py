@@ -13,7 +13,7 @@ import pytest
 from app.alerts.services import OWN, SERVICES
 from app.courier import apprise_sender
 from app.courier.attempt import attempt
-from app.courier.contract import Answer, Message, Outcome, Receiver
+from app.courier.contract import Answer, DeliveryOutcome, Message, Receiver
 from app.courier.email_sender import Mailbox
 from probes.policy import AddressPolicy
 from tests.support.receivers import (
@@ -63,7 +63,7 @@ async def deliver(url: str, service: str = "webhook", secret: str | None = None,
 
 async def test_a_webhook_is_posted_as_json_with_its_key_and_signed_over_time_and_body(http: HttpReceiver) -> None:
     answer = await deliver(f"{http.url}/signed?k={SECRET}", secret="shared secret")
-    assert (answer.outcome, answer.http_status, answer.receiver_id) == (Outcome.ACCEPTED, 200, "receiver-1")
+    assert (answer.outcome, answer.http_status, answer.receiver_id) == (DeliveryOutcome.ACCEPTED, 200, "receiver-1")
     [received] = http.accepted(f"/signed?k={SECRET}")
     headers, body = received.headers, json.loads(received.body)
     signed = f"{headers['x-sinyal-timestamp']}.".encode() + received.body
@@ -83,13 +83,13 @@ async def test_what_a_receiver_answers_decides_and_a_slow_one_is_cut_off(http: H
     http.reply("/close", CLOSE)
     http.reply("/huge", Reply(200, body=b"x" * 3_000_000))
     answers = {path: await deliver(http.url + path) for path in ("/busy", "/moved", "/gone", "/failure", "/huge")}
-    assert answers["/busy"] == Answer(Outcome.FAILED, "HTTP 429", 429, None, 120)
-    assert answers["/moved"] == Answer(Outcome.REFUSED, "HTTP 302, and redirects are not followed", 302)
+    assert answers["/busy"] == Answer(DeliveryOutcome.FAILED, "HTTP 429", 429, None, 120)
+    assert answers["/moved"] == Answer(DeliveryOutcome.REFUSED, "HTTP 302, and redirects are not followed", 302)
     assert http.accepted("/other") == []
-    assert (answers["/gone"].outcome, answers["/failure"].outcome) == (Outcome.REFUSED, Outcome.FAILED)
-    assert answers["/huge"].outcome is Outcome.ACCEPTED
+    assert (answers["/gone"].outcome, answers["/failure"].outcome) == (DeliveryOutcome.REFUSED, DeliveryOutcome.FAILED)
+    assert answers["/huge"].outcome is DeliveryOutcome.ACCEPTED
     assert (await deliver(f"{http.url}/hang")).problem == "no answer within 1 s"
-    assert (await deliver(f"{http.url}/trickle")).outcome is not Outcome.REFUSED
+    assert (await deliver(f"{http.url}/trickle")).outcome is not DeliveryOutcome.REFUSED
     assert (await deliver(f"{http.url}/close")).problem == "the connection ended before an answer"
     assert (await deliver("http://127.0.0.1:1/")).problem == "no connection"
 
@@ -97,14 +97,14 @@ async def test_what_a_receiver_answers_decides_and_a_slow_one_is_cut_off(http: H
 async def test_proxies_of_the_environment_are_not_asked(http: HttpReceiver, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("http_proxy", "HTTP_PROXY", "ALL_PROXY", "all_proxy"):
         monkeypatch.setenv(name, "http://127.0.0.1:1")
-    assert (await deliver(f"{http.url}/direct")).outcome is Outcome.ACCEPTED
-    assert (await deliver(f"gotify://127.0.0.1:{http.port}/{SECRET}", "gotify")).outcome is Outcome.ACCEPTED
+    assert (await deliver(f"{http.url}/direct")).outcome is DeliveryOutcome.ACCEPTED
+    assert (await deliver(f"gotify://127.0.0.1:{http.port}/{SECRET}", "gotify")).outcome is DeliveryOutcome.ACCEPTED
 
 
 async def test_an_email_has_the_key_in_its_message_id_and_the_servers_answer_is_kept(smtp: SmtpReceiver) -> None:
     url = f"mailto://jaga@{smtp.address}/a@kukarkab.go.id/b@kukarkab.go.id?from=sinyal@kaltimprov.go.id"
     answer = await deliver(url, "mailto")
-    assert (answer.outcome, answer.receiver_id) == (Outcome.ACCEPTED, "receiver says 250")
+    assert (answer.outcome, answer.receiver_id) == (DeliveryOutcome.ACCEPTED, "receiver says 250")
     to_a, to_b = smtp.accepted("a@kukarkab.go.id")[-1], smtp.accepted("b@kukarkab.go.id")[-1]
     assert (to_a.key, to_b.key, to_a.headers["message-id"]) == (KEY, KEY, f"<{KEY}@kaltimprov.go.id>")
     assert (to_a.headers["subject"], to_a.headers["auto-submitted"]) == ("1 titik akses putus", "auto-generated")
@@ -126,14 +126,14 @@ async def test_a_mail_server_refuses_for_good_or_for_now(smtp: SmtpReceiver) -> 
     async def to(recipient: str, **changes: Any) -> Answer:
         return await deliver(f"mailto://{smtp.address}/{recipient}", "mailto", **changes)
 
-    assert await to("full@x.go.id") == Answer(Outcome.FAILED, "SMTP 452")
-    assert await to("unknown@x.go.id") == Answer(Outcome.REFUSED, "SMTP 550")
-    assert (await to("slow@x.go.id")).outcome is Outcome.FAILED
+    assert await to("full@x.go.id") == Answer(DeliveryOutcome.FAILED, "SMTP 452")
+    assert await to("unknown@x.go.id") == Answer(DeliveryOutcome.REFUSED, "SMTP 550")
+    assert (await to("slow@x.go.id")).outcome is DeliveryOutcome.FAILED
     refused = await deliver(f"mailtos://{smtp.address}/a@x.go.id", "mailtos")
-    assert refused == Answer(Outcome.REFUSED, "the mail server does not offer what the channel needs")
+    assert refused == Answer(DeliveryOutcome.REFUSED, "the mail server does not offer what the channel needs")
     no_address = await to("a@x.go.id%0d%0aBcc:evil@x.go.id")
-    assert no_address == Answer(Outcome.REFUSED, "the channel's URL names no mailbox")
-    assert (await to("a@x.go.id", title="Putus\r\nBcc: evil@x.go.id")).outcome is Outcome.REFUSED
+    assert no_address == Answer(DeliveryOutcome.REFUSED, "the channel's URL names no mailbox")
+    assert (await to("a@x.go.id", title="Putus\r\nBcc: evil@x.go.id")).outcome is DeliveryOutcome.REFUSED
 
 
 def test_an_apprise_url_of_a_mailbox_is_read_as_apprise_reads_it() -> None:
@@ -148,7 +148,7 @@ async def test_a_plug_in_of_apprise_delivers_with_the_key_in_the_last_line(http:
     http.reply("/jaga", Reply(200, body=b'{"id": "ntfy7"}'))
     http.reply("/", Reply(200, body=b'{"id": "ntfy7"}'))
     answer = await deliver(f"ntfy://127.0.0.1:{http.port}/jaga", "ntfy")
-    assert (answer.outcome, answer.http_status, answer.receiver_id) == (Outcome.ACCEPTED, 200, "ntfy7")
+    assert (answer.outcome, answer.http_status, answer.receiver_id) == (DeliveryOutcome.ACCEPTED, 200, "ntfy7")
     assert json.loads(http.received[-1].body)["message"] == f"{TEXT}\n\n[{KEY}]"
 
 
@@ -156,12 +156,12 @@ async def test_a_plug_ins_status_redirect_and_silence_are_told_apart(http: HttpR
     url = f"gotify://127.0.0.1:{http.port}/AbCdEf12345"
     path = "/message"
     for reply, outcome, problem in (
-        (busy(90), Outcome.FAILED, "HTTP 429"),
-        (FAILURE, Outcome.FAILED, "HTTP 500"),
-        (Reply(401), Outcome.REFUSED, "HTTP 401"),
-        (redirect(f"{http.url}/other"), Outcome.REFUSED, "HTTP 302, and redirects are not followed"),
-        (HANG, Outcome.FAILED, "no answer within 1 s"),
-        (CLOSE, Outcome.FAILED, "no connection"),
+        (busy(90), DeliveryOutcome.FAILED, "HTTP 429"),
+        (FAILURE, DeliveryOutcome.FAILED, "HTTP 500"),
+        (Reply(401), DeliveryOutcome.REFUSED, "HTTP 401"),
+        (redirect(f"{http.url}/other"), DeliveryOutcome.REFUSED, "HTTP 302, and redirects are not followed"),
+        (HANG, DeliveryOutcome.FAILED, "no answer within 1 s"),
+        (CLOSE, DeliveryOutcome.FAILED, "no connection"),
     ):
         http.reply(path, reply)
         answer = await deliver(url, "gotify")

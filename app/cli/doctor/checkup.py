@@ -62,4 +62,5 @@ CHECKS: tuple[Check, ...] = (
     push.check_ingest,
     push.check_inbox,
     alerts.check_alert_texts,
+    alerts.check_courier,
 )
