@@ -74,9 +74,7 @@ def send(message: Message, receiver: Receiver) -> Answer:
     except smtplib.SMTPNotSupportedError:
         return Answer(DeliveryOutcome.REFUSED, "the mail server does not offer what the channel needs")
     except ssl.SSLError:
-        return Answer(
-            DeliveryOutcome.FAILED, "no TLS: the certificate is not trusted, or the mode is another"
-        )
+        return Answer(DeliveryOutcome.FAILED, "no TLS: the certificate is not trusted, or the mode is another")
     except TimeoutError:
         return Answer(DeliveryOutcome.FAILED, "no answer in time")
     except (smtplib.SMTPException, OSError):
