@@ -114,7 +114,7 @@ async def test_an_email_has_the_key_in_its_message_id_and_the_servers_answer_is_
 async def test_an_email_may_be_long_and_say_anything(smtp: SmtpReceiver) -> None:
     text = "\n".join([f"{TEXT} – „Sungai Kunyit‟ ({number})" for number in range(60)] + [".", "", "x" * 2_000])
     answer = await deliver(f"mailto://{smtp.address}/long@x.go.id", "mailto", text=text, title="Putus – " + "é" * 200)
-    assert answer.outcome is Outcome.ACCEPTED
+    assert answer.outcome is DeliveryOutcome.ACCEPTED
     assert smtp.accepted("long@x.go.id")[0].text.replace("\r\n", "\n").strip() == text
 
 

@@ -14,7 +14,7 @@ from app.courier.attempt import attempt
 from app.courier.contract import Message, Receiver
 from app.settings import ROOT
 from probes.policy import AddressPolicy
-from tests.support.receivers import Received, http_receiver
+from tests.support.receivers import ReceivedMessage, http_receiver
 
 PAGE = (ROOT / "docs" / "webhooks.md").read_text()
 VERIFIERS = dict(re.findall(r"^```(python|php|javascript)\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE))
@@ -42,7 +42,7 @@ def in_javascript(secret: str, headers: Mapping[str, str], body: bytes) -> bool:
 
 
 @pytest.fixture(scope="module")
-async def received() -> Received:
+async def received() -> ReceivedMessage:
     """A webhook with letters beyond ASCII."""
     message = Message(uuid4(), "onset", "Putus – Méhuí", "5 titik akses …", False, {"kind": "onset"}, {})
     with http_receiver() as http:
@@ -52,7 +52,7 @@ async def received() -> Received:
 
 
 @pytest.mark.parametrize("verify", [in_python, in_javascript])
-def test_a_verifier_accepts_what_we_sent_and_nothing_else(verify: Verify, received: Received) -> None:
+def test_a_verifier_accepts_what_we_sent_and_nothing_else(verify: Verify, received: ReceivedMessage) -> None:
     headers, body = dict(received.headers), received.body
     assert verify(SECRET, headers, body)
     assert not verify("another secret", headers, body)
