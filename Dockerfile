@@ -1,4 +1,4 @@
-# The whole service in one container: API, ingest, worker and its own PostgreSQL, as the ordinary user `sinyal`.
+# The whole service in one container: API, ingest, worker, courier and its own PostgreSQL, as the ordinary user `sinyal`.
 #
 #   docker build -t sinyal .
 #   docker run -d --name sinyal -p 8000:8000 -p 8001:8001 -v sinyal:/var/lib/sinyal --stop-timeout 60 sinyal

@@ -63,13 +63,15 @@ def _run(message: Message, receiver: Receiver, egress: Egress, done: Future[Answ
 
 
 def _send(message: Message, receiver: Receiver, egress: Egress) -> Answer:
+    if receiver.service != WEBHOOK and receiver.service not in SERVICES:
+        return Answer(DeliveryOutcome.REFUSED, "alerts are no longer delivered by this service")
     sender = load_sender(receiver.service)
     with egress.guarding():
         return sender(message, receiver)
 
 
 def load_sender(service: str) -> Sender:
-    """Import what the service needs, when it is first needed: Apprise takes memory. Raises KeyError."""
+    """Import what the service needs, when it is first needed: Apprise takes memory."""
     own = {WEBHOOK: "webhook"} | {name: "email_sender" for name, each in SERVICES.items() if each.module == OWN}
     module = importlib.import_module(f"app.courier.{own.get(service, 'apprise_sender')}")
     if service not in own:

@@ -12,6 +12,7 @@ from functools import partial
 from typing import Any
 
 import structlog
+from pydantic import ValidationError
 
 from app.alerts.content import Content
 from app.alerts.message_links import links_of
@@ -57,14 +58,17 @@ class Deliverer:
         if not task.cancelled() and (error := task.exception()) is not None and not isinstance(error, NoLongerLeader):
             log.warning("delivery_interrupted", channel=channel_id, error=repr(error), exc_info=error)
 
-    async def sweep(self) -> None:
-        """Hand over what failing channels keep, and give up what waited too long. Raises SettingsError."""
-        now = utc_now()
+    async def give_up(self) -> None:
+        """End what waited too long, and what waits for a deleted channel."""
         async with transaction(self._sessions) as session:
-            await queue.give_up(session, self._busy, now)
+            await queue.give_up(session, self._busy, utc_now())
+
+    async def hand_over(self) -> None:
+        """Hand over to fallbacks what failing channels keep. Raises SettingsError."""
+        async with transaction(self._sessions) as session:
             if await queue.holds_failing(session):
                 sealer = await open_sealer(session, self._settings)
-                await fallback.hand_over_failing(session, sealer, self._settings.public_base, now)
+                await fallback.hand_over_failing(session, sealer, self._settings.public_base, utc_now())
 
     async def idle(self) -> None:
         """Wait until nothing is under way."""
@@ -118,12 +122,14 @@ class Deliverer:
         )
 
     def _links(self, queued: Queued, sealer: Sealer) -> Mapping[str, Any]:
+        """Return none for a content that an older version wrote, and that can no longer be read."""
         notification = queued.notification
-        content = Content.model_validate(notification.content)
-        links = links_of(
-            notification.fallback_of or notification.id, content, base=self._settings.public_base, sealer=sealer
-        )
-        return dataclasses.asdict(links)
+        try:
+            content = Content.model_validate(notification.content)
+        except ValidationError:
+            return {}
+        linked_id = notification.fallback_of or notification.id
+        return dataclasses.asdict(links_of(linked_id, content, base=self._settings.public_base, sealer=sealer))
 
     async def _record(self, queued: Queued, done: Attempt, sealer: Sealer) -> None:
         now = utc_now()

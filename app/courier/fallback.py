@@ -6,6 +6,7 @@ again. Nothing is handed over twice, nor from a fallback to its own: whatever of
 
 from datetime import datetime
 
+from pydantic import ValidationError
 from sqlalchemy import ColumnElement, exists, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
@@ -88,6 +89,9 @@ def _hand_over(session: AsyncSession, original: Notification, taker: Channel, wo
 def _wording(original: Notification, channel: Channel, taker: Channel, sealer: Sealer, base: str | None) -> Rendered:
     if (channel.language, channel.form) == (taker.language, taker.form):
         return Rendered(original.title, original.text)
-    content = Content.model_validate(original.content)
+    try:
+        content = Content.model_validate(original.content)
+    except ValidationError:  # an older version wrote it
+        return Rendered(original.title, original.text)
     links = links_of(original.id, content, base=base, sealer=sealer)
     return render(content, language=taker.language, form=taker.form, links=links)

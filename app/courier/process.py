@@ -54,7 +54,8 @@ class Courier:
         return (
             CourierJob("compose", 1, self.compose),
             CourierJob("deliver", 1, self.deliverer.start_due),
-            CourierJob("sweep", 1, self.deliverer.sweep),
+            CourierJob("hand_over", 1, self.deliverer.hand_over),
+            CourierJob("give_up", 30, self.deliverer.give_up),
             CourierJob("beat", 10, self.beat),
             CourierJob("conditions", 60, self.evaluate),
             CourierJob("weekly_tests", 60, self.write_weekly_tests),

@@ -66,6 +66,10 @@ class CourierDesk:
         await self.deliverer.start_due()
         await self.deliverer.idle()
 
+    async def sweep(self) -> None:
+        await self.deliverer.give_up()
+        await self.deliverer.hand_over()
+
     async def retry(self, **channel: Any) -> None:
         """Let all channels be tried again now."""
         async with transaction(self.sessions) as session:

@@ -1,13 +1,16 @@
 """What becomes of notifications whose receivers accept, refuse, hang or fail: on a real PostgreSQL, over real HTTP."""
 
 import asyncio
+import os
 from collections.abc import Iterator
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from sqlalchemy import text
 
 from app.alerts.models import MessageForm, NotificationKind
+from app.alerts.sealer import open_sealer
 from app.core.clock import utc_now
 from app.core.sealing import Sealer
 from app.courier.deliverer import Deliverer
@@ -114,11 +117,11 @@ async def test_a_fallback_takes_over_after_three_failures_and_the_original_is_re
     channel = await courier.channel(f"{http.url}/down", fallback_id=taker)
     original = await courier.notify(channel)
     for _ in range(3):
-        await courier.deliverer.sweep()
+        await courier.sweep()
         assert http.accepted("/taker") == []
         await courier.retry()
-    await courier.deliverer.sweep()
-    await courier.deliverer.sweep()
+    await courier.sweep()
+    await courier.sweep()
     await courier.retry()
     [received] = http.accepted("/taker")
     assert received.key == await courier.key(original)
@@ -138,7 +141,7 @@ async def test_a_refused_one_is_handed_over_at_once_and_ends_with_the_fallbacks_
     original = await courier.notify(channel)
     for _ in range(4):
         await courier.retry()
-        await courier.deliverer.sweep()
+        await courier.sweep()
     async with transaction(courier.sessions) as session:
         states = list(await session.scalars(text("SELECT state FROM notification ORDER BY id")))
     assert states == ["bounced", "bounced"]
@@ -154,7 +157,7 @@ async def test_after_two_minutes_or_while_the_breaker_is_open_a_fallback_takes_o
     old = await courier.notify(channel)
     await courier.run()
     await courier.age(old, utc_now() - timedelta(seconds=121))
-    await courier.deliverer.sweep()
+    await courier.sweep()
     await courier.run()
     assert await courier.state(old) == "rerouted"
     async with transaction(courier.sessions) as session:
@@ -162,7 +165,7 @@ async def test_after_two_minutes_or_while_the_breaker_is_open_a_fallback_takes_o
             text("UPDATE channel SET failures = 5, retry_at = now() + interval '80 s' WHERE id = :channel"), locals()
         )
     new = await courier.notify(channel)
-    await courier.deliverer.sweep()
+    await courier.sweep()
     await courier.run()
     assert (await courier.state(new), await courier.attempts(new)) == ("rerouted", [])
 
@@ -180,12 +183,12 @@ async def test_after_a_day_of_failures_it_is_dead_and_after_a_pause_it_is_delive
         await courier.age(each, utc_now() - timedelta(hours=24, seconds=1))
     async with transaction(courier.sessions) as session:
         await session.execute(text("UPDATE channel SET deleted_at = now() WHERE id = :deleted"), locals())
-    await courier.deliverer.sweep()
+    await courier.sweep()
     assert [await courier.state(each) for each in told] == ["dead", "dead", "queued"]
     assert (await courier.get(told[1])).problem == "the channel was deleted"
     async with transaction(courier.sessions) as session:
         await session.execute(text("UPDATE channel SET paused_at = NULL WHERE id = :paused"), locals())
-    await courier.deliverer.sweep()
+    await courier.sweep()
     await courier.run()
     assert await courier.state(told[2]) == "accepted"
 
@@ -242,3 +245,31 @@ async def test_another_secret_key_stops_deliveries_with_a_clear_error_and_delive
     unopened = await courier.notify(mixed)
     await courier.run()
     assert (await courier.get(unopened)).problem == "sealed by another secret key: enter its URL again"
+
+
+async def test_a_lost_secret_key_is_an_error_and_no_reason_for_a_new_one(courier: CourierDesk, tmp_path: Path) -> None:
+    settings = Settings(data_dir=tmp_path)
+    async with transaction(courier.sessions) as session:
+        sealed = (await open_sealer(session, settings)).seal("https://hooks.example")
+        assert (await open_sealer(session, settings)).unseal(sealed) == "https://hooks.example"
+    await courier.channel("x", target=sealed)
+    (tmp_path / "secret_key").unlink()
+    async with transaction(courier.sessions) as session:
+        with pytest.raises(SettingsError, match="is missing"):
+            await open_sealer(session, settings)
+    assert os.listdir(tmp_path) == []
+
+
+async def test_what_an_older_version_wrote_is_still_delivered(courier: CourierDesk, http: HttpReceiver) -> None:
+    http.reply("/older", FAILURE)
+    taker = await courier.channel(f"{http.url}/younger", form=MessageForm.SHORT)
+    channel = await courier.channel(f"{http.url}/older", fallback_id=taker)
+    removed = await courier.channel("gopher://x", service="gopher")
+    told = await courier.notify(channel, content={"kind": "no longer"})
+    unknown = await courier.notify(removed)
+    for _ in range(3):
+        await courier.retry()
+    await courier.sweep()
+    await courier.retry()
+    assert await courier.state(told) == "rerouted"
+    assert (await courier.get(unknown)).problem == "alerts are no longer delivered by this service"
