@@ -1,6 +1,6 @@
 """The content of one channel's messages: which sites, incidents and conditions they tell of, with the evidence."""
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -66,7 +66,7 @@ class ContentBuilder:
         return Content(
             kind=message.kind,
             at=self.now,
-            office=_place(self.channel.region_code),
+            office=told_place(self.channel.region_code),
             provider=self.provider,
             shared_by=self._shared_by(message),
             down=self._section(down),
@@ -78,7 +78,9 @@ class ContentBuilder:
             conditions=conditions[:NAMED_SITES],
             conditions_total=len(conditions),
             escalated_after_min=min(minutes, default=None),
-            escalated_from=[_place(code) for code in sorted({facts["from"] for facts in escalated if "from" in facts})],
+            escalated_from=[
+                told_place(code) for code in sorted({facts["from"] for facts in escalated if "from" in facts})
+            ],
             is_reminder=any(row.kind is AnnouncementKind.REMINDER for row in self._rows(message)),
             recurred=message.recurred,
             flapping=message.flapping,
@@ -109,20 +111,10 @@ class ContentBuilder:
         return [member for member in members if member.ended_at is None]
 
     def _section(self, members: Sequence[OutageMember]) -> Section:
-        return Section(sites=[self._site(member) for member in members[:NAMED_SITES]], total=len(members))
-
-    def _site(self, member: OutageMember) -> ToldSite:
-        return ToldSite(
-            **_site_fields(member.code, member.name, member.village_code),
-            technology=member.technology,
-            provider=member.provider,
-            service_no=member.service_no,
-            incident_id=member.incident_id,
-            started_at=member.started_at,
-            last_ok_at=member.last_ok_at,
-            ended_at=member.ended_at,
-            lost_readings=self.losses.get((member.site_id, member.started_at), {}),
-        )
+        named = [
+            told_site(each, self.losses.get((each.site_id, each.started_at), {})) for each in members[:NAMED_SITES]
+        ]
+        return Section(sites=named, total=len(members))
 
     def _incidents(self, message: PlannedMessage) -> list[ToldIncident]:
         told = [self.pending[subject].incident for subject in message.subjects]
@@ -187,7 +179,21 @@ class ContentBuilder:
             return self.nodes.get(int(which))
         if what == "provider":
             return self.providers.get(int(which.split(":")[0]))
-        return _place(which) if what == "district" else None
+        return told_place(which) if what == "district" else None
+
+
+def told_site(member: OutageMember, lost_readings: Mapping[str, int]) -> ToldSite:
+    return ToldSite(
+        **_site_fields(member.code, member.name, member.village_code),
+        technology=member.technology,
+        provider=member.provider,
+        service_no=member.service_no,
+        incident_id=member.incident_id,
+        started_at=member.started_at,
+        last_ok_at=member.last_ok_at,
+        ended_at=member.ended_at,
+        lost_readings=dict(lost_readings),
+    )
 
 
 async def _load_sites(session: AsyncSession, site_ids: Collection[int]) -> dict[int, ToldSite]:
@@ -224,7 +230,7 @@ def _site_fields(code: str, name: str, village_code: str) -> dict[str, str]:
     }
 
 
-def _place(code: str) -> ToldPlace:
+def told_place(code: str) -> ToldPlace:
     return ToldPlace(code=code, name=regions.names().get(code, code))
 
 

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 import structlog
 from sqlalchemy import text
 
+from app.alerts import digests
 from app.alerts.compose import compose
 from app.alerts.conditions import ConditionWatch
 from app.core.clock import utc_now
@@ -70,6 +71,10 @@ class Courier:
     async def evaluate(self) -> None:
         async with transaction(self.sessions) as session:
             await self.conditions.evaluate(session, now=utc_now())
+
+    async def write_digests(self) -> None:
+        async with transaction(self.sessions) as session:
+            await digests.write_digests(session, now=utc_now(), base=self.settings.public_base)
 
     async def write_weekly_tests(self) -> None:
         async with transaction(self.sessions) as session:
