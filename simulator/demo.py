@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.access import api_tokens
 from app.access.models import Role
 from app.core.clock import floor_second, utc_now
+from app.core.stopping import stop_on_signals
 from app.measurements.simulated_past import simulated_until
 from app.postgres.engine import open_engine, open_sessions, transaction
 from app.registry import providers
@@ -22,7 +23,7 @@ from app.registry.models import Site
 from app.registry.regions import REGIONS_CSV
 from app.runtime import data_dir, instance
 from app.runtime.admin import create_first_account
-from app.runtime.supervisor import GRACE_S, Child, database, sinyal, stop_on_signals, supervise
+from app.runtime.supervisor import GRACE_S, Child, database, sinyal, supervise
 from app.runtime.up import address_of, child_environment, ready_urls, require_ports
 from app.settings import Settings, SettingsError
 from simulator.agent_secret import ENV, secret_of

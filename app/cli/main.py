@@ -86,8 +86,8 @@ def demo(
 @app.command(short_help="Run the worker alone: probe, judge, store.")
 def worker(supervised: Supervised = False) -> None:
     """Probe the sites, judge the readings and store them. A second worker waits until the first one ends."""
+    from app.core.stopping import end_with_parent
     from app.runtime.loop_watchdog import watched_loop
-    from app.runtime.supervisor import end_with_parent
     from app.worker.process import work
 
     async def watched() -> None:
@@ -103,10 +103,10 @@ def worker(supervised: Supervised = False) -> None:
 @app.command(short_help="Run the courier alone: deliver alerts.")
 def courier(supervised: Supervised = False) -> None:
     """Compose and deliver alerts. A second courier waits until the first one ends."""
+    from app.core.stopping import end_with_parent, stop_on_signals
     from app.courier.egress import guard_other_threads
     from app.courier.process import deliver
     from app.runtime.loop_watchdog import watched_loop
-    from app.runtime.supervisor import end_with_parent, stop_on_signals
 
     async def watched() -> None:
         async with watched_loop():
@@ -126,8 +126,8 @@ def api(
     supervised: Supervised = False,
 ) -> None:
     """Serve the REST API on SINYAL_HOST and SINYAL_PORT, over a migrated database."""
+    from app.core.stopping import end_with_parent
     from app.runtime import server
-    from app.runtime.supervisor import end_with_parent
 
     settings = configured("api", port=port)
     if supervised:
@@ -142,8 +142,8 @@ def ingest(
     listen_fd: Annotated[int | None, typer.Option(hidden=True, help="An inherited listening socket.")] = None,
 ) -> None:
     """Take in what devices send, on SINYAL_HOST and SINYAL_INGEST_PORT, whatever the API is busy with."""
+    from app.core.stopping import end_with_parent
     from app.runtime import server
-    from app.runtime.supervisor import end_with_parent
 
     settings = configured("ingest")
     settings.ingest_port = port or settings.ingest_port

@@ -3,9 +3,7 @@
 import asyncio
 import contextlib
 import os
-import signal
 import sys
-import threading
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
@@ -82,17 +80,6 @@ class Child:
             await self.process.wait()
 
 
-def end_with_parent() -> None:
-    """In a supervised child: send SIGTERM to ourselves when the supervisor is gone, even by kill -9."""
-
-    def wait() -> None:
-        while os.read(0, 64):
-            pass
-        os.kill(os.getpid(), signal.SIGTERM)
-
-    threading.Thread(target=wait, name="parent-watch", daemon=True).start()
-
-
 def sinyal(*arguments: str) -> list[str]:
     """Return the command line of a `sinyal` command."""
     return [sys.executable, "-m", "app.cli", *arguments]
@@ -160,11 +147,3 @@ async def _report_when_ready(urls: Sequence[str], when_ready: Callable[[], None]
                     return
             await asyncio.sleep(0.2)
     log.error("not_ready", after_s=READY_TIMEOUT_S)
-
-
-def stop_on_signals() -> asyncio.Event:
-    """Return an event that SIGTERM, SIGINT and SIGHUP set."""
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    return stop

@@ -4,9 +4,10 @@ import asyncio
 import socket
 from collections.abc import Callable
 
+from app.core.stopping import stop_on_signals
 from app.runtime import data_dir, instance
 from app.runtime.admin import create_first_account
-from app.runtime.supervisor import Child, database, sinyal, stop_on_signals, supervise
+from app.runtime.supervisor import Child, database, sinyal, supervise
 from app.settings import Settings, SettingsError
 from app.worker.ingest_heartbeat import base_url
 
