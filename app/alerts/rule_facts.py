@@ -28,11 +28,11 @@ async def load_rules(session: AsyncSession) -> tuple[dict[int, str], list[RuleFa
     for channel_id, office, provider_id, rule in result:
         offices[channel_id] = office
         if rule is not None:
-            rules.append(_facts(rule, channel_id, provider_id))
+            rules.append(facts_of(rule, channel_id, provider_id))
     return offices, rules
 
 
-def _facts(rule: AlertRule, channel_id: int, provider_id: int | None) -> RuleFacts:
+def facts_of(rule: AlertRule, channel_id: int, provider_id: int | None) -> RuleFacts:
     return RuleFacts(
         rule.id,
         channel_id,

@@ -1,16 +1,23 @@
+from datetime import timedelta
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
 
 from app.alerts import channels, rule_changes, rules
+from app.alerts.preview import preview
+from app.alerts.preview_schemas import RulePreview
 from app.alerts.rule_schemas import RuleIn, RuleOut, RulePatch
+from app.core.clock import floor_second, utc_now
 from app.registry.params import RegionCode
+from app.web.account_queues import AccountQueues
 from app.web.deps import Reader, Session, Writer
 from app.web.idempotency import IdempotencyKey
 from app.web.json_body import JsonRoute
 from app.web.pagination import BY_ID, Page
 from app.web.params import Cursor, IfMatch, Limit, RowId, read_version
 from app.web.problem_details import problems
+
+PREVIEWED = timedelta(days=7)
 
 router = APIRouter(prefix="/rules", tags=["alerts"], route_class=JsonRoute)
 
@@ -55,6 +62,19 @@ async def create_rule(
         response.headers["Location"] = f"{request.url.path}/{rule.id}"
     response.headers["ETag"] = f'"{rule.version}"'
     return rules.present(rule, await rules.read_slugs(session))
+
+
+@router.post("/preview", response_model=RulePreview, responses=problems(403))
+async def preview_rule(session: Session, caller: Writer, body: RuleIn, request: Request) -> RulePreview:
+    """What a rule would have sent in the last seven days.
+
+    With the body that would create it; nothing is stored. One at a time for each account.
+    """
+    queues: AccountQueues = request.app.state.previews
+    async with queues.hold(caller):
+        rule = await rule_changes.draft_rule(session, body, caller=caller)
+        until = floor_second(utc_now())
+        return await preview(session, rule, since=until - PREVIEWED, until=until)
 
 
 @router.get("/{id}", response_model=RuleOut, responses=problems(404))

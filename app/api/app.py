@@ -166,6 +166,7 @@ def _create_state(app: FastAPI) -> None:
     app.state.policy = settings.probe_policy
     app.state.callers = CallerCache()
     app.state.imports = AccountQueues(at_once=1, queued=5, retry_after_s=30)
+    app.state.previews = AccountQueues(at_once=1, queued=3, retry_after_s=10)  # of rules
     app.state.pages = AccountQueues(at_once=4, queued=40, retry_after_s=5)  # of the console
     app.state.metrics = CollectorRegistry()
     app.state.snapshot = Snapshot(refresh_s=settings.status.refresh_s)

@@ -70,7 +70,7 @@ async def test_every_field_comes_back_as_it_was_given(cast: Cast, desk: AlertDes
     assert (made["region_name"], made["muted"], made["created_by"]) == ("Muara Badak", True, "token ana")
 
 
-PATHS = ("/rules",)
+PATHS = ("/rules", "/rules/preview")
 WRONG: list[tuple[dict[str, Any], dict[str, str]]] = [
     ({"kinds": []}, {"kinds": "too_short"}),
     ({"kinds": ["dwn"]}, {"kinds.0": "enum"}),

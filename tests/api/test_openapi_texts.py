@@ -32,6 +32,9 @@ PROMISED = """
     reset_password retire_site revoke_agent revoke_token sign_in sign_out stream_diagnosis stream_status
     upload_speedtest withdraw_contract_site get_site_explanation list_views save_view delete_view
     get_cause_effects get_ticket_text preview_maintenance_window
+    list_channels create_channel get_channel patch_channel delete_channel send_test
+    list_rules create_rule preview_rule get_rule patch_rule delete_rule
+    list_notifications get_notification list_announcements
 """
 
 
