@@ -22,7 +22,7 @@ from app.alerts.message_content import told_place, told_site
 from app.alerts.models import AlertKind, AlertRule, Channel, DropReason, HoldReason, MessageForm
 from app.alerts.planning import Subject
 from app.alerts.preview_schemas import LISTED, PreviewedDay, PreviewedNotification, RulePreview
-from app.alerts.replay import PastMessage, ReplayedOutage, Replay
+from app.alerts.replay import PastMessage, Replay, ReplayedOutage
 from app.alerts.rule_facts import facts_of
 from app.alerts.subjects import rule_times
 from app.alerts.texts import render
