@@ -88,10 +88,10 @@ def embedded_url() -> Iterator[str]:
         cluster.stop()
 
 
-async def make_database(server_url: str) -> str:
-    """Create an empty database; return its URL."""
+async def make_database(server_url: str, template: str = "template1") -> str:
+    """Create a database, empty or like `migrated_template`; return its URL."""
     name = f"sinyal_test_{uuid4().hex[:12]}"
-    await _administer(server_url, f'CREATE DATABASE "{name}"')
+    await _administer(server_url, f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
     return make_url(server_url).set(database=name).render_as_string(hide_password=False)
 
 
@@ -117,12 +117,22 @@ async def _administer(server_url: str, statement: str) -> None:
 
 
 @pytest.fixture(scope="session")
-async def engine(server_url: str) -> AsyncIterator[AsyncEngine]:
+async def migrated_template(server_url: str) -> AsyncIterator[str]:
+    """The name of a migrated database without connections: a copy takes a quarter of a migration."""
     url = await make_database(server_url)
+    engine = open_engine(url, name="test")
+    await migrate(engine)
+    await engine.dispose()
+    yield make_url(url).database or ""
+    await drop_database(url, server_url)
+
+
+@pytest.fixture(scope="session")
+async def engine(server_url: str, migrated_template: str) -> AsyncIterator[AsyncEngine]:
+    url = await make_database(server_url, migrated_template)
     # all tests of a process share a connection, and each savepoint is a statement, too
     roomy = make_url(url).update_query_dict({"prepared_statement_cache_size": "2000"})
     engine = open_engine(roomy.render_as_string(hide_password=False), name="test")
-    await migrate(engine)
     async with async_sessionmaker(engine)() as session, session.begin():
         await partitions.create_ahead(session, utc_now())
     yield engine

@@ -13,7 +13,6 @@ import pytest
 from sqlalchemy import text
 
 from app.postgres.engine import open_engine, open_sessions, transaction
-from app.runtime.migrate import migrate
 from simulator.namespace import Namespace, NamespaceUnavailable
 from tests.agents.agent_machine import (
     LINK,
@@ -52,10 +51,9 @@ def village() -> Iterator[Namespace]:
 
 
 @pytest.fixture(scope="module")
-async def server(server_url: str) -> AsyncIterator[Served]:
-    url = await make_database(server_url)
+async def server(server_url: str, migrated_template: str) -> AsyncIterator[Served]:
+    url = await make_database(server_url, migrated_template)
     engine = open_engine(url, name="agents")
-    await migrate(engine)
     async with served(url, open_sessions(engine), anchors=["127.0.8.1", "127.0.8.2"]) as server:
         yield server
     await engine.dispose()

@@ -19,7 +19,6 @@ from app.registry import providers
 from app.registry import store as registry
 from app.registry.schemas import SiteIn
 from app.runtime.admin_session import command_line_caller
-from app.runtime.migrate import migrate
 from app.settings import ROOT
 from probes.policy import AddressPolicy
 from tests.access.browser import PASSWORD
@@ -55,10 +54,9 @@ class Sinyal:
 
 
 @pytest.fixture
-async def sinyal(server_url: str) -> AsyncIterator[Sinyal]:
-    url = await make_database(server_url)
+async def sinyal(server_url: str, migrated_template: str) -> AsyncIterator[Sinyal]:
+    url = await make_database(server_url, migrated_template)
     engine = open_engine(url, name="test")
-    await migrate(engine)
     async with open_sessions(engine)() as session:
         yield Sinyal(url, session)
     await engine.dispose()

@@ -22,7 +22,6 @@ from app.core.clock import utc_now
 from app.core.sealing import Sealer
 from app.postgres.engine import open_engine
 from app.runtime import data_dir, instance
-from app.runtime.migrate import migrate
 from app.settings import ROOT, ProbeSettings, Settings
 from probes.icmp_socket import IcmpNotPermitted, open_icmp_sockets
 from tests.conftest import drop_database, make_database
@@ -48,12 +47,9 @@ async def empty_url(server_url: str) -> AsyncIterator[str]:
 
 
 @pytest.fixture(scope="module")
-async def migrated_url(server_url: str) -> AsyncIterator[str]:
+async def migrated_url(server_url: str, migrated_template: str) -> AsyncIterator[str]:
     """A database of this module's own: what doctor sees must be committed."""
-    url = await make_database(server_url)
-    engine = open_engine(url, name="test")
-    await migrate(engine)
-    await engine.dispose()
+    url = await make_database(server_url, migrated_template)
     yield url
     await drop_database(url, server_url)
 

@@ -16,17 +16,15 @@ from app.access.models import Audit
 from app.postgres.engine import open_engine, open_sessions, transaction
 from app.registry import providers
 from app.runtime import instance
-from app.runtime.migrate import migrate
 from app.settings import Settings
 from tests.conftest import drop_database, make_database
 from tests.support.imports import HEADER, MUARA, unreportable_workbook
 
 
 @pytest.fixture
-async def database(server_url: str) -> AsyncIterator[tuple[str, AsyncEngine]]:
-    url = await make_database(server_url)
+async def database(server_url: str, migrated_template: str) -> AsyncIterator[tuple[str, AsyncEngine]]:
+    url = await make_database(server_url, migrated_template)
     engine = open_engine(url, name="test")
-    await migrate(engine)
     async with transaction(open_sessions(engine)) as session:
         await providers.ensure_providers(session, {"telkom-wms": "Telkom WMS"})
     yield url, engine

@@ -13,18 +13,13 @@ import typer
 from typer.core import TyperGroup
 
 from app.cli.main import app
-from app.postgres.engine import open_engine
-from app.runtime.migrate import migrate
 from app.settings import ROOT
 from tests.conftest import drop_database, make_database
 
 
 @pytest.fixture
-async def migrated_url(server_url: str) -> AsyncIterator[str]:
-    url = await make_database(server_url)
-    engine = open_engine(url, name="test")
-    await migrate(engine)
-    await engine.dispose()
+async def migrated_url(server_url: str, migrated_template: str) -> AsyncIterator[str]:
+    url = await make_database(server_url, migrated_template)
     yield url
     await drop_database(url, server_url)
 

@@ -10,7 +10,6 @@ import pytest
 from sqlalchemy import text
 
 from app.postgres.engine import open_engine, open_sessions, transaction
-from app.runtime.migrate import migrate
 from app.settings import ProbeSettings
 from app.worker.diagnosis_runner import DiagnosisRunner
 from probes import diagnose
@@ -62,10 +61,9 @@ class Live:
 
 
 @pytest.fixture
-async def live(server_url: str, network: Namespace) -> AsyncIterator[Live]:
-    url = await make_database(server_url)
+async def live(server_url: str, migrated_template: str, network: Namespace) -> AsyncIterator[Live]:
+    url = await make_database(server_url, migrated_template)
     engine = open_engine(url, name="test")
-    await migrate(engine)
     sessions, responder = open_sessions(engine), Responder(network)
     raw = network.socket(AF_INET, SOCK_RAW, IPPROTO_ICMP)
     async with (

@@ -27,7 +27,6 @@ from app.postgres.engine import Sessions, open_engine, open_sessions, transactio
 from app.registry import providers, store
 from app.registry.models import Site, SiteContract
 from app.registry.schemas import SiteIn, SitePatch
-from app.runtime.migrate import migrate
 from probes.policy import AddressPolicy
 from tests.conftest import Cast, drop_database, make_database
 from tests.factories import VILLAGE, site
@@ -41,10 +40,9 @@ FILE = "Kode desa;Teknologi;Penyedia;SID;Cara ukur;IP\n" + "".join(
 
 
 @pytest.fixture
-async def committed(server_url: str) -> AsyncIterator[Sessions]:
-    url = await make_database(server_url)
+async def committed(server_url: str, migrated_template: str) -> AsyncIterator[Sessions]:
+    url = await make_database(server_url, migrated_template)
     engine = open_engine(url, name="test")
-    await migrate(engine)
     sessions = open_sessions(engine)
     async with transaction(sessions) as session:
         await providers.ensure_providers(session, {"telkom-wms": "Telkom WMS"})

@@ -14,7 +14,6 @@ from app.latency.rollup import roll_up
 from app.measurements import partitions
 from app.measurements import store as measurements
 from app.postgres.engine import Sessions, open_engine, open_sessions, transaction
-from app.runtime.migrate import migrate
 from probes.contract import CENTRAL, Outcome, Reading
 from tests.conftest import drop_database, make_database
 
@@ -25,10 +24,9 @@ CLOSING = START + HOUR + timedelta(seconds=30)
 
 
 @pytest.fixture
-async def apart(server_url: str) -> AsyncIterator[Sessions]:
-    url = await make_database(server_url)
+async def apart(server_url: str, migrated_template: str) -> AsyncIterator[Sessions]:
+    url = await make_database(server_url, migrated_template)
     engine = open_engine(url, name="test")
-    await migrate(engine)
     sessions = open_sessions(engine)
     async with transaction(sessions) as session:
         await partitions.create_ahead(session, utc_now())

@@ -20,7 +20,6 @@ from app.access.models import Role
 from app.api.app import API
 from app.core.redaction import describe, format_exception, redact
 from app.postgres.engine import open_engine, open_sessions, transaction
-from app.runtime.migrate import migrate
 from app.settings import ROOT
 from tests.access.browser import account
 from tests.conftest import drop_database, make_database
@@ -132,10 +131,9 @@ class Process:
 
 
 @pytest.fixture
-async def buggy(server_url: str, tmp_path: Path) -> AsyncIterator[Process]:
-    url = await make_database(server_url)
+async def buggy(server_url: str, migrated_template: str, tmp_path: Path) -> AsyncIterator[Process]:
+    url = await make_database(server_url, migrated_template)
     engine = open_engine(url, name="test")
-    await migrate(engine)
     sessions = open_sessions(engine)
     async with transaction(sessions) as session:
         await api_tokens.create_token(session, name="sari", role=Role.PROVINCE_ADMIN)

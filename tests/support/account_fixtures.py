@@ -9,7 +9,6 @@ from pwdlib.hashers.argon2 import Argon2Hasher
 
 from app.access import passwords
 from app.postgres.engine import Sessions, open_engine, open_sessions
-from app.runtime.migrate import migrate
 from tests.access.browser import Browser
 from tests.conftest import drop_database, make_database
 
@@ -47,11 +46,10 @@ async def browser(app: FastAPI) -> AsyncIterator[Callable[..., Browser]]:
 
 
 @pytest.fixture
-async def committed(server_url: str) -> AsyncIterator[Sessions]:
+async def committed(server_url: str, migrated_template: str) -> AsyncIterator[Sessions]:
     """Sessions on a database of the test's own, for tests of concurrent commits."""
-    url = await make_database(server_url)
+    url = await make_database(server_url, migrated_template)
     engine = open_engine(url, name="test", pool_size=10)
-    await migrate(engine)
     yield open_sessions(engine)
     await engine.dispose()
     await drop_database(url, server_url)

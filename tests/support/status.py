@@ -16,7 +16,6 @@ from app.postgres.engine import Counter, Sessions, next_version, open_engine, op
 from app.registry import providers
 from app.registry import store as registry
 from app.registry.schemas import SiteIn
-from app.runtime.migrate import migrate
 from app.worker import writer as worker
 from probes.policy import AddressPolicy
 from tests.conftest import Person, drop_database, make_database
@@ -67,11 +66,12 @@ async def status(app: FastAPI, person: Person, **params: str) -> dict[str, Any]:
 
 
 @pytest.fixture
-async def committed_database(server_url: str) -> AsyncIterator[tuple[str, AsyncEngine, Sessions]]:
+async def committed_database(
+    server_url: str, migrated_template: str
+) -> AsyncIterator[tuple[str, AsyncEngine, Sessions]]:
     """A database of the test's own, in which commits are commits and notices travel."""
-    url = await make_database(server_url)
+    url = await make_database(server_url, migrated_template)
     engine = open_engine(url, name="test")
-    await migrate(engine)
     yield url, engine, open_sessions(engine)
     await engine.dispose()
     await drop_database(url, server_url)

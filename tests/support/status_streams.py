@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 
 from app.postgres.engine import open_engine, open_sessions
-from app.runtime.migrate import migrate
 from tests.conftest import Person, drop_database, make_database
 from tests.support.served_api import Served, served
 from tests.support.sse import Sse
@@ -14,10 +13,9 @@ from tests.support.status import judge
 
 
 @pytest.fixture
-async def live(server_url: str) -> AsyncIterator[Served]:
-    url = await make_database(server_url)
+async def live(server_url: str, migrated_template: str) -> AsyncIterator[Served]:
+    url = await make_database(server_url, migrated_template)
     engine = open_engine(url, name="test")
-    await migrate(engine)
     async with served(url, open_sessions(engine)) as found:
         yield found
     await engine.dispose()

@@ -10,7 +10,6 @@ import pytest
 
 from app.core.clock import utc_now
 from app.postgres.engine import open_engine, open_sessions
-from app.runtime.migrate import migrate
 from app.throughput.budget import SLACK_BYTES, UP_SLACK_BYTES
 from app.throughput.models import SpeedtestStatus
 from simulator.shaped_server import Shape
@@ -23,10 +22,9 @@ LINK = Shape(20, 20)
 
 
 @pytest.fixture(scope="module")
-async def live(server_url: str) -> AsyncIterator[Served]:
-    url = await make_database(server_url)
+async def live(server_url: str, migrated_template: str) -> AsyncIterator[Served]:
+    url = await make_database(server_url, migrated_template)
     engine = open_engine(url, name="test")
-    await migrate(engine)
     async with served(url, open_sessions(engine)) as found:
         yield found
     await engine.dispose()

@@ -7,8 +7,7 @@ import pytest
 from sqlalchemy.engine import make_url
 
 from app.core.clock import SlotClock
-from app.postgres.engine import Sessions, open_engine
-from app.runtime.migrate import migrate
+from app.postgres.engine import Sessions
 from app.settings import ProbeSettings, Settings
 from app.worker.context import WorkerContext
 from app.worker.process import Worker
@@ -28,12 +27,9 @@ async def connect(url: str) -> asyncpg.Connection:
 
 
 @pytest.fixture
-async def migrated_url(server_url: str) -> AsyncIterator[str]:
+async def migrated_url(server_url: str, migrated_template: str) -> AsyncIterator[str]:
     """Of a database of its own."""
-    url = await make_database(server_url)
-    engine = open_engine(url, name="test")
-    await migrate(engine)
-    await engine.dispose()
+    url = await make_database(server_url, migrated_template)
     yield url
     await drop_database(url, server_url)
 
