@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import signal
 import tempfile
 from collections.abc import AsyncIterator, Generator, Iterator
 from contextlib import asynccontextmanager
@@ -84,6 +85,11 @@ def embedded_url() -> Iterator[str]:
     with tempfile.TemporaryDirectory(prefix="sinyal-test-") as folder:
         cluster = Cluster(Path(folder))
         cluster.start()
+        # nothing reads this cluster after a crash; databases are made and dropped in half the time
+        with (cluster.home / "data" / "postgresql.auto.conf").open("a") as settings:
+            settings.write("fsync = off\nfull_page_writes = off\n")
+        assert cluster.pid is not None
+        os.kill(cluster.pid, signal.SIGHUP)
         yield cluster.url
         cluster.stop()
 

@@ -20,7 +20,6 @@ from app.cli.doctor import alerts, checkup, database, machine, network, push
 from app.cli.doctor.check_result import Check, CheckResult, CheckStatus
 from app.core.clock import utc_now
 from app.core.sealing import Sealer
-from app.postgres.engine import open_engine
 from app.runtime import data_dir, instance
 from app.settings import ROOT, ProbeSettings, Settings
 from probes.icmp_socket import IcmpNotPermitted, open_icmp_sockets
