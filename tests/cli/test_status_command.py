@@ -1,11 +1,11 @@
 """`sinyal status`: what it lists, by which filters, as text and as JSON."""
 
 import json
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.cli import status_command
 from app.cli.status_command import StatusOptions
@@ -13,21 +13,24 @@ from app.core.clock import utc_now
 from app.postgres.engine import Sessions, transaction
 from app.registry.models import State
 from app.settings import Settings, SettingsError
-from tests.support.status import add_site
-
-Database = tuple[str, AsyncEngine, Sessions]
+from tests.support.status import add_site, open_committed
 
 
-@pytest.fixture
-async def settings(committed_database: Database) -> Settings:
+@pytest.fixture(scope="module")
+async def settings(server_url: str, migrated_template: str) -> AsyncIterator[Settings]:
     """Of a database with a site of each state; the degraded one is of another provider, technology and district."""
-    url, _, sessions = committed_database
+    async with open_committed(server_url, migrated_template) as (url, _, sessions):
+        await add_sites(sessions)
+        yield Settings(database_url=url)
+
+
+async def add_sites(sessions: Sessions) -> None:
     for number, state in enumerate(State):
         site = await add_site(sessions, f"198.51.100.{number + 20}")
         async with transaction(sessions) as session:
             await session.execute(
                 text(
-                    "UPDATE site_status SET state = :state, since = :now, evidence_at = :now, valid_s = 60, "
+                    "UPDATE site_status SET state = :state, since = :now, evidence_at = :now, valid_s = 3600, "
                     "version = 2 WHERE site_id = :id"
                 ),
                 {"state": state.value, "now": utc_now(), "id": site},
@@ -41,7 +44,6 @@ async def settings(committed_database: Database) -> Settings:
                     ),
                     {"id": site},
                 )
-    return Settings(database_url=url)
 
 
 async def lines(settings: Settings, as_json: bool = False, /, **options: str) -> list[str]:

@@ -1,6 +1,7 @@
 """Sites, states and worker heartbeats as the status sees them."""
 
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any
 
@@ -65,16 +66,22 @@ async def status(app: FastAPI, person: Person, **params: str) -> dict[str, Any]:
     return {item["code"]: item for item in answer.json()["sites"]}
 
 
+@asynccontextmanager
+async def open_committed(server_url: str, template: str) -> AsyncIterator[tuple[str, AsyncEngine, Sessions]]:
+    url = await make_database(server_url, template)
+    engine = open_engine(url, name="test")
+    yield url, engine, open_sessions(engine)
+    await engine.dispose()
+    await drop_database(url, server_url)
+
+
 @pytest.fixture
 async def committed_database(
     server_url: str, migrated_template: str
 ) -> AsyncIterator[tuple[str, AsyncEngine, Sessions]]:
     """A database of the test's own, in which commits are commits and notices travel."""
-    url = await make_database(server_url, migrated_template)
-    engine = open_engine(url, name="test")
-    yield url, engine, open_sessions(engine)
-    await engine.dispose()
-    await drop_database(url, server_url)
+    async with open_committed(server_url, migrated_template) as database:
+        yield database
 
 
 async def add_site(sessions: Sessions, host: str) -> int:
