@@ -29,6 +29,7 @@ START_S = 100.0  # an idle minute before
 MAINTAINED = 10
 OF_SHARED_CAUSES = 3  # two of a provider in a district, and a tower
 MOST_PER_OFFICE = 3
+LONGEST_SILENCE_S = 2_700  # after flapping
 
 
 def listeners(plan: StormPlan, *, stuck: bool = False) -> list[Listener]:
@@ -85,7 +86,7 @@ def _run_storm(folder: Path, options: argparse.Namespace) -> list[str]:
     plan = _plan(options)
     with storm(folder, plan, listeners(plan)) as run:
         _measure_courier(run)
-        run.wait_until_told(900)
+        run.wait_until_told(LONGEST_SILENCE_S)
         return _report(run, run.check())
 
 
@@ -97,7 +98,7 @@ def _run_kills(folder: Path, options: argparse.Namespace) -> list[str]:
         killer.start()
         run.wait_until(plan.end_s)
         killer.end()
-        run.wait_until_told(900)
+        run.wait_until_told(LONGEST_SILENCE_S)
         print(f"kill -9: {len(killer.done)}")
         return _report(run, run.check(killed_at=killer.began_at))
 
@@ -108,7 +109,7 @@ def _run_hang(folder: Path, options: argparse.Namespace) -> list[str]:
         run.receivers.http.reply("/macet", HANG)
         run.wait_until(START_S + 60 * options.minutes)
         run.receivers.http.reply("/macet", OK)
-        run.wait_until_told(1_800)  # the circuit breaker tries again after up to 15 minutes
+        run.wait_until_told(LONGEST_SILENCE_S)
         verdict = run.check()
         late = verdict.latencies_s.pop("macet")
         print(f"the receiver that hung got {len(late)} onsets, the last after {max(late, default=0):.0f} s")

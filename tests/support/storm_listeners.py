@@ -90,11 +90,11 @@ def set_up(running: Demo, listeners: Sequence[Listener], receivers: Receivers, *
     return made
 
 
-def maintain(running: Demo, members: Iterable[StormSite], *, lasts: timedelta) -> None:
-    """Announce maintenance of these sites, from now on."""
-    now = datetime.now(UTC)
+def maintain(running: Demo, members: Iterable[StormSite], *, started_at: float, lasts: timedelta) -> None:
+    """Announce maintenance of these sites since the simulator's start."""
+    begins = datetime.fromtimestamp(started_at, UTC)
     for member in members:
-        window = {"site": member.code, "started_at": now.isoformat(), "ended_at": (now + lasts).isoformat()}
+        window = {"site": member.code, "started_at": begins.isoformat(), "ended_at": (begins + lasts).isoformat()}
         _post(running, "/maintenance", window | {"title": "Penggantian antena", "reason": "Direncanakan"})
 
 

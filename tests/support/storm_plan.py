@@ -56,6 +56,10 @@ class StormPlan:
     outages: Sequence[PlannedOutage]
 
     @property
+    def start_s(self) -> float:
+        return min(outage.start_s for outage in self.outages)
+
+    @property
     def end_s(self) -> float:
         return max(outage.end_s for outage in self.outages)
 

@@ -18,6 +18,7 @@ from tests.support.storm_check import StormVerdict, check, settled
 from tests.support.storm_listeners import Listener, Receivers, SetUp, maintain, set_up
 from tests.support.storm_plan import StormPlan
 
+CONFIRMED_AFTER_S = 12.0  # the first look that is lost, and the second
 KILLED = ("worker", "courier", "database")  # in turn
 
 
@@ -98,8 +99,10 @@ def storm(folder: Path, plan: StormPlan, listeners: Sequence[Listener], **enviro
         maintain(
             running,
             [member for outage in plan.outages if outage.maintained for member in outage.members],
+            started_at=started_at,
             lasts=timedelta(seconds=plan.end_s + 600),
         )
+        assert time.time() < started_at + plan.start_s + CONFIRMED_AFTER_S, "set up too late for the first outage"
         yield Storm(running, plan, listeners, receivers, made, started_at)
 
 
