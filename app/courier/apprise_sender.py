@@ -5,7 +5,6 @@ given instead of its own: it follows no redirects, reads answers with bounds, an
 """
 
 import importlib
-import logging
 import threading
 import warnings
 from functools import cache
@@ -62,10 +61,8 @@ def _note(answer: Answer) -> None:
 
 @cache
 def _set_up() -> apprise.AppriseAsset:
-    """Give `requests` our session, and keep quiet what would log URLs."""
+    """Give `requests` our session."""
     requests.Session = sessions.Session = BoundedSession  # type: ignore[misc]
-    for name in ("apprise", "urllib3"):
-        logging.getLogger(name).setLevel(logging.CRITICAL + 1)
     return apprise.AppriseAsset(app_id="Sinyal Desa", async_mode=False, http_redirects=False, secure_logging=True)
 
 

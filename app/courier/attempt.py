@@ -2,6 +2,7 @@
 
 import asyncio
 import importlib
+import logging
 import threading
 import time
 from concurrent.futures import Future
@@ -20,6 +21,7 @@ from probes.policy import AddressPolicy
 log = structlog.get_logger()
 
 DEADLINE_S = 20.0
+LOG_URLS = ("apprise", "httpcore", "httpx", "requests", "urllib3")  # libraries, and with them tokens
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +74,8 @@ def _send(message: Message, receiver: Receiver, egress: Egress) -> Answer:
 
 def load_sender(service: str) -> Sender:
     """Import what the service needs, when it is first needed: Apprise takes memory."""
+    for name in LOG_URLS:
+        logging.getLogger(name).setLevel(logging.CRITICAL + 1)
     own = {WEBHOOK: "webhook"} | {name: "email_sender" for name, each in SERVICES.items() if each.module == OWN}
     module = importlib.import_module(f"app.courier.{own.get(service, 'apprise_sender')}")
     if service not in own:

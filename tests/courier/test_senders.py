@@ -20,6 +20,7 @@ from tests.support.receivers import (
     CLOSE,
     FAILURE,
     HANG,
+    OK,
     TRICKLE,
     HttpReceiver,
     Reply,
@@ -170,12 +171,14 @@ async def test_a_plug_ins_status_redirect_and_silence_are_told_apart(http: HttpR
     assert http.accepted("/other") == []
 
 
-async def test_nothing_of_a_failing_delivery_is_logged(http: HttpReceiver, caplog: pytest.LogCaptureFixture) -> None:
+async def test_nothing_of_where_it_is_delivered_to_is_logged(
+    http: HttpReceiver, caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level(logging.DEBUG)
-    for name in ("apprise", "urllib3", "requests"):
-        logging.getLogger(name).setLevel(logging.CRITICAL + 1 if name != "requests" else logging.DEBUG)
-    http.reply("/message", FAILURE)
+    http.reply("/message", OK, FAILURE)
     for url, service in (
+        (f"{http.url}/{SECRET}", "webhook"),
+        (f"gotify://127.0.0.1:{http.port}/{SECRET}", "gotify"),
         (f"gotify://127.0.0.1:{http.port}/{SECRET}", "gotify"),
         (f"gotify://127.0.0.1:1/{SECRET}", "gotify"),
         (f"http://127.0.0.1:1/{SECRET}", "webhook"),
