@@ -1,6 +1,7 @@
 """A change of today leaves every figure of the past as it was, whatever field of a site it changes (docs/adr/0018)."""
 
 from collections.abc import AsyncIterator, Iterator
+from copy import copy
 from datetime import timedelta
 from typing import Any
 
@@ -68,35 +69,39 @@ def test_every_field_that_a_patch_takes_has_a_case() -> None:
 
 
 Figures = dict[str, Any]
+Written = tuple[AsyncConnection, "Past", Figures]
 
 
 @pytest.fixture(scope="module")
-async def written(engine: AsyncEngine, routes: list[BaseRoute]) -> AsyncIterator[tuple[AsyncConnection, int, Figures]]:
-    """The past written once, its site, and its figures."""
+async def written(engine: AsyncEngine, routes: list[BaseRoute]) -> AsyncIterator[Written]:
+    """The past, written once, and its figures."""
     async with shared_start(engine, routes) as start:
         measured = MeasuredSites(start.sessions, start.cast)
         await measured.reset_watermarks()
         past = Past(measured, start.cast)
         await past.write()
-        yield start.connection, past.site, await past.figures()
+        yield start.connection, past, await past.figures()
 
 
 @pytest.fixture
-async def connection(written: tuple[AsyncConnection, int, Figures]) -> AsyncIterator[AsyncConnection]:
+async def connection(written: Written) -> AsyncIterator[AsyncConnection]:
     async with savepoint(written[0]) as connection:
         yield connection
 
 
 @pytest.fixture
-def past(written: tuple[AsyncConnection, int, Figures], sessions: Sessions, cast: Cast) -> "Past":
-    return Past(MeasuredSites(sessions, cast), cast, written[1])
+def past(written: Written, sessions: Sessions, cast: Cast) -> "Past":
+    past, measured = copy(written[1]), copy(written[1].measured)  # of the same days, also after midnight
+    measured.sessions, measured.cast = sessions, cast
+    past.measured, past.cast = measured, cast
+    return past
 
 
 class Past:
     """A site on a tower with three settled days of readings, a settled month of speed tests, works and a contract."""
 
-    def __init__(self, measured: MeasuredSites, cast: Cast, site: int = 0) -> None:
-        self.measured, self.cast, self.site = measured, cast, site
+    def __init__(self, measured: MeasuredSites, cast: Cast) -> None:
+        self.measured, self.cast = measured, cast
         self.start, self.end = measured.since, measured.since + timedelta(days=3)
         self.month = (midnight(self.start.astimezone(WITA).date().replace(day=1)) - timedelta(days=1)).astimezone(WITA)
 
@@ -204,7 +209,7 @@ def _without_labels(value: Any) -> Any:
     ids=lambda fields: fields[0] if len(fields) == 1 else "all_others",
 )
 async def test_no_figure_of_the_past_moves_by_a_change_of_today(
-    past: Past, written: tuple[AsyncConnection, int, Figures], fields: tuple[str, ...]
+    past: Past, written: Written, fields: tuple[str, ...]
 ) -> None:
     before = written[2]
     assert before["/regions/64.02/uptime"]["total"]["seconds"]["down"] > 0
