@@ -27,7 +27,7 @@ LINK = "127.254.0.1"
 def answer_pings(namespace: Namespace, *, answered: bool) -> None:
     """Let the namespace's kernel answer pings to every anchor, or to none."""
     ignored = "/proc/sys/net/ipv4/icmp_echo_ignore_all"
-    subprocess.run(namespace.command(["sh", "-c", f"echo {0 if answered else 1} > {ignored}"]), check=True, timeout=10)
+    subprocess.run(namespace.command(["sh", "-c", f"echo {0 if answered else 1} > {ignored}"]), check=True, timeout=120)
 
 
 class Link:
@@ -117,7 +117,7 @@ class Machine:
         return self._namespace.command(["/usr/bin/env", "-i", *variables, shutil.which(shell) or shell, *words, *argv])
 
     def run(self, *argv: str, **environment: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(self._command(*argv, **environment), capture_output=True, text=True, timeout=60)
+        return subprocess.run(self._command(*argv, **environment), capture_output=True, text=True, timeout=300)
 
     async def tick(self, *, now: bool = False) -> None:
         """`now`: send, even if the server asked for a later time."""
@@ -159,7 +159,7 @@ class Machine:
 def busybox_tools(folder: Path) -> Path:
     """Only the tools of BusyBox, as on a router. Its ash may be built to prefer them anyway."""
     folder.mkdir(exist_ok=True)
-    subprocess.run(["busybox", "--install", "-s", str(folder)], check=True, timeout=10)
+    subprocess.run(["busybox", "--install", "-s", str(folder)], check=True, timeout=120)
     return folder
 
 
@@ -200,7 +200,7 @@ class StoredPushes:
         return [reading for reading in readings if reading.reason != ARRIVAL]
 
 
-async def wait_until(condition: Callable[[], Any], timeout_s: float = 20) -> None:
+async def wait_until(condition: Callable[[], Any], timeout_s: float = 120) -> None:
     async with asyncio.timeout(timeout_s):
         while not await _is_true(condition):  # noqa: ASYNC110  # another process brings it about
             await asyncio.sleep(0.1)

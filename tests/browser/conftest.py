@@ -21,7 +21,7 @@ nodes = 2
 """ + "".join(
     f"""[[event]]
 kind = "outage"
-start_s = {10 * number}
+start_s = {10 * number if number < 10 else 20 * number - 100}
 duration_s = 3600
 select = {{ sites = ["{code}"] }}
 """

@@ -26,7 +26,7 @@ def processes(fleet: tuple[str, list[str]], tmp_path: Path) -> Iterator[tuple[Ap
     for process in (api, ingest):
         process.start()
     for process in (api, ingest):
-        wait_for(lambda process=process: process.ready, 60)  # type: ignore[misc]
+        wait_for(lambda process=process: process.ready, 300)  # type: ignore[misc]
     yield api, ingest
     for process in (api, ingest):
         process.close()
@@ -41,18 +41,18 @@ async def test_a_stalled_api_deafens_nobody(processes: tuple[Api, Api], fleet: t
     heartbeat.secret = fleet[1][1]
     os.kill(api.pid, signal.SIGSTOP)
     try:
-        async with httpx.AsyncClient(timeout=3, trust_env=False) as client:
+        async with httpx.AsyncClient(timeout=60, trust_env=False) as client:
             for seq in range(5):
                 answer = await client.post(f"{ingest.url}/api/v1/push", json=BEAT | {"seq": seq}, headers=device)
                 assert (answer.status_code, answer.json()["accepted"]) == (200, 1)
             await heartbeat.send()
             assert (heartbeat.sent, heartbeat.unanswered) == (1, 0)
             with pytest.raises(httpx.TimeoutException):
-                await client.get(f"{api.url}/healthz")
+                await client.get(f"{api.url}/healthz", timeout=1)
     finally:
         os.kill(api.pid, signal.SIGCONT)
         await heartbeat.close()
-    await asyncio.to_thread(wait_for, lambda: api.ready, 15)
+    await asyncio.to_thread(wait_for, lambda: api.ready, 120)
 
 
 def test_the_api_still_takes_pushes_for_devices_that_know_its_address(
@@ -61,7 +61,7 @@ def test_the_api_still_takes_pushes_for_devices_that_know_its_address(
     api, ingest = processes
     device, row = {"Authorization": f"Bearer {fleet[1][2]}"}, BEAT | {"boot": "once"}
     first, second = (
-        httpx.post(f"{process.url}/api/v1/push", json=row, headers=device, trust_env=False, timeout=10).json()
+        httpx.post(f"{process.url}/api/v1/push", json=row, headers=device, trust_env=False, timeout=60).json()
         for process in (api, ingest)
     )
     assert (first["accepted"], second["duplicates"]) == (1, 1)
@@ -77,7 +77,7 @@ async def test_nginx_passes_pushes_on_to_ingest_and_pages_to_the_api(
     device, row = {"Authorization": f"Bearer {fleet[1][3]}"}, BEAT | {"boot": "proxied"}
     async with (
         behind_nginx(ports[0], tmp_path, ingest=ports[1]) as port,
-        httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=5, trust_env=False) as client,
+        httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=60, trust_env=False) as client,
     ):
         assert (await client.get("/readyz")).json() == {"ready": True}
         os.kill(api.pid, signal.SIGSTOP)
@@ -98,4 +98,4 @@ def test_serving_processes_watch_their_event_loop(processes: tuple[Api, Api]) ->
 
 def test_ingest_ends_in_order(processes: tuple[Api, Api]) -> None:
     _, ingest = processes
-    assert ingest.end() < 10
+    assert ingest.end() == 0

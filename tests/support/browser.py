@@ -7,7 +7,16 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
-from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, Request, Response, async_playwright
+from playwright.async_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Page,
+    Request,
+    Response,
+    async_playwright,
+    expect,
+)
 
 from tests.support.demo_accounts import PASSWORD
 
@@ -92,7 +101,7 @@ class Windows:
     async def open(self, window: Window, *, state: Any = None) -> AsyncIterator[Page]:
         """`state`: the cookies of a window that has signed in (`BrowserContext.storage_state`)."""
         context = await self._browser.new_context(base_url=self._url, storage_state=state, **window.options())
-        context.set_default_timeout(10_000)
+        context.set_default_timeout(60_000)
         self.faults.watch(context)
         try:
             yield await context.new_page()
@@ -104,6 +113,7 @@ class Windows:
 async def chromium(arguments: Sequence[str] = ARGUMENTS) -> AsyncIterator[Browser]:
     executable = shutil.which("chromium")
     assert executable is not None, "chromium is needed: apt-get install chromium"
+    expect.set_options(timeout=60_000)
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=executable, args=[*arguments])
         try:

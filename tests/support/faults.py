@@ -91,7 +91,7 @@ class Dashboard(threading.Thread):
 
     def end(self) -> None:
         self._ends.set()
-        self.join(10)
+        self.join(60)
         self._client.close()
 
 
@@ -102,7 +102,7 @@ def _age(site: dict[str, Any], now: float) -> float:
 @contextmanager
 def with_dashboards(folder: Path) -> Iterator[tuple[Demo, list[Dashboard]]]:
     with demo(folder, SCRIPT) as running:
-        wait_for(lambda: up(running) == SITES, 60)
+        wait_for(lambda: up(running) == SITES, 300)
         dashboards = [Dashboard(running, follows=follows) for follows in (False, True)]
         for dashboard in dashboards:
             dashboard.start()
@@ -121,7 +121,7 @@ def up(running: Demo) -> int:
 def change_shown(running: Demo) -> Callable[[], bool]:
     """Rename a site; return a condition that is true once the status shows the new name."""
     code, name = next(iter(running.sites())), f"Diubah {time.time()}"
-    wait_for(lambda: running.client.patch(f"/sites/{code}", json={"name": name}).is_success, 30, every_s=0.05)
+    wait_for(lambda: running.client.patch(f"/sites/{code}", json={"name": name}).is_success, 120, every_s=0.05)
     return lambda: bool(running.sites()[code]["name"] == name)
 
 
@@ -151,7 +151,7 @@ def suspend_worker(running: Demo, limit_s: float) -> float:
     worker = running.child("worker")
     os.kill(worker, signal.SIGSTOP)
     try:
-        wait_for(lambda: up(running) == 0, HOLD_S + 5)
+        wait_for(lambda: up(running) == 0, HOLD_S + 120)
     finally:
         os.kill(worker, signal.SIGCONT)
     first = wait_for(lambda: up(running) > 0, limit_s, every_s=0.05)

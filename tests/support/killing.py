@@ -1,5 +1,6 @@
 """`sinyal api` processes that are killed at any moment, over a PostgreSQL that is killed as well."""
 
+import json
 import os
 import signal
 import subprocess
@@ -24,8 +25,59 @@ from app.settings import ROOT
 from tests.support.demo_process import free_port, wait_for
 
 
+class Forks:
+    """Starts `sinyal` commands by forking (tests/support/forking_api.py): many starts cost one import."""
+
+    def __init__(self) -> None:
+        argv = [sys.executable, "-m", "tests.support.forking_api"]
+        self._process = subprocess.Popen(argv, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def start(self, arguments: list[str], environment: dict[str, str], log: Path) -> int:
+        """Return its process id."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        order = {"arguments": arguments, "environment": environment, "log": str(log)}
+        self._process.stdin.write(json.dumps(order) + "\n")
+        self._process.stdin.flush()
+        return int(self._process.stdout.readline())
+
+    def close(self) -> None:
+        """End it; commands that still run end in order."""
+        self._process.communicate()
+
+
+class ForkedApi:
+    """One replica that is killed and started again and again."""
+
+    def __init__(self, forks: Forks, database_url: str, folder: Path) -> None:
+        self.url = ""
+        self._forks, self._log = forks, folder.with_suffix(".log")
+        self._environment = os.environ | {"SINYAL_DATABASE_URL": database_url, "SINYAL_DATA_DIR": str(folder)}
+        self._client = open_client()
+        self._pid: int | None = None
+
+    def start(self) -> None:
+        port = free_port()
+        self._pid = self._forks.start(["api", "--supervised", "--port", str(port)], self._environment, self._log)
+        self.url = f"http://127.0.0.1:{port}"
+
+    @property
+    def ready(self) -> bool:
+        return is_ready(self._client, self.url)
+
+    def kill(self) -> None:
+        if self._pid is not None:
+            os.kill(self._pid, signal.SIGKILL)
+            wait_for(lambda: not Path(f"/proc/{self._pid}").exists(), 60, every_s=0.005)
+            self._pid = None
+
+    def close(self) -> None:
+        self.kill()
+        self._client.close()
+
+
 class Api:
-    """One replica, or an ingest; whoever kills it starts it again."""
+    """One replica, or an ingest."""
 
     def __init__(self, database_url: str, folder: Path, *, command: str = "api") -> None:
         self._command = command
@@ -53,10 +105,7 @@ class Api:
 
     @property
     def ready(self) -> bool:
-        try:
-            return self._client.get(f"{self.url}/healthz").is_success
-        except httpx.HTTPError:
-            return False
+        return is_ready(self._client, self.url)
 
     def kill(self) -> None:
         if self._process is not None:
@@ -65,13 +114,11 @@ class Api:
             assert self._process.stdin is not None
             self._process.stdin.close()
 
-    def end(self) -> float:
-        """Stop it in an orderly way; return the seconds that it took."""
-        started = time.monotonic()
+    def end(self) -> int:
+        """Stop it in an orderly way; return its exit code."""
         assert self._process is not None
         self._process.terminate()
-        self._process.wait(20)
-        return time.monotonic() - started
+        return self._process.wait(120)
 
     def close(self) -> None:
         self.kill()
@@ -79,15 +126,22 @@ class Api:
         self._log.close()
 
 
-def open_client() -> httpx.Client:
-    return httpx.Client(verify=False, trust_env=False, timeout=10)
+def is_ready(client: httpx.Client, url: str) -> bool:
+    try:
+        return client.get(f"{url}/healthz").is_success
+    except httpx.HTTPError:
+        return False
+
+
+def open_client(timeout_s: float = 10) -> httpx.Client:
+    return httpx.Client(verify=False, trust_env=False, timeout=timeout_s)
 
 
 def kill_database(cluster: Cluster) -> None:
     pid = cluster.pid
     assert pid is not None
     os.kill(pid, signal.SIGKILL)
-    wait_for(lambda: cluster.find_running() is None, 10, every_s=0.01)  # a dying server may answer for a moment
+    wait_for(lambda: cluster.find_running() is None, 60, every_s=0.01)  # a dying server may answer for a moment
     cluster.start()
 
 
@@ -108,7 +162,7 @@ class Sent:
 class Client(threading.Thread):
     """Sends one request after another, to any replica; without a response it repeats it with the same key."""
 
-    apis: list[Api]
+    apis: list[ForkedApi]
     token: str
     chance: Random
     make: Callable[[Random], Sent]
@@ -117,7 +171,8 @@ class Client(threading.Thread):
 
     def __post_init__(self) -> None:
         super().__init__(daemon=True)
-        self._over, self._client = threading.Event(), open_client()
+        # A kill alone cuts a request off: one that is given up before would be served all the same, and stored later.
+        self._over, self._client = threading.Event(), open_client(120)
 
     __hash__ = threading.Thread.__hash__
 
@@ -153,7 +208,7 @@ class Client(threading.Thread):
 
     def end(self) -> None:
         self._over.set()
-        self.join(30)
+        self.join(150)
         assert not self.is_alive()
 
     def close(self) -> None:
