@@ -39,6 +39,7 @@ class Deliverer:
         self._sessions, self._settings, self._deadline_s = sessions, settings, deadline_s
         self._policy = settings.receiver_policy
         self._busy: dict[int, asyncio.Task[None]] = {}
+        self._attempting: set[int] = set()  # of those, channels whose receiver may yet accept
         self._places = {False: asyncio.Semaphore(HEALTHY_AT_ONCE), True: asyncio.Semaphore(FAILING_AT_ONCE)}
 
     async def start_due(self) -> None:
@@ -68,7 +69,9 @@ class Deliverer:
         async with transaction(self._sessions) as session:
             if await queue.holds_failing(session):
                 sealer = await open_sealer(session, self._settings)
-                await fallback.hand_over_failing(session, sealer, self._settings.public_base, utc_now())
+                await fallback.hand_over_failing(
+                    session, self._attempting, sealer, self._settings.public_base, utc_now()
+                )
 
     async def idle(self) -> None:
         """Wait until nothing is under way."""
@@ -92,13 +95,17 @@ class Deliverer:
                     return
 
     async def _deliver_next(self, channel_id: int, sealer: Sealer) -> Attempt | None:
-        async with transaction(self._sessions) as session:
-            queued = await queue.find_next(session, channel_id, utc_now())
-        if queued is None:
-            return None
-        done = await self._attempt(queued, sealer)
-        await _until_written(lambda: self._record(queued, done, sealer))
-        return done
+        self._attempting.add(channel_id)
+        try:
+            async with transaction(self._sessions) as session:
+                queued = await queue.find_next(session, channel_id, utc_now())
+            if queued is None:
+                return None
+            done = await self._attempt(queued, sealer)
+            await _until_written(lambda: self._record(queued, done, sealer))
+            return done
+        finally:
+            self._attempting.discard(channel_id)
 
     async def _attempt(self, queued: Queued, sealer: Sealer) -> Attempt:
         channel = queued.channel

@@ -4,6 +4,7 @@ Until that one is settled the original waits. Accepted there, it is `rerouted`; 
 again. Nothing is handed over twice, nor from a fallback to its own: whatever offices configure, it ends.
 """
 
+from collections.abc import Collection
 from datetime import datetime
 
 from pydantic import ValidationError
@@ -26,14 +27,25 @@ def _was_handed_over() -> ColumnElement[bool]:
     return exists().where(_OfFallback.fallback_of == Notification.id)
 
 
-async def hand_over_failing(session: AsyncSession, sealer: Sealer, base: str | None, now: datetime) -> int:
-    """Hand over what failing channels did not deliver in time; return how many. `base`: the public address."""
+async def hand_over_failing(
+    session: AsyncSession, attempting: Collection[int], sealer: Sealer, base: str | None, now: datetime
+) -> int:
+    """Hand over what failing channels did not deliver in time; return how many. `base`: the public address.
+
+    Channels that are `attempting` just now are left alone: their receiver may accept.
+    """
     fallback = aliased(Channel)
     query = (
         select(Notification, Channel, fallback)
         .join(Channel, Channel.id == Notification.channel_id)
         .join(fallback, fallback.id == Channel.fallback_id)
-        .where(queue.wants_fallback(now), queue.is_active(Channel), queue.is_active(fallback), ~_was_handed_over())
+        .where(
+            Channel.id.not_in(attempting),
+            queue.wants_fallback(now),
+            queue.is_active(Channel),
+            queue.is_active(fallback),
+            ~_was_handed_over(),
+        )
         .order_by(Notification.created_at, Notification.id)
         .limit(MOST_AT_ONCE)
         .with_for_update(of=Notification, skip_locked=True)

@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import text
@@ -168,6 +169,33 @@ async def test_after_two_minutes_or_while_the_breaker_is_open_a_fallback_takes_o
     await courier.sweep()
     await courier.run()
     assert (await courier.state(new), await courier.attempts(new)) == ("rerouted", [])
+
+
+async def test_what_its_channel_attempts_just_now_is_handed_over_only_once_that_failed(
+    courier: CourierDesk, http: HttpReceiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    http.reply("/waiting", FAILURE)
+    taker = await courier.channel(f"{http.url}/beside")
+    channel = await courier.channel(f"{http.url}/waiting", fallback_id=taker, failures=1)
+    told = await courier.notify(channel, created_at=utc_now() - timedelta(minutes=3))
+    record, attempted, goes_on = courier.deliverer._record, asyncio.Event(), asyncio.Event()
+
+    async def record_later(*arguments: Any) -> None:
+        attempted.set()
+        await goes_on.wait()
+        await record(*arguments)
+
+    monkeypatch.setattr(courier.deliverer, "_record", record_later)
+    await courier.deliverer.start_due()
+    await attempted.wait()
+    await courier.sweep()
+    async with transaction(courier.sessions) as session:
+        assert await session.scalar(text("SELECT count(*) FROM notification")) == 1
+    goes_on.set()
+    await courier.deliverer.idle()
+    await courier.sweep()
+    await courier.run()
+    assert await courier.state(told) == "rerouted"
 
 
 async def test_after_a_day_of_failures_it_is_dead_and_after_a_pause_it_is_delivered(
