@@ -8,7 +8,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -197,12 +197,14 @@ class _Check:
             self._problem("not one digest of what was held")
 
     def _latencies(self) -> Iterator[float]:
-        """Yield the seconds from each outage's confirmation to the acceptance of the onset that told it."""
+        """Yield the seconds from each outage's confirmation, or least duration, to the acceptance of its onset."""
         first: dict[UUID | None, datetime] = {}
         for message in self.got:
             first.setdefault(message.key, message.at)
         for one in self.announcements:
             notification = self.notifications.get(one["notification_id"], {"kind": None})
             if one["kind"] in ONSETS and notification["kind"] == "onset" and UUID(notification["key"]) in first:
-                confirmed = self.told.incidents[one["incident_id"]]["confirmed_at"]
-                yield (first[UUID(notification["key"])] - datetime.fromisoformat(confirmed)).total_seconds()
+                incident = self.told.incidents[one["incident_id"]]
+                confirmed, began = (datetime.fromisoformat(incident[name]) for name in ("confirmed_at", "started_at"))
+                wanted = max(confirmed, began + timedelta(seconds=self.listener.least_s))
+                yield (first[UUID(notification["key"])] - wanted).total_seconds()
