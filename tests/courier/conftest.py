@@ -108,7 +108,7 @@ async def courier(courier_engine: AsyncEngine) -> AsyncIterator[CourierDesk]:
     sessions = open_sessions(courier_engine)
     async with transaction(sessions) as session:
         await session.execute(EMPTY)
-    deliverer = Deliverer(sessions, settings, deadline_s=0.6)
+    deliverer = Deliverer(sessions, settings)
     yield CourierDesk(sessions, settings, deliverer)
     await deliverer.stop()
 

@@ -54,10 +54,12 @@ def message(**changes: Any) -> Message:
     return Message(**{**values, "content": {"kind": "onset"}, "links": {"details": None}, **changes})
 
 
-async def deliver(url: str, service: str = "webhook", secret: str | None = None, **changes: Any) -> Answer:
+async def deliver(
+    url: str, service: str = "webhook", secret: str | None = None, deadline_s: float = 20, **changes: Any
+) -> Answer:
     receiver = Receiver(service, url, secret)
     assert url not in repr(receiver)
-    done = await attempt(message(**changes), receiver, LOOPBACK, deadline_s=1)
+    done = await attempt(message(**changes), receiver, LOOPBACK, deadline_s=deadline_s)
     await done.thread
     return done.answer
 
@@ -89,8 +91,8 @@ async def test_what_a_receiver_answers_decides_and_a_slow_one_is_cut_off(http: H
     assert http.accepted("/other") == []
     assert (answers["/gone"].outcome, answers["/failure"].outcome) == (DeliveryOutcome.REFUSED, DeliveryOutcome.FAILED)
     assert answers["/huge"].outcome is DeliveryOutcome.ACCEPTED
-    assert (await deliver(f"{http.url}/hang")).problem == "no answer within 1 s"
-    assert (await deliver(f"{http.url}/trickle")).outcome is not DeliveryOutcome.REFUSED
+    assert (await deliver(f"{http.url}/hang", deadline_s=1)).problem == "no answer within 1 s"
+    assert (await deliver(f"{http.url}/trickle", deadline_s=1)).outcome is not DeliveryOutcome.REFUSED
     assert (await deliver(f"{http.url}/close")).problem == "the connection ended before an answer"
     assert (await deliver("http://127.0.0.1:1/")).problem == "no connection"
 
@@ -129,7 +131,7 @@ async def test_a_mail_server_refuses_for_good_or_for_now(smtp: SmtpReceiver) -> 
 
     assert await to("full@x.go.id") == Answer(DeliveryOutcome.FAILED, "SMTP 452")
     assert await to("unknown@x.go.id") == Answer(DeliveryOutcome.REFUSED, "SMTP 550")
-    assert (await to("slow@x.go.id")).outcome is DeliveryOutcome.FAILED
+    assert (await to("slow@x.go.id", deadline_s=1)).outcome is DeliveryOutcome.FAILED
     refused = await deliver(f"mailtos://{smtp.address}/a@x.go.id", "mailtos")
     assert refused == Answer(DeliveryOutcome.REFUSED, "the mail server does not offer what the channel needs")
     no_address = await to("a@x.go.id%0d%0aBcc:evil@x.go.id")
@@ -165,7 +167,7 @@ async def test_a_plug_ins_status_redirect_and_silence_are_told_apart(http: HttpR
         (CLOSE, DeliveryOutcome.FAILED, "no connection"),
     ):
         http.reply(path, reply)
-        answer = await deliver(url, "gotify")
+        answer = await deliver(url, "gotify", deadline_s=1 if reply is HANG else 20)
         assert (answer.outcome, answer.problem) == (outcome, problem), reply
         assert answer.retry_after_s == (90 if reply.status == 429 else None)
     assert http.accepted("/other") == []
