@@ -1,7 +1,7 @@
 """What one channel has pending and was told, loaded at once however much that is, as `planning` takes it."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -129,7 +129,7 @@ async def load_backlog(session: AsyncSession, channel: Channel, *, now: datetime
     state = ChannelBacklog(Audience(channel.region_code, channel.provider_id))
     await _load_pending(session, state, channel.id, now=now, timing=timing)
     await _load_groups(session, state, channel.id, now)
-    await _load_incidents(session, state)
+    await _load_incidents(session, state, channel.id)
     untold = [pending for pending in state.pending.values() if not pending.is_told and pending.incident is not None]
     affected = [member for each in untold for member in state.members_of(each.rows[0].incident_id)]
     state.maintenance = await load_maintenance(session, affected, now)
@@ -228,19 +228,31 @@ async def _load_groups(session: AsyncSession, state: ChannelBacklog, channel_id:
                 state.open[told.name] = told
 
 
-async def _load_incidents(session: AsyncSession, state: ChannelBacklog) -> None:
+async def _told_among(session: AsyncSession, channel_id: int, incident_ids: Collection[int]) -> set[int]:
+    """Return those of the incidents that the channel was ever told of."""
+    if not incident_ids:
+        return set()
+    row = Announcement
+    told = select(row.incident_id).where(among(row.incident_id, incident_ids), row.channel_id == channel_id)
+    return {each for each in await session.scalars(told.where(row.state == AnnouncementState.SENT)) if each is not None}
+
+
+async def _load_incidents(session: AsyncSession, state: ChannelBacklog, channel_id: int) -> None:
     """Load the incidents and members, and drop what was merged into an incident that the channel was told of."""
     state.incidents = {each.incident.id: each.incident for each in state.pending.values() if each.incident is not None}
     wanted = {told.incident_id for told in state.open.values()} | {each.incident_id for each in state.coming}
-    missing = wanted - state.incidents.keys() - {None}
-    if missing:
+    while missing := wanted - state.incidents.keys() - {None}:
         rows = await session.scalars(
             select(Incident).where(among(Incident.id, missing)).execution_options(populate_existing=True)
         )
-        state.incidents |= {incident.id: incident for incident in rows}
-    known = {told.incident_id for told in state.open.values()}
-    for name, told in list(state.open.items()):
-        if told.incident_id is not None and final_target(state, told.incident_id) in known - {told.incident_id}:
+        loaded = {incident.id: incident for incident in rows}
+        state.incidents |= loaded
+        wanted = {incident.merged_into for incident in loaded.values()}
+    targets = {name: final_target(state, told.incident_id) for name, told in state.open.items() if told.incident_id}
+    merged_into = {target for name, target in targets.items() if target != state.open[name].incident_id}
+    known = await _told_among(session, channel_id, merged_into)
+    for name, target in targets.items():
+        if target in known and target != state.open[name].incident_id:
             del state.open[name]
     for incident_id, members in (await load_members(session, state.incidents.keys())).items():
         heard = [member for member in members if state.audience.hears_of(member)]

@@ -277,6 +277,11 @@ async def test_sites_that_turn_out_to_share_a_cause_are_one_message_and_one_reco
     await desk.compose(now + 21 * MINUTE)
     assert await kinds(desk, district) == ["onset", "update", "recovery"]
     assert [(each.kind, each.recovered.total) for each in (await desk.contents(province))[1:]] == [("recovery", 6)]
+    scenario.now = now + 30 * MINUTE
+    await go_down(scenario, await scenario.site(), at=3500)
+    await desk.compose(now + 31 * MINUTE)
+    again = (await desk.contents(district))[-1]
+    assert (again.recurred, again.down.total) == (True, 1), "the merged ones are over, too"
 
 
 async def test_sites_that_join_a_shared_outage_are_an_update_though_nothing_announces_them(
