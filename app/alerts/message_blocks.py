@@ -166,19 +166,22 @@ class Blocks:
         lines = [self._condition(condition) for condition in shown]
         more = list(self._more(self.content.conditions_total - len(shown)))
         if len(lines) == 1 and not more:
-            return {"condition": lines[0], "conditions": lines[0]}
+            return self._facts(shown[0]) | {"condition": lines[0], "conditions": lines[0]}
         return {
             "condition": lines[0] if lines else "",
             "conditions": "\n".join([*(f"- {line}" for line in lines), *more]),
         }
 
     def _condition(self, condition: ToldCondition) -> str:
-        words = {key: fact(key, condition.facts[key], self.language) for key in FACTS if key in condition.facts}
+        words = self._facts(condition)
         words |= self._of_site(condition.site) if condition.site else {}
         words |= {"since": self._short(condition.since), "ended": self._short(condition.ended_at)}
         words["reason"] = self._reason(condition)
         line = self.part(_condition_part(condition), words)
         return self.part("condition_ended", words | {"condition": line}) if condition.ended_at else line
+
+    def _facts(self, condition: ToldCondition) -> dict[str, str]:
+        return {key: fact(key, condition.facts[key], self.language) for key in FACTS if key in condition.facts}
 
     def _reason(self, condition: ToldCondition) -> str:
         reason = condition.facts.get("reason")

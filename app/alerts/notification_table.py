@@ -8,9 +8,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.access.scope import Caller
 from app.alerts import notifications
 from app.alerts.notifications import ToldFilter
-from app.alerts.words import NOTIFICATION_KINDS, NOTIFICATION_STATES
 from app.core.clock import today
 from app.core.tables import COUNT, MOMENT, SENTENCES, Column, Row, Table, Text
+from app.pages.alert_words import NOTIFICATION_KINDS, NOTIFICATION_STATES
 from app.registry import regions
 
 PAGE_ROWS = 1_000

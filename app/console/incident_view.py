@@ -24,6 +24,7 @@ from app.registry.models import Cause
 AROUND_AT_LEAST, AROUND_AT_MOST = timedelta(minutes=30), timedelta(days=2)  # shown before and after an outage
 MAX_NEIGHBOURS = 8
 MAX_RUNS = 200
+MAX_TOLD = 30
 
 Incident = Mapping[str, Any]
 
@@ -59,6 +60,8 @@ async def page(
         tickets=tickets["items"],
         ribbon=await _ribbon(console, incident),
         neighbours=await _neighbours(console, incident),
+        told=(await console.api.get("/notifications", incident=incident["id"], limit=MAX_TOLD))["items"],
+        not_told=await _not_told(console, incident),
         provider_names=dict(await choices.providers(console.api)),
         own_providers=sorted({site["provider"] for site in incident["sites"]}),
         causes=[cause.value for cause in Cause],
@@ -118,3 +121,9 @@ async def _neighbours(console: ConsoleRequest, incident: Incident) -> list[Incid
         limit=MAX_NEIGHBOURS + 1,
     )
     return [other for other in found["items"] if other["id"] != incident["id"]][:MAX_NEIGHBOURS]
+
+
+async def _not_told(console: ConsoleRequest, incident: Incident) -> list[Mapping[str, Any]]:
+    """Return what is held, or was not sent, of the incident."""
+    found = await console.api.get("/announcements", incident=incident["id"], state="pending,dropped", limit=MAX_TOLD)
+    return found["items"]  # type: ignore[no-any-return]

@@ -17,4 +17,9 @@ NOTICES = {
     "account_enabled": "The account is enabled again",
     "sessions_ended": "All its sessions have ended",
     "token_revoked": "The token is revoked",
+    "test_sent": "The test message is on its way: this page shows how its delivery goes",
+    "channel_deleted": "The channel is deleted; its URL and secret are forgotten",
+    "rule_muted": "The rule is muted; what it held comes as one digest at the end",
+    "rule_unmuted": "The rule is not muted any more",
+    "rule_deleted": "The rule is deleted; who was told of an outage by it is still told of its end",
 }

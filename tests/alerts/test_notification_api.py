@@ -21,9 +21,9 @@ from app.alerts.models import (
     NotificationState,
 )
 from app.alerts.notification_schemas import AnnouncementOut, NotificationDetail
-from app.alerts.words import NOTIFICATION_KINDS, NOTIFICATION_STATES
 from app.core.clock import utc_now
 from app.incidents.models import Incident, IncidentStatus
+from app.pages.alert_words import NOTIFICATION_KINDS, NOTIFICATION_STATES
 from app.postgres.engine import Sessions, transaction
 from tests.conftest import Cast, Person
 from tests.support.alerts import AlertDesk
