@@ -54,11 +54,12 @@ class Courier:
     def jobs(self) -> Sequence[CourierJob]:
         return (
             CourierJob("compose", 1, self.compose),
-            CourierJob("deliver", 1, self.deliverer.start_due),
-            CourierJob("hand_over", 1, self.deliverer.hand_over),
+            CourierJob("deliver", 2, self.deliverer.start_due),
+            CourierJob("hand_over", 10, self.deliverer.hand_over),
             CourierJob("give_up", 30, self.deliverer.give_up),
             CourierJob("beat", 10, self.beat),
             CourierJob("conditions", 60, self.evaluate),
+            CourierJob("digests", 60, self.write_digests),
             CourierJob("weekly_tests", 60, self.write_weekly_tests),
         )
 
