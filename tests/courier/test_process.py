@@ -6,14 +6,15 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app.alerts.models import NotificationKind
-from app.courier import weekly_tests
-from app.courier.process import deliver
+from app.alerts.models import AlertKind, Notification, NotificationKind
+from app.courier import process, weekly_tests
+from app.courier.process import Courier, deliver
 from app.postgres.engine import transaction
 from tests.courier.conftest import CourierDesk
+from tests.support.alerts import AlertDesk
 from tests.support.receivers import HttpReceiver, http_receiver
 
 CUT = text("""
@@ -73,3 +74,17 @@ async def test_a_week_begins_with_a_test_through_each_channel_that_nothing_was_t
     async with transaction(courier.sessions) as session:
         rows = (await session.execute(text("SELECT channel_id, kind, title <> '' AS titled FROM notification"))).all()
     assert rows == [(idle, NotificationKind.WEEKLY_TEST.value, True)]
+
+
+async def test_the_courier_writes_the_digest_of_a_day_that_a_rule_asks_for(
+    courier: CourierDesk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    channel = await courier.channel("http://127.0.0.1:9/digest")
+    await AlertDesk(courier.sessions).rule(channel, kinds=[AlertKind.DAILY_DIGEST])
+    monkeypatch.setattr(process, "utc_now", lambda: MONDAY_0900 + timedelta(days=1))
+    for _ in range(2):
+        for job in Courier(courier.sessions, courier.settings).jobs():
+            if job.every_s == 60:
+                await job.run()
+    async with transaction(courier.sessions) as session:
+        assert list(await session.scalars(select(Notification.kind))) == [NotificationKind.DAILY_DIGEST]
