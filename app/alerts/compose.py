@@ -30,7 +30,8 @@ from app.alerts.subjects import coming_of, subjects_of
 from app.alerts.texts import render
 from app.core.sealing import Sealer
 from app.judging.models import WorkerBeat
-from app.postgres.engine import Sessions, transaction
+from app.postgres.engine import Sessions, is_unavailable, transaction
+from app.postgres.leader_lock import NoLongerLeader
 from app.settings import Settings
 from probes.contract import CENTRAL
 
@@ -65,7 +66,7 @@ CLOSE_GROUPS = text("""
 async def compose(sessions: Sessions, *, now: datetime, settings: Settings, sealer: Sealer | None = None) -> datetime:
     """Write the notifications that are due. Return when to call again at the latest.
 
-    Two at once write each notification once.
+    Two at once write each notification once. What fails for one channel is raised after all others were composed.
     """
     timing = timing_of(settings)
     async with transaction(sessions) as session:
@@ -73,14 +74,22 @@ async def compose(sessions: Sessions, *, now: datetime, settings: Settings, seal
     if channel_ids and sealer is None and settings.public_base is not None:
         async with transaction(sessions) as session:
             sealer = await open_sealer(session, settings)
+    failures: list[Exception] = []
     for channel_id in channel_ids:
-        async with transaction(sessions) as session:
-            await _compose_channel(
-                session, channel_id, now=now, timing=timing, base=settings.public_base, sealer=sealer
-            )
+        try:
+            async with transaction(sessions) as session:
+                await _compose_channel(
+                    session, channel_id, now=now, timing=timing, base=settings.public_base, sealer=sealer
+                )
+        except Exception as error:
+            if is_unavailable(error) or isinstance(error, NoLongerLeader):
+                raise
+            failures.append(error)
     async with transaction(sessions) as session:
         await session.execute(CLOSE_GROUPS, {"now": now, "before": now - REOPEN_WITHIN})
         next_due: datetime | None = await session.scalar(NEXT_DUE)
+    for failure in failures:
+        raise failure
     look = now + min(LOOK_EVERY, timing.wait)
     return min(next_due, look) if next_due is not None and next_due > now else look
 

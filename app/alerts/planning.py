@@ -21,6 +21,7 @@ LONGEST_RECOVERY_WAIT = timedelta(hours=1)  # for the rest of the group to recov
 FLAPPING_AFTER = 3  # recurrences
 FLAPPING_WITHIN = timedelta(hours=1)
 CALM = timedelta(minutes=30)  # without a change flapping has ended
+LONGEST_SILENCE = timedelta(hours=1)  # of a group that flaps on: others of its provider wait in it
 
 DIGESTED = frozenset({HoldReason.QUIET_HOURS, HoldReason.MUTED})  # what they held comes in one message
 
@@ -341,16 +342,21 @@ class _GroupStep:
             self._tell(NotificationKind.UPDATE if self._lasts() else NotificationKind.RECOVERY, recurred=True)
 
     def _flap(self) -> None:
-        """Tell nothing until it has been calm for long enough, then how it ended."""
-        group = self.group
+        """Tell nothing until it has been calm for long enough, then how it ended; each hour that it still flaps."""
+        group, now = self.group, self.now
         changed = [subject.changed_at + CALM for subject in self.subjects]
-        group.due_at = max(filter(None, [group.due_at, *changed]))
-        if group.due_at > self.now:
-            self.plan.hold(self.subjects, group.due_at)
-            return
-        group.flapping_since = group.due_at = None
-        group.recurred_at, group.updates = [], 0
-        self._tell(NotificationKind.FLAPPING)
+        calm_at = max([group.due_at or now, *changed])
+        until = min(calm_at, (group.flapping_since or now) + LONGEST_SILENCE)
+        if until > now:
+            group.due_at = until
+            self.plan.hold(self.subjects, until)
+        elif calm_at > now:
+            group.flapping_since, group.due_at = now, calm_at
+            self._tell(NotificationKind.FLAPPING, recurred=True, flapping=True)
+        else:
+            group.flapping_since = group.due_at = None
+            group.recurred_at, group.updates = [], 0
+            self._tell(NotificationKind.FLAPPING)
 
     def _update(self) -> None:
         """Some of it lasts."""

@@ -61,7 +61,6 @@ class Courier:
             CourierJob("conditions", 60, self.evaluate),
             CourierJob("digests", 60, self.write_digests),
             CourierJob("weekly_tests", 60, self.write_weekly_tests),
-            CourierJob("digests", 60, self.write_digests),
         )
 
     async def compose(self) -> None:

@@ -3,8 +3,12 @@
 from datetime import datetime, timedelta
 from typing import Any
 
+import pytest
 from sqlalchemy import func, select, text
 
+from app.alerts import compose
+from app.alerts.content import Content
+from app.alerts.message_values import Links
 from app.alerts.models import (
     AlertGroup,
     AlertKind,
@@ -15,7 +19,9 @@ from app.alerts.models import (
     Channel,
     DropReason,
     HoldReason,
+    MessageForm,
 )
+from app.alerts.texts import Rendered, render
 from app.core.clock import to_wita
 from app.judging.models import WorkerBeat
 from app.postgres.engine import transaction
@@ -84,6 +90,25 @@ async def test_an_outage_is_told_once_after_the_grouping_wait_and_so_is_its_reco
     assert {(row.state, row.notification_id) for row in await desk.announcements()} == {
         ("sent", row.id) for row in rows
     }
+
+
+async def test_what_fails_for_one_channel_is_composed_for_all_others(
+    scenario: IncidentScenario, desk: AlertDesk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken, other, now = await desk.channel(language="en"), await desk.channel(), scenario.now
+    await desk.rule(broken, other)
+    await go_down(scenario, await scenario.site())
+
+    def render_indonesian_alone(content: Content, *, language: str, form: MessageForm, links: Links) -> Rendered:
+        assert language == "id"
+        return render(content, language=language, form=form, links=links)
+
+    with monkeypatch.context() as patched, pytest.raises(AssertionError):
+        patched.setattr(compose, "render", render_indonesian_alone)
+        await desk.compose(now + 30 * SECOND)
+    assert (await kinds(desk, other), await kinds(desk, broken)) == (["onset"], [])
+    await desk.compose(now + 31 * SECOND)
+    assert await kinds(desk, broken) == ["onset"], "it is composed once that can be"
 
 
 async def test_what_holds_back_a_rule_holds_the_message_and_never_the_judgement(

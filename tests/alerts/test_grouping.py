@@ -153,7 +153,7 @@ def test_a_recovery_waits_for_the_rest_of_its_group_for_an_hour_at_most() -> Non
 
 def test_a_recurrence_reopens_the_group_and_the_third_is_told_as_flapping_until_it_is_calm() -> None:
     office = Office()
-    for round_ in range(8):
+    for round_ in range(6):
         office.begins("a", round_ * 600)
         office.run(round_ * 600 + 300)
         office.ends("a", round_ * 600 + 400)
@@ -163,9 +163,23 @@ def test_a_recurrence_reopens_the_group_and_the_third_is_told_as_flapping_until_
     assert kinds[0] == ("onset", False, False)
     assert kinds[-2:] == [("flapping", True, True), ("flapping", False, False)]
     assert sum(kind == "update" for kind, _, _ in kinds) == 2
-    last_change = 7 * 600 + 400
+    last_change = 5 * 600 + 400
     assert office.told[-1][0] == last_change + 1800, "when nothing had changed for half an hour"
     assert office.told[-1][1].recovered, "and how it ended"
+
+
+def test_what_flaps_on_is_told_each_hour_and_silences_no_other_outage_of_its_group_for_longer() -> None:
+    office = Office()
+    for round_ in range(36):
+        office.begins("a", round_ * 600)
+        office.run(round_ * 600 + 300)
+        office.ends("a", round_ * 600 + 400)
+        if round_ == 12:
+            office.begins("other", round_ * 600 + 400)
+        office.run(round_ * 600 + 599)
+    heard = min(second for second, message in office.told if "other" in {each.name for each in message.down})
+    assert heard <= 12 * 600 + 400 + 3600
+    assert len(office.told) <= 3 * 6, "36 outages in six hours"
 
 
 def test_what_was_held_comes_as_one_message_and_its_recovery_is_told_later() -> None:
