@@ -92,7 +92,12 @@ def demo(folder: Path, script: str | None = None, *, history: str | None = None,
     if history is not None:
         argv += ["--history", history]
     inherited = {name: value for name, value in os.environ.items() if name != "SINYAL_DATABASE_URL"}
-    env = inherited | {"SINYAL_DATA_DIR": str(folder), "SINYAL_INGEST_PORT": str(ingest_port)} | environment
+    own = {
+        "SINYAL_DATA_DIR": str(folder),
+        "SINYAL_INGEST_PORT": str(ingest_port),
+        "SINYAL_ALERTS__ALLOW": "127.0.0.0/8",
+    }
+    env = inherited | own | environment
     log = folder.with_suffix(".log").open("w")
     process = subprocess.Popen(argv, cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=log, text=True)
     running = Demo(process, folder, port, ingest_port)

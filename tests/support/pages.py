@@ -8,7 +8,10 @@ from typing import Any
 from fastapi.routing import iter_route_contexts
 from starlette.routing import BaseRoute
 
+from app.alerts.message_links import make_token
 from app.core.clock import utc_now
+from app.core.sealing import Sealer, read_keys
+from app.settings import Settings
 from tests.support.demo_process import Demo
 
 ROOTS = {"", "console", "layar", "en", "kabupaten", "desa", "cari", "metode", "data"}
@@ -38,6 +41,24 @@ def _window(running: Demo) -> Any:
     return _created(running, "/maintenance", {**period, "region": "64.01.01", "title": "Penggantian kabel utama"})
 
 
+def _channel(running: Demo) -> Any:
+    """One at which nobody listens; its office's usual rules come with it."""
+    return _created(running, "/channels", {"name": "Grup jaga", "office": "64", "url": "http://127.0.0.1:9/pesan"})
+
+
+def _rule(running: Demo) -> Any:
+    _channel(running)
+    return _first("/rules")(running)
+
+
+def _notification(running: Demo) -> Any:
+    if items := running.get("/notifications", limit=1)["items"]:
+        return items[0]["id"]
+    answer = running.client.post(f"/channels/{_channel(running)}/test")
+    assert answer.is_success, answer.text
+    return answer.json()["id"]
+
+
 # What stands for a parameter, by the part of the path before it.
 SAMPLES: dict[str, Callable[[Demo], Any]] = {
     "sites": _site,
@@ -48,6 +69,9 @@ SAMPLES: dict[str, Callable[[Demo], Any]] = {
     "accounts": _first("/accounts"),
     "tokens": _first("/tokens"),
     "audit": _first("/audit"),
+    "channels": _channel,
+    "rules": _rule,
+    "notifications": _notification,
     "diagnoses": lambda running: _created(running, f"/sites/{_site(running)}/diagnoses", {"kind": "ping"}),
     "regions": lambda running: "64.01",
     "kabupaten": lambda running: "64.01",
@@ -60,8 +84,17 @@ def _assignment(running: Demo) -> str:
     return f"/console/contracts/{contract}/sites/{_first(f'/contracts/{contract}/sites')(running)}"
 
 
+def _link(running: Demo) -> str:
+    """The link of a message, signed by the service's own key."""
+    sealer = Sealer(read_keys(Settings(data_dir=running.folder)))
+    return f"/console/acknowledge/{make_token(_notification(running), utc_now() + timedelta(days=1), sealer)}"
+
+
 # Addresses that no sample makes by itself.
-WHOLE: dict[str, Callable[[Demo], str]] = {"/console/contracts/{contract_id}/sites/{assignment_id}": _assignment}
+WHOLE: dict[str, Callable[[Demo], str]] = {
+    "/console/contracts/{contract_id}/sites/{assignment_id}": _assignment,
+    "/console/acknowledge/{token}": _link,
+}
 
 
 def addresses(routes: Sequence[BaseRoute], running: Demo) -> list[str]:
