@@ -103,9 +103,10 @@ async def test_what_fails_for_one_channel_is_composed_for_all_others(
         assert language == "id"
         return render(content, language=language, form=form, links=links)
 
-    with monkeypatch.context() as patched, pytest.raises(AssertionError):
+    with monkeypatch.context() as patched:
         patched.setattr(compose, "render", render_indonesian_alone)
-        await desk.compose(now + 30 * SECOND)
+        with pytest.raises(AssertionError):
+            await desk.compose(now + 30 * SECOND)
     assert (await kinds(desk, other), await kinds(desk, broken)) == (["onset"], [])
     await desk.compose(now + 31 * SECOND)
     assert await kinds(desk, broken) == ["onset"], "it is composed once that can be"
