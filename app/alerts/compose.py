@@ -69,7 +69,7 @@ async def compose(sessions: Sessions, *, now: datetime, settings: Settings, seal
     Two at once write each notification once. What fails for one channel is raised after all others were composed.
     """
     timing = timing_of(settings)
-    async with transaction(sessions) as session:
+    async with sessions() as session:
         channel_ids = list(await session.scalars(DUE_CHANNELS, {"now": now, "interval": timing.interval}))
     if channel_ids and sealer is None and settings.public_base is not None:
         async with transaction(sessions) as session:
@@ -85,13 +85,17 @@ async def compose(sessions: Sessions, *, now: datetime, settings: Settings, seal
             if is_unavailable(error) or isinstance(error, NoLongerLeader):
                 raise
             failures.append(error)
-    async with transaction(sessions) as session:
-        await session.execute(CLOSE_GROUPS, {"now": now, "before": now - REOPEN_WITHIN})
+    async with sessions() as session:
         next_due: datetime | None = await session.scalar(NEXT_DUE)
     for failure in failures:
         raise failure
     look = now + min(LOOK_EVERY, timing.wait)
     return min(next_due, look) if next_due is not None and next_due > now else look
+
+
+async def close_groups(session: AsyncSession, *, now: datetime) -> None:
+    """Close the groups that nothing reopens any more."""
+    await session.execute(CLOSE_GROUPS, {"now": now, "before": now - REOPEN_WITHIN})
 
 
 def timing_of(settings: Settings) -> Timing:

@@ -44,7 +44,7 @@ class Deliverer:
 
     async def start_due(self) -> None:
         """Start a task for each channel that has something to deliver and none under way. Raises SettingsError."""
-        async with transaction(self._sessions) as session:
+        async with self._sessions() as session:
             due = await queue.list_due(session, self._busy, utc_now())
             sealer = await open_sealer(session, self._settings) if due else None
         if sealer is None:

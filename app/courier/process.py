@@ -8,8 +8,7 @@ from datetime import datetime, timedelta
 import structlog
 from sqlalchemy import text
 
-from app.alerts import digests
-from app.alerts.compose import compose
+from app.alerts import compose, digests
 from app.alerts.conditions import ConditionWatch
 from app.core.clock import utc_now
 from app.core.stopping import completes
@@ -59,6 +58,7 @@ class Courier:
             CourierJob("give_up", 30, self.deliverer.give_up),
             CourierJob("beat", 10, self.beat),
             CourierJob("conditions", 60, self.evaluate),
+            CourierJob("close_groups", 60, self.close_groups),
             CourierJob("digests", 60, self.write_digests),
             CourierJob("weekly_tests", 60, self.write_weekly_tests),
         )
@@ -67,7 +67,11 @@ class Courier:
         """Compose once something may be due; an announcement waits for longer than this looks ahead."""
         now = utc_now()
         if now >= self.compose_at or self.compose_at > now + LOOK_AHEAD:
-            self.compose_at = await compose(self.sessions, now=now, settings=self.settings)
+            self.compose_at = await compose.compose(self.sessions, now=now, settings=self.settings)
+
+    async def close_groups(self) -> None:
+        async with transaction(self.sessions) as session:
+            await compose.close_groups(session, now=utc_now())
 
     async def evaluate(self) -> None:
         async with transaction(self.sessions) as session:

@@ -9,7 +9,7 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import select, update
 
-from app.alerts.compose import compose
+from app.alerts.compose import close_groups, compose
 from app.alerts.content import Content
 from app.alerts.models import (
     AlertGroup,
@@ -84,6 +84,8 @@ class AlertDesk:
 
     async def compose(self, now: datetime, **alerts: Any) -> datetime:
         """Compose what is due at that moment, as the courier does."""
+        async with transaction(self.sessions) as session:
+            await close_groups(session, now=now)
         return await compose(self.sessions, now=now, settings=Settings(alerts=AlertsSettings(**alerts)))
 
     async def notifications(self, *channel_ids: int) -> list[Notification]:
