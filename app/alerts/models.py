@@ -119,7 +119,7 @@ class NotificationKind(StrEnum):
 
 class NotificationState(StrEnum):
     """`queued`: not delivered yet; `accepted` by the receiver; `bounced`: refused for good; `dead`: given up after too
-    long; `rerouted`: the fallback channel took it over.
+    long; `rerouted`: the fallback channel took it over, or, of what waited there, its own did.
     """
 
     QUEUED = "queued"

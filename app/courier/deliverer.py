@@ -65,8 +65,9 @@ class Deliverer:
             await queue.give_up(session, self._busy, utc_now())
 
     async def hand_over(self) -> None:
-        """Hand over to fallbacks what failing channels keep. Raises SettingsError."""
+        """Hand over to fallbacks what failing channels keep, and take back what these fail. Raises SettingsError."""
         async with transaction(self._sessions) as session:
+            await queue.take_back(session, utc_now())
             if await queue.holds_failing(session):
                 sealer = await open_sealer(session, self._settings)
                 await fallback.hand_over_failing(

@@ -30,6 +30,14 @@ GIVE_UP = text("""
     WHERE state = 'queued' AND id IN (SELECT fallback_of FROM over)
 """)
 
+TAKE_BACK = text("""
+    UPDATE notification original SET next_attempt_at = :now
+    FROM notification copy JOIN channel taker ON taker.id = copy.channel_id
+    WHERE copy.fallback_of = original.id AND copy.state = 'queued' AND original.state = 'queued'
+        AND original.next_attempt_at > :now
+        AND (taker.failures >= :breaks_after OR taker.paused_at IS NOT NULL OR taker.deleted_at IS NOT NULL)
+""")
+
 
 @dataclass(frozen=True, slots=True)
 class Queued:
@@ -129,6 +137,8 @@ async def record(session: AsyncSession, queued: Queued, done: Attempt, settlemen
     )
     if is_settled and queued.notification.fallback_of is not None:
         await _settle_original(session, queued.notification.fallback_of, settlement.state, now)
+    elif settlement.state is NotificationState.ACCEPTED:
+        await _settle_copy(session, notification_id, now)
 
 
 async def _settle_original(session: AsyncSession, original_id: int, state: NotificationState, now: datetime) -> None:
@@ -143,6 +153,20 @@ async def _settle_original(session: AsyncSession, original_id: int, state: Notif
         .where(Notification.id == original_id, Notification.state == NotificationState.QUEUED)
         .values(**values)
     )
+
+
+async def _settle_copy(session: AsyncSession, original_id: int, now: datetime) -> None:
+    """What waits at a fallback that failed as well need not be delivered there any more."""
+    await session.execute(
+        update(Notification)
+        .where(Notification.fallback_of == original_id, Notification.state == NotificationState.QUEUED)
+        .values(state=NotificationState.REROUTED, settled_at=now, problem="its own channel delivered it")
+    )
+
+
+async def take_back(session: AsyncSession, now: datetime) -> None:
+    """Let a channel try again, beside its fallback, what that fails as well or was paused before it delivered it."""
+    await session.execute(TAKE_BACK, {"now": now, "breaks_after": retries.BREAKS_AFTER})
 
 
 async def give_up(session: AsyncSession, busy: Collection[int], now: datetime) -> None:

@@ -150,6 +150,32 @@ async def test_a_refused_one_is_handed_over_at_once_and_ends_with_the_fallbacks_
     assert len(await courier.attempts(original)) == 2
 
 
+async def test_what_the_fallback_fails_as_well_is_delivered_by_whichever_works_first(
+    courier: CourierDesk, http: HttpReceiver
+) -> None:
+    for path in ("/primary", "/fallen"):
+        http.reply(path, FAILURE)
+    taker = await courier.channel(f"{http.url}/fallen")
+    channel = await courier.channel(f"{http.url}/primary", fallback_id=taker)
+    onset = await courier.notify(channel)
+    for _ in range(3):
+        await courier.retry()
+    for _ in range(6):
+        await courier.sweep()
+        await courier.retry()
+    http.reply("/primary", OK)
+    await courier.sweep()
+    recovery = await courier.notify(channel)
+    await courier.retry()
+    await courier.retry()
+    keys = [await courier.key(each) for each in (onset, recovery)]
+    assert [received.key for received in http.accepted("/primary")] == keys, "not a day later, after its recovery"
+    http.reply("/fallen", OK)
+    await courier.retry()
+    assert http.accepted("/fallen") == []
+    assert await courier.state(onset) == "accepted"
+
+
 async def test_after_two_minutes_or_while_the_breaker_is_open_a_fallback_takes_over_at_once(
     courier: CourierDesk, http: HttpReceiver
 ) -> None:
