@@ -66,7 +66,7 @@ async def _channels(session: AsyncSession, now: datetime) -> list[Condition]:
     rows = await session.execute(
         select(Channel, failed_at.label("failed_at"), waiting_since.label("waiting_since"))
         .where(Channel.deleted_at.is_(None), Channel.paused_at.is_(None))
-        .where(Channel.retry_at.is_not(None) | is_silent(now))
+        .where((Channel.failures > 0) | is_silent(now))
         .order_by(Channel.id)
     )
     return [condition for row in rows if (condition := _of_channel(row, now)) is not None]
@@ -76,7 +76,7 @@ def _of_channel(row: Any, now: datetime) -> Condition | None:
     channel: Channel = row.Channel
     if row.waiting_since is not None and now - row.waiting_since > SILENT_AFTER:
         what, since = "channel_silent", row.waiting_since
-    elif channel.retry_at is not None and row.failed_at is not None and now - row.failed_at > FAILING_AFTER:
+    elif channel.failures and row.failed_at is not None and now - row.failed_at > FAILING_AFTER:
         what, since = "channel_failing", row.failed_at
     else:
         return None

@@ -206,8 +206,8 @@ async def test_a_channel_that_fails_is_announced_through_the_others(watched: Wat
         channel=channels["failing"],
     )
     await desk.change(
-        Channel, channels["failing"], accepted_at=failed - HOUR, retry_at=watched.now, problem="503", name="Telegram"
-    )
+        Channel, channels["failing"], accepted_at=failed - HOUR, failures=2, problem="HTTP 404", name="Telegram"
+    )  # refused for good, so that nothing waits for a next try
     await watched.execute("UPDATE notification SET created_at = :at WHERE state = 'queued'", at=failed)
     await watched.look()
     await watched.look()
@@ -217,10 +217,10 @@ async def test_a_channel_that_fails_is_announced_through_the_others(watched: Wat
     assert told[f"channel:{channels['failing']}"].facts == {
         "what": "channel_failing",
         "channel": "Telegram",
-        "problem": "503",
+        "problem": "HTTP 404",
     }
     assert (told[f"channel:{channels['silent']}"].facts or {})["what"] == "channel_silent"
-    await desk.change(Channel, channels["failing"], accepted_at=watched.now, retry_at=None)
+    await desk.change(Channel, channels["failing"], accepted_at=watched.now, failures=0)
     await watched.look()
     assert (await desk.told(channels["ok"]))[-1] == ("recovered", f"channel:{channels['failing']}")
 
