@@ -337,8 +337,8 @@ async def test_streams_do_not_delay_a_stopping_api(live: Served, tmp_path: Path)
         streams = [await live.stream(live.cast.vera, port=int(replica.url.rpartition(":")[2])) for _ in range(20)]
         for stream in streams:
             assert (await stream.event()).kind == "snapshot"
-        assert await asyncio.to_thread(replica.end) < 2
+        assert await asyncio.to_thread(replica.end) < 4
         for stream in streams:
-            await ends(stream, within_s=1)
+            await ends(stream, within_s=10)
     finally:
         await asyncio.to_thread(replica.close)
