@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, exists, func, or_, select
+from sqlalchemy import ColumnElement, Select, exists, func, literal_column, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import joinedload
 
@@ -29,12 +29,17 @@ class ChannelRow:
     silent: bool
 
 
+def last_accepted_at() -> ColumnElement[datetime]:
+    """Return when the channel last accepted something, before everything for none: a range that an index finds."""
+    return func.coalesce(Channel.accepted_at, literal_column("'-infinity'::timestamptz"))
+
+
 def is_silent(now: datetime) -> ColumnElement[bool]:
     """Whether a channel was given a notification a day ago or earlier, and has accepted none since."""
     unanswered = select(Notification.id).where(
         Notification.channel_id == Channel.id,
         Notification.created_at <= now - SILENT_AFTER,
-        or_(Channel.accepted_at.is_(None), Notification.created_at > Channel.accepted_at),
+        Notification.created_at > last_accepted_at(),
         Notification.state != NotificationState.ACCEPTED,
     )
     return exists(unanswered.correlate(Channel))

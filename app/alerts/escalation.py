@@ -81,12 +81,13 @@ class LastingOutages:
         """Yield one for each channel above and reason, however many rules, offices and channels told of it."""
         onsets = [each for each in told.values() if each.kind is not AnnouncementKind.ESCALATED]
         first = min((onset.version for onset in onsets), default=0)
+        asking = _asking_by_office(covering)
         for rule in covering:
             each = told.get(rule.channel_id)
             if rule.escalate_to is None or each is None or each not in onsets or not rule.wants(each.incident_kind):
                 continue
             for facts, also_told in self._reasons(rule, each, sites_down):
-                for above in self._channels_above(rule, each, covering):
+                for above in self._channels_above(asking.get(rule.escalate_to, {}), each):
                     if also_told or above.channel_id not in told:
                         told_from = facts | {"from": rule.region_code}
                         yield self._row(each, AnnouncementKind.ESCALATED, 2 * first + also_told, above, told_from)
@@ -100,14 +101,10 @@ class LastingOutages:
         elif rule.escalate_beyond_sites is not None and sites_down > rule.escalate_beyond_sites:
             yield {"sites": sites_down, "beyond_sites": rule.escalate_beyond_sites}, False
 
-    def _channels_above(self, rule: RuleFacts, onset: Lasting, covering: Sequence[RuleFacts]) -> Iterator[RuleFacts]:
+    def _channels_above(self, asking: Mapping[int, list[RuleFacts]], onset: Lasting) -> Iterator[RuleFacts]:
         """Yield, for each channel of the office above that asks for escalations of such sites, the rule that does."""
-        matching: dict[int, list[RuleFacts]] = defaultdict(list)
-        for each in covering:
-            if each.region_code == rule.escalate_to and AlertKind.ESCALATED in each.kinds:
-                matching[each.channel_id].append(each)
         due_at = self.now + group_wait()
-        return (earliest(rules, onset.started_at, due_at) for rules in matching.values())
+        return (earliest(rules, onset.started_at, due_at) for rules in asking.values())
 
     def _row(
         self, of: Lasting, kind: AnnouncementKind, version: int, rule: RuleFacts, facts: dict[str, Any] | None
@@ -125,6 +122,15 @@ class LastingOutages:
             "hold_reason": HoldReason.GROUPING,
             "facts": facts,
         }
+
+
+def _asking_by_office(covering: Sequence[RuleFacts]) -> Mapping[str, Mapping[int, list[RuleFacts]]]:
+    """Return the rules that ask for escalations, by office and channel."""
+    asking: dict[str, dict[int, list[RuleFacts]]] = defaultdict(lambda: defaultdict(list))
+    for rule in covering:
+        if AlertKind.ESCALATED in rule.kinds:
+            asking[rule.region_code][rule.channel_id].append(rule)
+    return asking
 
 
 def _asks(rule: RuleFacts, told: Lasting) -> bool:
@@ -146,9 +152,11 @@ async def announce_lasting(
         return
     lasting = [each for each in await _list_lasting(session) if each.channel_id in offices]
     members = await load_members(session, {each.incident_id for each in lasting})
-    rows = list(LastingOutages(now, offices, RulesByRegion(rules), lasting, members).rows())
-    announced = await _list_announced(session, {row["incident_id"] for row in rows})
-    await insert_announcements(session, [row for row in rows if _key(row) not in announced])
+    rows: dict[tuple[Any, ...], dict[str, Any]] = {}  # the first of those that many rules ask for
+    for row in LastingOutages(now, offices, RulesByRegion(rules), lasting, members).rows():
+        rows.setdefault(_key(row), row)
+    announced = await _list_announced(session, {row["incident_id"] for row in rows.values()})
+    await insert_announcements(session, [row for key, row in rows.items() if key not in announced])
 
 
 def last_moment(minute_of_day: int, now: datetime) -> datetime:

@@ -1,8 +1,9 @@
 """Load what rules ask for, each with each of its channels."""
 
+from dataclasses import replace
 from datetime import timedelta
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.alerts.matching import RuleFacts
@@ -12,24 +13,22 @@ from app.core.daily_window import DailyWindow
 
 async def load_rules(session: AsyncSession) -> tuple[dict[int, str], list[RuleFacts]]:
     """Return the offices by their channels, and each rule with each of its channels."""
-    result = await session.execute(
-        select(Channel.id, Channel.region_code, Channel.provider_id, AlertRule)
-        .outerjoin(
-            AlertRule,
-            (AlertRule.region_code == Channel.region_code)
-            & AlertRule.deleted_at.is_(None)
-            & (Channel.id == func.any(AlertRule.channel_ids)),
-        )
+    channels = await session.execute(
+        select(Channel.id, Channel.region_code, Channel.provider_id)
         .where(Channel.deleted_at.is_(None))
-        .order_by(Channel.id, AlertRule.id)
+        .order_by(Channel.id)
     )
-    offices: dict[int, str] = {}
-    rules: list[RuleFacts] = []
-    for channel_id, office, provider_id, rule in result:
-        offices[channel_id] = office
-        if rule is not None:
-            rules.append(facts_of(rule, channel_id, provider_id))
-    return offices, rules
+    by_id = {channel.id: channel for channel in channels}
+    if not by_id:
+        return {}, []
+    facts: list[RuleFacts] = []
+    for rule in await session.scalars(select(AlertRule).where(AlertRule.deleted_at.is_(None)).order_by(AlertRule.id)):
+        named = [by_id[each] for each in rule.channel_ids if each in by_id]
+        of_office = [channel for channel in named if channel.region_code == rule.region_code]
+        first = facts_of(rule, 0, None)
+        facts += [replace(first, channel_id=each.id, channel_provider_id=each.provider_id) for each in of_office]
+    facts.sort(key=lambda each: (each.channel_id, each.rule_id))
+    return {channel.id: channel.region_code for channel in by_id.values()}, facts
 
 
 def facts_of(rule: AlertRule, channel_id: int, provider_id: int | None) -> RuleFacts:

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import func, or_, select
+from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.alerts.channels import SILENT_AFTER, is_silent
+from app.alerts.channels import SILENT_AFTER, is_silent, last_accepted_at
 from app.alerts.condition import Condition, Finding
 from app.alerts.models import AnnouncementKind, Channel, DeliveryAttempt, Notification, NotificationState
 from app.judging.models import WorkerBeat
@@ -59,7 +59,7 @@ async def _channels(session: AsyncSession, now: datetime) -> list[Condition]:
     waiting_since = (
         select(func.min(Notification.created_at))
         .where(Notification.channel_id == Channel.id, Notification.state != NotificationState.ACCEPTED)
-        .where(or_(Channel.accepted_at.is_(None), Notification.created_at > Channel.accepted_at))
+        .where(Notification.created_at > last_accepted_at())
         .correlate(Channel)
         .scalar_subquery()
     )
