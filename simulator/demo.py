@@ -160,7 +160,8 @@ def _children(
 ) -> list[Child]:
     worker, ingest = sinyal("worker", "--supervised"), sinyal("ingest", "--supervised")
     api = Child("api", sinyal("api", "--supervised"), environment)
-    courier = Child("courier", sinyal("courier", "--supervised"), environment)
+    linked = {"SINYAL_PUBLIC_URL": settings.public_url or address_of(settings)}
+    courier = Child("courier", sinyal("courier", "--supervised"), environment | linked)
     if namespace is None or inside is None:
         return [Child("worker", worker, environment), Child("ingest", ingest, environment), api, courier]
     server = "http://{}:{}".format(*INGEST_ADDRESS)

@@ -10,7 +10,7 @@ from app.alerts import notifications
 from app.alerts.notifications import ToldFilter
 from app.core.clock import today
 from app.core.tables import COUNT, MOMENT, SENTENCES, Column, Row, Table, Text
-from app.pages.alert_words import NOTIFICATION_KINDS, NOTIFICATION_STATES
+from app.pages.alert_words import DELIVERY_PROBLEMS, NOTIFICATION_KINDS, NOTIFICATION_STATES
 from app.registry import regions
 
 PAGE_ROWS = 1_000
@@ -33,7 +33,7 @@ COLUMNS = (
     Column("attempts", "Percobaan", "Attempts", COUNT),
     Column("http_status", "Jawaban HTTP", "HTTP status"),
     Column("receiver_id", "Nomor dari penerima", "Receiver's id"),
-    Column("problem", "Masalah terakhir", "Last problem"),
+    Column("problem", "Masalah terakhir", "Last problem", words=DELIVERY_PROBLEMS),
     Column("fallback_of", "Pengganti pemberitahuan", "Fallback of"),
     Column("acknowledged_at", "Ditangani", "Acknowledged", MOMENT),
     Column("acknowledged_by", "Ditangani oleh", "Acknowledged by"),

@@ -1,8 +1,10 @@
 """The form of a rule: what it asks of the API, and what it begins with. Pure."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
+from app.console.api_client import ApiProblem
 from app.console.channel_form import read_id
 from app.console.contract_fields import read_number
 from app.console.forms import Form
@@ -58,6 +60,12 @@ def typed_values(form: Form) -> dict[str, Any]:
     """Return what was typed, for the form to be shown again."""
     typed = {name: form.all(name) for name in LISTS} | {"keeps_power_hours": "keeps_power_hours" in form}
     return {**dict(form), **typed, "channels": [read_id(each) for each in form.all("channels")]}
+
+
+def beside_fields(problem: ApiProblem) -> ApiProblem:
+    """Name the errors within the escalation as the form's fields are named."""
+    named = [{**error, "field": error["field"].removeprefix("escalate.")} for error in problem.errors]
+    return replace(problem, errors=named)
 
 
 def technologies() -> list[str]:

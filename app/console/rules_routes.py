@@ -145,7 +145,7 @@ async def _form(
         status=problem.status if problem else 200,
         values=dict.fromkeys(rule_form.FIELDS) | {"keeps_power_hours": False} | values,
         office=office,
-        problem=problem,
+        problem=rule_form.beside_fields(problem) if problem else None,
         preview=preview,
         channels=channels,
         channel_names={each["id"]: each["name"] for each in channels},

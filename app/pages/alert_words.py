@@ -20,7 +20,26 @@ NOTIFICATION_STATES: Mapping[str, str] = {
     "dead": "tidak terkirim",
     "rerouted": "dialihkan ke saluran cadangan",
 }
+DELIVERY_PROBLEMS: Mapping[str, str] = {  # that the courier notes; "HTTP 404" and "SMTP 550" say it in any language
+    "no connection": "tidak tersambung",
+    "no answer in time": "tidak dijawab tepat waktu",
+    "no answer within 20 s": "tidak dijawab dalam 20 detik",
+    "the connection ended before an answer": "sambungan terputus sebelum dijawab",
+    "the channel was deleted": "saluran sudah dihapus",
+    "the channel's URL names no mailbox": "URL saluran tidak menyebut alamat surel",
+    "the channel's URL is not one of this service": "URL saluran bukan untuk layanan ini",
+    "the mail server does not offer what the channel needs": "server surel tidak menyediakan yang diperlukan saluran",
+    "no TLS: the certificate is not trusted, or the mode is another": "TLS gagal: sertifikat ditolak, atau mode lain",
+    "not accepted by the service": "tidak diterima layanan tujuan",
+    "alerts are no longer delivered by this service": "layanan pesan ini tidak dipakai lagi",
+    "sealed by another secret key: enter its URL again": "tersegel dengan kunci lain: isikan lagi URL-nya",
+    "the delivery failed unexpectedly": "pengiriman gagal karena sebab yang tidak terduga",
+    "the delivery took too long": "pengiriman terlalu lama",
+    "the receiver's address is not allowed": "alamat penerima tidak diizinkan",
+    "its own channel delivered it": "sudah dikirim salurannya sendiri",
+}
 ALERT_WORDS: Mapping[str, Mapping[str, str]] = {
+    "delivery_problem": DELIVERY_PROBLEMS,
     "notification_kind": NOTIFICATION_KINDS,
     "notification_state": NOTIFICATION_STATES,
     "alert_kind": {
@@ -46,8 +65,8 @@ ALERT_WORDS: Mapping[str, Mapping[str, str]] = {
     },
     "message_form": {"long": "panjang (surel, Telegram, WhatsApp)", "short": "pendek (SMS, 160 huruf)"},
     "hold_reason": {
-        "grouping": "menunggu yang sepenyebab",
-        "least_duration": "menunggu lama putus terpendek",
+        "grouping": "menunggu gangguan lain yang sepenyebab",
+        "least_duration": "belum cukup lama untuk diberitakan",
         "quiet_hours": "jam tenang",
         "muted": "aturan dibisukan",
         "maintenance": "pemeliharaan",

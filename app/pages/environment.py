@@ -42,6 +42,7 @@ def environment(folder: Path, language: str) -> Environment:
         pct=partial(formats.percent, language=language),
         moment=partial(formats.moment, language=language),
         clock=partial(formats.clock, language=language),
+        time_of_day=partial(formats.time_of_day, language=language),
         day=partial(formats.day, language=language),
         month=partial(formats.month, language=language),
         duration=partial(formats.duration, language=language),

@@ -49,6 +49,11 @@ def clock(value: datetime | str | None, language: str, *, seconds: bool = False)
     return local.strftime(mark.join(["%H", "%M", "%S"] if seconds else ["%H", "%M"]))
 
 
+def time_of_day(value: str, language: str) -> str:
+    """Return `22.00` of the API's `22:00`."""
+    return value.replace(":", ".") if language == "id" else value
+
+
 def day(value: date | datetime | str | None, language: str, *, weekday: bool = False) -> str:
     """Return `24 November 2026`, after `Selasa, ` with `weekday`; of a moment its day in WITA."""
     if value is None:

@@ -208,7 +208,10 @@ async def test_a_worker_that_never_ran_is_a_warning(migrated_url: str) -> None:
 
 
 async def test_alerts_need_their_secret_key_a_courier_and_channels_that_accept(migrated_url: str) -> None:
-    own, other = (Settings(database_url=migrated_url, secret_key=[letter * 32]) for letter in "oz")
+    own, other = (
+        Settings(database_url=migrated_url, secret_key=[letter * 32], public_url="https://sinyal.example")
+        for letter in "oz"
+    )
 
     async def status(settings: Settings) -> CheckStatus | None:
         result = await checkup.run_check(alerts.check_courier, settings)
@@ -224,6 +227,7 @@ async def test_alerts_need_their_secret_key_a_courier_and_channels_that_accept(m
     assert [await status(own), await status(other)] == [CheckStatus.FAIL, CheckStatus.FAIL]
     await execute(migrated_url, "INSERT INTO courier_beat VALUES (1, now(), now())")
     assert [await status(own), await status(other)] == [CheckStatus.OK, CheckStatus.FAIL]
+    assert await status(own.model_copy(update={"public_url": None})) is CheckStatus.WARN, "messages without links"
     await execute(migrated_url, "UPDATE channel SET failures = 1")
     assert await status(own) is CheckStatus.WARN
     await execute(migrated_url, "TRUNCATE channel CASCADE")

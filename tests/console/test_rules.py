@@ -57,6 +57,13 @@ async def test_every_field_is_saved_shown_again_and_changed(cast: Cast, desk: Al
         assert text in (await officer.get("/console/rules")).text
 
 
+async def test_what_is_wrong_with_the_escalation_stands_beside_its_fields(desk: AlertDesk, officer: Visitor) -> None:
+    refused = await create(officer, await desk.channel(), after_min="3", beyond_sites="0")
+    assert refused.status == 422
+    assert {"after_min", "beyond_sites"} <= refused.errors().keys()
+    assert "escalate." not in refused.text
+
+
 def _ticks(page: Page) -> dict[str, list[str]]:
     names = ("kinds", "technologies", "providers", "channels")
     return {name: page.tree.xpath(f"//input[@name='{name}'][@checked]/@value") for name in names}

@@ -18,6 +18,7 @@ from app.core.i18n import preferred_language
 from app.core.validation import MESSAGES, PATTERNS
 from app.core.words import UNITS
 from app.pages import formats
+from app.pages.alert_words import DELIVERY_PROBLEMS
 from app.push.rejections import REJECTION_MESSAGES
 from app.settings import CONFIG_DIR, ROOT
 from tests.conftest import Cast
@@ -106,6 +107,15 @@ def placeholders(template: str) -> set[str]:
 
 def test_every_message_has_its_indonesian() -> None:
     assert sorted(set(spoken()) - set(INDONESIAN)) == []
+
+
+def test_every_problem_that_the_courier_notes_has_its_indonesian() -> None:
+    source = "".join(file.read_text(encoding="utf-8") for file in (ROOT / "app/courier").glob("*.py"))
+    noted = re.findall(
+        r'(?:Answer\(DeliveryOutcome\.\w+, |problem=|PROBLEM = |_refuse\(|NOT_ALLOWED = )"([^"]+)"', source
+    )
+    assert len(noted) > 10
+    assert sorted(set(noted) - set(DELIVERY_PROBLEMS)) == []
 
 
 def test_a_text_is_translated_in_one_place() -> None:

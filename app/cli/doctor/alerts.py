@@ -35,4 +35,7 @@ async def check_courier(settings: Settings) -> CheckResult:
     if failing := sum(row["failures"] > 0 for row in channels):
         text = f"alerts: {failing} of {len(channels)} channels fail"
         return CheckResult(CheckStatus.WARN, text, "GET /api/v1/channels says why")
+    if settings.public_url is None:
+        text = "alerts: messages carry no link, to be read or acknowledged by"
+        return CheckResult(CheckStatus.WARN, text, "Set SINYAL_PUBLIC_URL to the address of the console's host")
     return CheckResult(CheckStatus.OK, f"alerts: {len(channels)} channels, the courier runs")
