@@ -79,7 +79,15 @@ class Blocks:
 
     def _figures(self) -> dict[str, str]:
         figures = self.content.figures
-        return {key: fact(key, figures[key], self.language) for key in FIGURES if key in figures}
+        words = {key: fact(key, figures[key], self.language) for key in FIGURES if key in figures}
+        return words | {"most_outages": self._most_outages()}
+
+    def _most_outages(self) -> str:
+        """Return the providers with most of them, and how many: `Telkom WMS (2), Icon Plus (1)`."""
+        counts = self.content.figures.get("providers") or ()
+        return self._listed(
+            [f"{self._name(each['name'])} ({formats.number(each['outages'], self.language)})" for each in counts], str
+        )
 
     def _common(self) -> dict[str, str]:
         content, affected = self.content, self._affected()

@@ -3,7 +3,7 @@
 import re
 import unicodedata
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 from app.core.clock import WITA
@@ -82,6 +82,8 @@ def _fact_text(key: str, value: str, language: str) -> str:
     try:
         if key.endswith("_at"):
             return short_moment(datetime.fromisoformat(value), language)
+        if key.endswith("_on"):
+            return formats.day(date.fromisoformat(value), language)
         if key == "month":
             return formats.month(value, language)
     except (ValueError, OverflowError):

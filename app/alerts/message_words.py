@@ -41,19 +41,20 @@ OF_SITE = (
     *("village", "subdistrict", "district", "site", "code", "technology", "provider", "service_no"),
     *("started", "last_answer", "ended", "period", "duration", "evidence"),
 )
-# Of a condition, by the names of its facts: those in `_at` are moments, in `_pct` percentages, in `_s` durations.
+# Of a condition, by the names of its facts: those in `_at` are moments, in `_on` days, in `_pct` percentages, in `_s`
+# durations.
 FACTS = (
     *("hours", "minutes", "loss_pct", "rtt_ms", "reason", "last_seen_at", "spent_mb", "budget_mb", "month", "contract"),
     *("target_pct", "best_pct", "worst_pct", "used_pct", "down_s", "allowed_s", "channel", "problem"),
 )
 FIGURES = (  # of a digest
     *("sites", "normal", "degraded", "unknown", "opened", "resolved", "unacknowledged"),
-    *("uptime_pct", "coverage_pct"),
+    *("uptime_pct", "coverage_pct", "worst_pct", "best_pct", "skipped_on"),
 )
 OF_MESSAGE = (
     *("office", "at", "since", "where", "place", "shared_by", "cause", "ticket_no", "incident", "act", "handled_by"),
     *("handler", "held", "escalated", "escalated_from", "site_details", "condition", "conditions", "more", "name"),
     *(f"{section}_list" for section in SECTIONS),
-    *("link", "acknowledge_link"),
+    *("most_outages", "link", "acknowledge_link"),
 )
 WORDS = tuple(dict.fromkeys((*NUMBERS, *OF_SITE, *FACTS, *FIGURES, *OF_MESSAGE)))

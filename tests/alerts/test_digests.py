@@ -65,7 +65,8 @@ async def test_a_day_is_told_once_from_half_past_seven_on(scenario: IncidentScen
     assert (figures["opened"], figures["resolved"], figures["unacknowledged"], figures["sites"]) == (2, 1, 1, 2)
     assert figures["providers"] == [{"name": "Telkom WMS", "outages": 2}]
     (row,) = await desk.notifications(asks)
-    assert "90" in row.text
+    for told in ("90%", "45%", "95%", "50%", "Telkom WMS (2)"):
+        assert told in row.text
     assert "https://sinyal.example/console/notifications/" in row.text
 
 
@@ -79,6 +80,7 @@ async def test_a_week_is_told_on_monday_and_a_day_that_was_missed_is_named_the_n
     told = await desk.contents()
     assert [content.kind.value for content in told] == ["daily_digest", "weekly_digest", "daily_digest", "daily_digest"]
     assert [content.figures.get("skipped_on") for content in told] == [None, None, None, "2031-01-08"]
+    assert "8 Januari 2031 tidak terkirim" in (await desk.notifications())[-1].text
     assert told[1].figures["from"] == midnight(MONDAY - 7 * DAY).isoformat()
     assert told[0].figures["uptime_pct"] is None, "no day is counted: nothing is claimed"
 

@@ -95,7 +95,8 @@ ONE: dict[str, Any] = {"down": section(1), "incidents": [told_incident()], "inci
 SHARED = told_incident(kind=IncidentKind.SHARED, sites=12, sites_down=12, cause_hint=Cause.PROVIDER)
 MANY: dict[str, Any] = {"down": section(12), "incidents": [SHARED], "incidents_total": 1}
 FIGURES = {"sites": 237, "normal": 220, "degraded": 5, "unknown": 9, "opened": 14, "resolved": 12, "unacknowledged": 2}
-AVAILABILITY = {"uptime_pct": 98.7654, "coverage_pct": 99.1}
+AVAILABILITY = {"uptime_pct": 98.7654, "coverage_pct": 99.1, "worst_pct": 97.8765, "best_pct": 98.7765}
+PROVIDERS = {"providers": [{"name": "Telkom WMS", "outages": 11}, {"name": "Icon Plus", "outages": 3}]}
 HALF_HOUR = timedelta(minutes=30)
 
 CONTENTS: dict[str, Content] = {
@@ -162,8 +163,10 @@ CONTENTS: dict[str, Content] = {
     "blind ourselves": about(AnnouncementKind.SERVICE_UNWELL, {}, subject="service:blind"),
     "no longer blind": about(AnnouncementKind.SERVICE_UNWELL, {}, subject="service:blind", ended=True),
     "no longer degraded": about(AnnouncementKind.DEGRADED, {"hours": 6}, ended=True),
-    "daily digest": told(NotificationKind.DAILY_DIGEST, **MANY, figures=FIGURES | AVAILABILITY),
-    "weekly digest": told(NotificationKind.WEEKLY_DIGEST, figures=FIGURES | AVAILABILITY),
+    "daily digest": told(NotificationKind.DAILY_DIGEST, **MANY, figures=FIGURES | AVAILABILITY | PROVIDERS),
+    "weekly digest": told(
+        NotificationKind.WEEKLY_DIGEST, figures=FIGURES | AVAILABILITY | {"skipped_on": "2026-11-23"}
+    ),
     "test": told(NotificationKind.TEST),
     "weekly test": told(NotificationKind.WEEKLY_TEST),
     "simulated": told(NotificationKind.ONSET, **ONE, simulated=True),
