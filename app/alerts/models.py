@@ -3,7 +3,7 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ARRAY, BigInteger, DateTime, ForeignKey, Index, Text, UniqueConstraint, text
+from sqlalchemy import ARRAY, BigInteger, DateTime, ForeignKey, Index, Text, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 from sqlalchemy.sql import func
@@ -235,7 +235,11 @@ class Announcement(Base):
 
     __tablename__ = "announcement"
     __table_args__ = (
-        UniqueConstraint("subject", "kind", "region_code", "channel_id", "version"),
+        Index(  # two conditions of one site may have begun, and end, in the same seconds
+            "uq_announcement",
+            *("subject", "kind", "region_code", "channel_id", "version", text("coalesce(facts ->> 'of', '')")),
+            unique=True,
+        ),
         Index("ix_announcement_condition", "kind", postgresql_where=text("incident_id IS NULL")),
         Index("ix_announcement_pending", "due_at", postgresql_where=text("state = 'pending'")),
     )

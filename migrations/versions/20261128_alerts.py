@@ -162,7 +162,6 @@ STATEMENTS = (
         group_id BIGINT,
         notification_id BIGINT,
         CONSTRAINT pk_announcement PRIMARY KEY (id),
-        CONSTRAINT uq_announcement_subject_kind_region_code_channel_id_version UNIQUE (subject, kind, region_code, channel_id, version),
         CONSTRAINT fk_announcement_incident_id FOREIGN KEY(incident_id) REFERENCES incident (id),
         CONSTRAINT fk_announcement_region_code FOREIGN KEY(region_code) REFERENCES region (code),
         CONSTRAINT fk_announcement_channel_id FOREIGN KEY(channel_id) REFERENCES channel (id),
@@ -170,6 +169,10 @@ STATEMENTS = (
         CONSTRAINT fk_announcement_group_id FOREIGN KEY(group_id) REFERENCES alert_group (id),
         CONSTRAINT fk_announcement_notification_id FOREIGN KEY(notification_id) REFERENCES notification (id)
     )
+    """,
+    """
+    CREATE UNIQUE INDEX uq_announcement ON announcement
+        (subject, kind, region_code, channel_id, version, coalesce(facts ->> 'of', ''))
     """,
     """
     CREATE INDEX ix_announcement_condition ON announcement (kind) WHERE incident_id IS NULL

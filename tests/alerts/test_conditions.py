@@ -115,6 +115,25 @@ async def test_a_site_degraded_for_as_long_as_a_rule_says_is_announced_until_it_
     assert (end.version, (end.facts or {})["of"]) == (onset.version, "degraded")
 
 
+async def test_two_conditions_of_one_site_that_began_in_the_same_second_both_end(
+    watched: Watched, desk: AlertDesk
+) -> None:
+    channel, since = await desk.channel(), watched.now - 7 * HOUR
+    await desk.rule(channel, kinds=[AlertKind.DEGRADED, AlertKind.COVERAGE_LOST])
+    site = await watched.site("degraded", since=since)
+    await watched.look()
+    await watched.execute(
+        "UPDATE site_status SET state = 'unknown', unknown_reason = 'silent', evidence_at = since "
+        "WHERE site_id = :site",
+        site=site,
+    )
+    await watched.look()
+    await watched.become(site, "up", since=watched.now)
+    for _ in range(2):
+        await watched.look()
+    assert [kind for kind, _ in await desk.told(channel)] == ["degraded", "coverage_lost", "recovered", "recovered"]
+
+
 async def test_sites_of_which_nothing_is_known_are_announced_after_hours_in_which_we_could_see(
     watched: Watched, desk: AlertDesk
 ) -> None:
