@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import func, or_, select
+from sqlalchemy import exists, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import aliased
 
 from app.access.scope import covers
 from app.alerts.gate import MemberTimes
@@ -64,8 +65,38 @@ Members = Mapping[int, Sequence[OutageMember]]  # by incident, in order of their
 
 async def load_members(session: AsyncSession, incident_ids: Collection[int]) -> dict[int, list[OutageMember]]:
     """Return the outages of incidents; of withdrawn ones those that they had."""
-    withdrawn = Incident.status == IncidentStatus.WITHDRAWN
-    rows: Any = await session.execute(
+    if not incident_ids:
+        return {}
+    has_it = or_(IncidentSite.withdrawn_at.is_(None), Incident.status == IncidentStatus.WITHDRAWN)
+    members: dict[int, list[OutageMember]] = defaultdict(list)
+    for row in await session.execute(_members(incident_ids).where(has_it)):
+        members[row[0]].append(OutageMember(*row))
+    return members
+
+
+async def load_refuted(session: AsyncSession, told: Mapping[int, datetime]) -> dict[int, list[OutageMember]]:
+    """Return the outages of incidents that were withdrawn after these were told, and that no other row has."""
+    if not told:
+        return {}
+    other = aliased(IncidentSite)
+    overlaps = exists().where(
+        other.site_id == IncidentSite.site_id,
+        other.withdrawn_at.is_(None),
+        or_(other.ended_at.is_(None), other.ended_at >= IncidentSite.started_at),
+        or_(IncidentSite.ended_at.is_(None), IncidentSite.ended_at >= other.started_at),
+    )
+    query = _members(told.keys()).add_columns(IncidentSite.withdrawn_at)
+    refuted: dict[int, list[OutageMember]] = defaultdict(list)
+    for *columns, withdrawn_at in await session.execute(query.where(IncidentSite.withdrawn_at.is_not(None), ~overlaps)):
+        member = OutageMember(*columns)
+        if withdrawn_at >= told[member.incident_id]:
+            refuted[member.incident_id].append(member)
+    return refuted
+
+
+def _members(incident_ids: Collection[int]) -> Any:
+    """Select the fields of OutageMember, withdrawn or not."""
+    return (
         select(
             IncidentSite.incident_id,
             IncidentSite.site_id,
@@ -88,14 +119,8 @@ async def load_members(session: AsyncSession, incident_ids: Collection[int]) -> 
         .outerjoin(AT_START, IN_FORCE_AT_START)
         .join(Provider, Provider.id == func.coalesce(AT_START.provider_id, Site.provider_id))
         .where(among(IncidentSite.incident_id, incident_ids))
-        .where(or_(IncidentSite.withdrawn_at.is_(None), withdrawn))
         .order_by(IncidentSite.started_at, IncidentSite.site_id)
     )
-    members: dict[int, list[OutageMember]] = defaultdict(list)
-    if incident_ids:
-        for row in rows:
-            members[row[0]].append(OutageMember(*row))
-    return members
 
 
 async def load_maintenance(

@@ -20,6 +20,7 @@ from app.alerts.models import (
     AnnouncementState,
     Channel,
     HoldReason,
+    Notification,
 )
 from app.alerts.planning import DIGESTED, GroupState, Timing
 from app.alerts.told import BEGINNING, SETTLING
@@ -43,7 +44,7 @@ class Pending:
 
     rows: list[Announcement] = field(default_factory=list)
     incident: Incident | None = None
-    told: Row[Any] | None = None  # name, subject, kind, group_id, incident_id, rule_id, version, facts
+    told: Row[Any] | None = None  # name, subject, kind, group_id, incident_id, rule_id, version, facts, told_at
 
     @property
     def is_told(self) -> bool:
@@ -193,7 +194,9 @@ def _last_told(*conditions: Any) -> Any:
             row.rule_id,
             row.version,
             row.facts,
+            Notification.created_at.label("told_at"),
         )
+        .outerjoin(Notification, Notification.id == row.notification_id)
         .where(*conditions, row.state == AnnouncementState.SENT, row.kind.in_(BEGINNING | SETTLING))
         .ext(distinct_on(name))
         .order_by(name, row.id.desc())

@@ -8,12 +8,13 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.alerts.affected_members import OutageMember
+from app.alerts.affected_members import OutageMember, load_refuted
 from app.alerts.channel_backlog import ChannelBacklog, Pending
 from app.alerts.content import NAMED_SITES, Content, Section, ToldCondition, ToldIncident, ToldPlace, ToldSite
 from app.alerts.gate import Send, SubjectPhase
 from app.alerts.models import AnnouncementKind, Channel, NotificationKind
 from app.alerts.planning import PlannedMessage, Subject
+from app.alerts.told import load_settled
 from app.core.clock import from_slot
 from app.incidents.models import Incident
 from app.measurements.loss_counts import SiteTime, count_losses
@@ -38,6 +39,8 @@ class ContentBuilder:
     nodes: dict[int, ToldPlace] = field(default_factory=dict)
     providers: dict[int, ToldPlace] = field(default_factory=dict)
     sites: dict[int, ToldSite] = field(default_factory=dict)  # that conditions are about
+    refuted: dict[int, list[OutageMember]] = field(default_factory=dict)  # told, and no outages: by incident
+    settled: dict[str, datetime] = field(default_factory=dict)  # when the end of a subject was told before
 
     async def load(self, messages: Sequence[PlannedMessage]) -> None:
         """Load what the messages name, once for all of them."""
@@ -45,6 +48,10 @@ class ContentBuilder:
         down = [member for message in messages for member in self._down(message)[:NAMED_SITES]]
         recent = {member for member in down if member.started_at > self.now - EVIDENCE_OF}
         self.losses = await count_losses(self.session, [(each.site_id, each.started_at, self.now) for each in recent])
+        over = [self.pending[subject] for message in messages for subject in message.recovered]
+        told = [each.told for each in over if each.told is not None and each.told.incident_id is not None]
+        self.refuted = await load_refuted(self.session, {each.incident_id: each.told_at for each in told})
+        self.settled = await load_settled(self.session, [each.subject for each in told], self.channel.id)
         keys = [message.group.key.split(":") for message in messages if message.group is not None]
         node_ids = [int(key[1]) for key in keys if key[0] == "node"]
         if node_ids:
@@ -70,9 +77,9 @@ class ContentBuilder:
             provider=self.provider,
             shared_by=self._shared_by(message),
             down=self._section(down),
-            recovered=self._section(self._members(message.recovered)),
+            recovered=self._section(last_of_each_site(self._recovered(message))),
             came_and_went=self._section(self._members(message.came_and_went)),
-            withdrawn=self._section(self._members(message.withdrawn)),
+            withdrawn=self._section(last_of_each_site(self._withdrawn(message))),
             incidents=incidents[:NAMED_SITES],
             incidents_total=len(incidents),
             conditions=conditions[:NAMED_SITES],
@@ -102,6 +109,22 @@ class ContentBuilder:
             if (incident := self.pending[subject].incident) is not None
             for member in self.state.members_of(incident.id)
         ]
+
+    def _withdrawn(self, message: PlannedMessage) -> list[OutageMember]:
+        """Return also the outages that an incident which is over turned out not to have had."""
+        of_recovered = (self.pending[subject].rows[0].incident_id for subject in message.recovered)
+        refuted = [each for incident_id in of_recovered if incident_id for each in self.refuted.get(incident_id, ())]
+        heard = [member for member in refuted if self.state.audience.hears_of(member)]
+        return self._members(message.withdrawn) + heard
+
+    def _recovered(self, message: PlannedMessage) -> list[OutageMember]:
+        """Leave out what the channel was told before the incident was opened again."""
+        recovered = []
+        for subject in message.recovered:
+            members, settled_at = self._members([subject]), self.settled.get(subject.name)
+            news = [each for each in members if settled_at is None or not each.ended_at or each.ended_at > settled_at]
+            recovered += news or members
+        return recovered
 
     def _down(self, message: PlannedMessage) -> list[OutageMember]:
         """Return what is new first, then what was told before."""
@@ -180,6 +203,12 @@ class ContentBuilder:
         if what == "provider":
             return self.providers.get(int(which.split(":")[0]))
         return told_place(which) if what == "district" else None
+
+
+def last_of_each_site(members: Iterable[OutageMember]) -> list[OutageMember]:
+    """Return one outage a site, in the order of their start: a site that was down thrice has recovered once."""
+    last = {member.site_id: member for member in sorted(members, key=lambda member: member.started_at)}
+    return sorted(last.values(), key=lambda member: member.started_at)
 
 
 def told_site(member: OutageMember, lost_readings: Mapping[str, int]) -> ToldSite:

@@ -153,7 +153,7 @@ async def write_announcements(session: AsyncSession, incidents: Sequence[Inciden
     merged: dict[int, ToldByChannel] = defaultdict(dict)
     for incident in known.values():
         if (target := targets[incident.id]) is not None:
-            merged[target] |= _unsettled(told.get(subject_of(incident), {}))
+            merged[target] |= _unheard_ends(told.get(subject_of(incident), {}))
     outbox = Outbox(now, offices, RulesByRegion(rules), await load_members(session, known.keys()), told, merged)
     for incident in known.values():
         outbox.announce(incident, lives_on=targets[incident.id] is not None)
@@ -169,8 +169,9 @@ def subject_of(incident: Incident) -> str:
     return f"incident:{incident.id}"
 
 
-def _unsettled(told: Mapping[int, Told]) -> ToldByChannel:
-    return {channel: of for channel, of in told.items() if not of.settled}
+def _unheard_ends(told: Mapping[int, Told]) -> ToldByChannel:
+    """Return also an end that is pending: of a merged incident it is never told."""
+    return {channel: of for channel, of in told.items() if not of.settled or of.is_pending}
 
 
 def _final_target(incident: Incident, known: Mapping[int, Incident]) -> int | None:

@@ -5,11 +5,11 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.alerts.models import ONSETS, Announcement, AnnouncementKind, AnnouncementState, DropReason
+from app.alerts.models import ONSETS, Announcement, AnnouncementKind, AnnouncementState, DropReason, Notification
 from app.postgres.engine import among
 
 BEGINNING = ONSETS | {AnnouncementKind.ESCALATED}  # who got one of these gets the end of it, too
@@ -53,3 +53,15 @@ async def load_told(
     for subject, channel_id, kind, rule_id, due_at, state in result:
         told[subject][channel_id] = Told(kind, rule_id, due_at, state is AnnouncementState.PENDING)
     return told
+
+
+async def load_settled(session: AsyncSession, subjects: Collection[str], channel_id: int) -> dict[str, datetime]:
+    """Return when the channel was last told the end of each subject, if ever."""
+    row = Announcement
+    result = await session.execute(
+        select(row.subject, func.max(Notification.created_at).label("told_at"))
+        .join(Notification, Notification.id == row.notification_id)
+        .where(among(row.subject, subjects), row.channel_id == channel_id, row.kind.in_(SETTLING))
+        .group_by(row.subject)
+    )
+    return {row.subject: row.told_at for row in result}
