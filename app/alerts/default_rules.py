@@ -10,7 +10,7 @@ from app.alerts.models import AlertKind, AlertRule, Channel
 from app.postgres.engine import Counter, next_version
 
 HOUR = 60  # of the columns in minutes
-LEAST_S, LEAST_OF_PROVIDER_S = 120, 300
+LEAST_S, LEAST_OF_PROVIDER_S = 60, 300
 QUIET = {"quiet_from": 22 * HOUR, "quiet_to": 6 * HOUR}
 LASTING = {"least_s": LEAST_S, "remind_at": 8 * HOUR}
 ESCALATING = {"escalate_to": PROVINCE, "escalate_after_min": 60, "escalate_beyond_sites": 10}
