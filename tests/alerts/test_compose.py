@@ -509,3 +509,25 @@ COPIES = """
     SELECT 'incident:' || n.id, n.id, a.kind, a.region_code, a.channel_id, a.version, a.rule_id, a.due_at, :now
     FROM number n, announcement a
 """
+
+
+async def test_an_outage_that_was_merged_into_another_is_over_for_a_channel_when_that_one_is(
+    scenario: IncidentScenario, desk: AlertDesk
+) -> None:
+    """Both were told before they were found to be one."""
+    channel, now = await desk.channel(), scenario.now
+    await desk.rule(channel)
+    merged, other, third = [await scenario.site() for _ in range(3)]
+    await go_down(scenario, merged, other)
+    await desk.compose(now + 31 * SECOND)
+    first, second = [each.id for each in (await desk.contents(channel))[0].incidents]
+    async with transaction(desk.sessions) as session:
+        statement = "UPDATE incident SET status = 'withdrawn', merged_into = :into WHERE id = :id"
+        await session.execute(text(statement), {"id": first, "into": second})
+    await come_back(scenario, other)
+    await desk.compose(now + 2 * MINUTE)
+    scenario.now = now + 9 * MINUTE
+    await go_down(scenario, third, at=3590)
+    await desk.compose(now + 10 * MINUTE)
+    *_, recovery, recurred = await desk.contents(channel)
+    assert (recovery.kind, recurred.recurred, recurred.down.total) == ("recovery", True, 1)
