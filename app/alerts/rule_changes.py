@@ -30,6 +30,7 @@ async def create_rule(session: AsyncSession, body: RuleIn, *, caller: Caller) ->
     others = await _list_others(session, rule)
     if len(others) >= rule_faults.MAX_RULES:
         raise rule_faults.too_many()
+    _require_few_channels(rule.channel_ids, others)
     _require_unused(rule.name, others)
     rule.version = version
     session.add(rule)
@@ -63,7 +64,9 @@ async def patch_rule(
         name: _read_minute(getattr(rule, name)) for name in ("quiet_from", "quiet_to", "remind_at")
     }
     columns = await _read(session, current | body.model_dump(exclude_unset=True), rule.region_code)
-    _require_unused(columns["name"], await _list_others(session, rule))
+    others = await _list_others(session, rule)
+    _require_few_channels(columns["channel_ids"], others)
+    _require_unused(columns["name"], others)
     for name, value in columns.items():
         setattr(rule, name, value)
     if not session.is_modified(rule):
@@ -144,6 +147,12 @@ async def _find_channels(
 async def _list_others(session: AsyncSession, rule: AlertRule) -> list[AlertRule]:
     query = select(AlertRule).where(AlertRule.region_code == rule.region_code, AlertRule.deleted_at.is_(None))
     return list(await session.scalars(query.where(AlertRule.id.is_distinct_from(rule.id)).order_by(AlertRule.id)))
+
+
+def _require_few_channels(channel_ids: list[int], others: list[AlertRule]) -> None:
+    pairs = len(channel_ids) + sum(len(other.channel_ids) for other in others)
+    if pairs > rule_faults.MAX_PAIRS:
+        raise rule_faults.too_many_pairs(pairs)
 
 
 def _require_unused(name: str, others: list[AlertRule]) -> None:

@@ -9,6 +9,7 @@ from app.alerts.offices import is_office
 from app.core.errors import Conflict, Fault
 
 MAX_RULES = 100  # of an office
+MAX_PAIRS = 500  # of a rule and a channel, of an office: each outage is matched with all of them
 
 
 def check_quiet_hours(values: Mapping[str, Any]) -> Iterator[Fault]:
@@ -91,5 +92,16 @@ def too_many() -> Conflict:
         "An office has at most {most} rules",
         "Delete one that is not needed",
         values={"most": MAX_RULES},
+    )
+    return Conflict(faults=[fault])
+
+
+def too_many_pairs(pairs: int) -> Conflict:
+    fault = Fault(
+        "channels",
+        "too_many_channels_of_rules",
+        "The rules of an office name at most {most} channels in all, counted once a rule; these would be {given}",
+        "Name fewer channels, or delete rules that are not needed",
+        values={"given": pairs, "most": MAX_PAIRS},
     )
     return Conflict(faults=[fault])

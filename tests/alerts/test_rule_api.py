@@ -203,6 +203,25 @@ async def test_a_repeated_request_creates_one_rule_and_an_office_has_so_many(
     assert (full.status_code, full.json()["errors"][0]["code"]) == (409, "too_many_rules")
 
 
+async def test_the_rules_of_an_office_name_so_many_channels_in_all(
+    cast: Cast, desk: AlertDesk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    channels = [await desk.channel(), await desk.channel()]
+    made = await create(cast.ana, channels=channels[:1])
+    await create(cast.ana, name="Kedua", channels=channels)
+    monkeypatch.setattr(rule_faults, "MAX_PAIRS", 3)
+    path = f"/rules/{made['id']}"
+    for answer in (
+        await cast.ana.post("/rules", rule(name="Ketiga", channels=channels[:1])),
+        await cast.ana.patch(path, {"channels": channels}),
+    ):
+        (fault,) = answer.json()["errors"]
+        assert (answer.status_code, fault["code"]) == (409, "too_many_channels_of_rules"), answer.text
+        assert "3" in fault["message"]
+        assert "delete rules" in fault["suggestion"]
+    assert (await cast.ana.patch(path, {"channels": channels[1:]})).status_code == 200
+
+
 async def test_without_a_channel_no_rule_tells_anybody(cast: Cast) -> None:
     answer = await cast.ana.post("/rules", rule())
     assert (answer.status_code, answer.json()["errors"][0]["code"]) == (422, "no_channel")
