@@ -19,11 +19,12 @@ FAR = timedelta(seconds=2 * retries.LONGEST_RETRY_AFTER_S)  # no wait is as long
 GIVE_UP = text("""
     WITH over AS (
         UPDATE notification n SET state = 'dead', settled_at = :now,
-            problem = CASE WHEN c.deleted_at IS NULL THEN n.problem ELSE 'the channel was deleted' END
+            problem = CASE WHEN c.deleted_at IS NOT NULL THEN 'the channel was deleted'
+                WHEN c.paused_at IS NOT NULL THEN 'the channel was paused' ELSE n.problem END
         FROM channel c
         WHERE c.id = n.channel_id AND n.state = 'queued' AND n.channel_id <> ALL(CAST(:busy AS int[])) AND (
             c.deleted_at IS NOT NULL
-            OR c.paused_at IS NULL AND c.failures > 0 AND n.created_at <= CAST(:now AS timestamptz) - CASE
+            OR (c.paused_at IS NOT NULL OR c.failures > 0) AND n.created_at <= CAST(:now AS timestamptz) - CASE
                 WHEN n.kind = 'test' THEN CAST(:test_after AS interval) ELSE CAST(:after AS interval) END)
         RETURNING n.id, n.fallback_of)
     UPDATE notification SET next_attempt_at = :now
@@ -170,7 +171,7 @@ async def take_back(session: AsyncSession, now: datetime) -> None:
 
 
 async def give_up(session: AsyncSession, busy: Collection[int], now: datetime) -> None:
-    """End what waited too long for a failing channel, and what waits for a deleted one."""
+    """End what waited too long for a failing or paused channel, and what waits for a deleted one."""
     await session.execute(
         GIVE_UP,
         {

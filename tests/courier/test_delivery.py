@@ -225,27 +225,29 @@ async def test_what_its_channel_attempts_just_now_is_handed_over_only_once_that_
     assert await courier.state(told) == "rerouted"
 
 
-async def test_after_a_day_of_failures_it_is_dead_and_after_a_pause_it_is_delivered(
+async def test_after_a_day_of_failures_or_of_a_pause_it_is_dead_and_what_waited_for_less_is_delivered(
     courier: CourierDesk, http: HttpReceiver
 ) -> None:
     for path in ("/dead", "/deleted"):
         http.reply(path, FAILURE)
     failing, deleted = await courier.channel(f"{http.url}/dead"), await courier.channel(f"{http.url}/deleted")
     paused = await courier.channel(f"{http.url}/paused", paused_at=utc_now())
-    told = [await courier.notify(channel) for channel in (failing, deleted, paused)]
+    told = [await courier.notify(channel) for channel in (failing, deleted, paused, paused)]
     await courier.run()
-    for each in told:
+    for each in told[:3]:
         await courier.age(each, utc_now() - timedelta(hours=24, seconds=1))
     async with transaction(courier.sessions) as session:
         await session.execute(text("UPDATE channel SET deleted_at = now() WHERE id = :deleted"), locals())
     await courier.sweep()
-    assert [await courier.state(each) for each in told] == ["dead", "dead", "queued"]
-    assert (await courier.get(told[1])).problem == "the channel was deleted"
+    assert [await courier.state(each) for each in told] == ["dead", "dead", "dead", "queued"]
+    problems = [(await courier.get(each)).problem for each in told[1:3]]
+    assert problems == ["the channel was deleted", "the channel was paused"]
     async with transaction(courier.sessions) as session:
         await session.execute(text("UPDATE channel SET paused_at = NULL WHERE id = :paused"), locals())
     await courier.sweep()
     await courier.run()
-    assert await courier.state(told[2]) == "accepted"
+    assert [await courier.state(each) for each in told[2:]] == ["dead", "accepted"]
+    assert len(http.accepted("/paused")) == 1
 
 
 async def test_a_test_by_hand_does_not_wait_for_the_breaker_nor_for_what_waits(
