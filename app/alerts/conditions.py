@@ -13,19 +13,18 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import Select, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import aliased
 
 from app.alerts import contract_conditions, service_conditions, site_conditions
 from app.alerts.condition import CONDITION_KINDS, Condition, Finding
 from app.alerts.escalation import announce_lasting
 from app.alerts.matching import RuleFacts, earliest
-from app.alerts.models import Announcement, AnnouncementKind, AnnouncementState, HoldReason
+from app.alerts.models import Announcement, AnnouncementKind, HoldReason
 from app.alerts.outbox import group_wait, insert_announcements
 from app.alerts.rule_facts import load_rules
-from app.alerts.told import SETTLING
 from app.core.clock import midnight
+from app.postgres.engine import among
 from app.throughput.budget import month_of
 
 OF_MONTH = (AnnouncementKind.BUDGET_SPENT, AnnouncementKind.CONTRACT_AT_RISK)
@@ -44,6 +43,7 @@ FINDERS = {
 class Unsettled:
     """An onset that a channel was told of, and not of its end."""
 
+    id: int  # of the announcement
     kind: AnnouncementKind
     subject: str
     channel_id: int
@@ -67,7 +67,8 @@ class ConditionWatch:
         offices, rules = await load_rules(session)
         if not offices:
             return
-        unsettled = [each for each in await _list_unsettled(session, now) if each.channel_id in offices]
+        known = [Unsettled(*row) for row in await session.execute(select_unsettled(now))]
+        unsettled = [each for each in known if each.channel_id in offices]
         asked = {kind for rule in rules for kind in rule.kinds} | {each.kind for each in unsettled}
         findings = {}
         service = await service_conditions.find_unwell(session, now=now)
@@ -84,6 +85,7 @@ class ConditionWatch:
             outbox.settle(kind, finding)
             outbox.announce(finding.conditions, [rule for rule in rules if kind in rule.kinds])
         await insert_announcements(session, outbox.rows)
+        await _mark_settled(session, outbox.settled, now)
         if service.sees:
             await announce_lasting(session, offices, rules, now=now)
 
@@ -102,6 +104,7 @@ class _ConditionOutbox:
     offices: dict[int, str]  # by channel
     unsettled: Sequence[Unsettled]
     rows: list[dict[str, Any]] = field(default_factory=list)
+    settled: list[int] = field(default_factory=list)  # onsets whose ends are among the rows
 
     def announce(self, conditions: Iterable[Condition], rules: Sequence[RuleFacts]) -> None:
         told = {(each.kind, each.subject, each.channel_id) for each in self.unsettled}
@@ -117,6 +120,7 @@ class _ConditionOutbox:
     def settle(self, kind: AnnouncementKind, finding: Finding) -> None:
         for each in self.unsettled:
             if each.kind is kind and (end := finding.ended.get(each.subject)) is not None:
+                self.settled.append(each.id)
                 self._add(
                     end, each.subject, each.channel_id, each.version, each.rule_id, {**each.facts, "of": kind.value}
                 )
@@ -146,23 +150,23 @@ class _ConditionOutbox:
         )
 
 
-async def _list_unsettled(session: AsyncSession, now: datetime) -> list[Unsettled]:
-    """Return the onsets of conditions without an end; of one that was dropped there is nothing to end.
+def select_unsettled(now: datetime) -> Select[Any]:
+    """Select the onsets of conditions without an end; of one that was dropped there is nothing to end.
 
-    What a month's figures tell ends with the month, and nobody needs to be told that.
+    What a month's figures tell ends with the month, and nobody needs to be told that. Reads no more than it returns,
+    however much was ever announced: its conditions are those of ix_announcement_unsettled.
     """
     month = int(midnight(month_of(now)).timestamp())
-    onset, end = Announcement, aliased(Announcement)
-    ended = (
-        select(end.id)
-        .where(end.subject == onset.subject, end.channel_id == onset.channel_id, end.region_code == onset.region_code)
-        .where(end.version == onset.version, end.kind.in_(SETTLING), end.facts["of"].as_string() == onset.kind)
-    )
-    rows = await session.execute(
-        select(onset.kind, onset.subject, onset.channel_id, onset.version, onset.rule_id, onset.facts)
-        .where(onset.incident_id.is_(None), onset.kind.in_(CONDITION_KINDS))
-        .where(onset.kind.not_in(OF_MONTH) | (onset.version >= month))
-        .where(onset.state != AnnouncementState.DROPPED, ~ended.exists())
+    onset = Announcement
+    of_month = onset.kind.in_(OF_MONTH) & (onset.version >= month)
+    return (
+        select(onset.id, onset.kind, onset.subject, onset.channel_id, onset.version, onset.rule_id, onset.facts)
+        .where(onset.incident_id.is_(None), onset.settled_at.is_(None), text("state <> 'dropped'"))
+        .where(onset.kind.in_(CONDITION_KINDS.difference(OF_MONTH)) | of_month)
         .order_by(onset.id)
     )
-    return [Unsettled(*row) for row in rows]
+
+
+async def _mark_settled(session: AsyncSession, ids: Sequence[int], now: datetime) -> None:
+    if ids:
+        await session.execute(update(Announcement).where(among(Announcement.id, ids)).values(settled_at=now))

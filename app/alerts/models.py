@@ -240,7 +240,11 @@ class Announcement(Base):
             *("subject", "kind", "region_code", "channel_id", "version", text("coalesce(facts ->> 'of', '')")),
             unique=True,
         ),
-        Index("ix_announcement_condition", "kind", postgresql_where=text("incident_id IS NULL")),
+        Index(
+            "ix_announcement_unsettled",
+            *("kind", "version"),
+            postgresql_where=text("incident_id IS NULL AND settled_at IS NULL AND state <> 'dropped'"),
+        ),
         Index("ix_announcement_pending", "due_at", postgresql_where=text("state = 'pending'")),
     )
 
@@ -258,6 +262,7 @@ class Announcement(Base):
     state: Mapped[AnnouncementState] = mapped_column(server_default=AnnouncementState.PENDING.value)
     drop_reason: Mapped[DropReason | None]
     facts: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))  # of a subject that is no incident
+    settled_at: Mapped[Moment | None]  # of a condition's onset: when its end was announced
     group_id: Mapped[int | None] = mapped_column(ForeignKey("alert_group.id"), index=True)
     notification_id: Mapped[int | None] = mapped_column(ForeignKey("notification.id"), index=True)
 

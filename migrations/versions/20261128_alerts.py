@@ -159,6 +159,7 @@ STATEMENTS = (
         state VARCHAR(20) DEFAULT 'pending' NOT NULL,
         drop_reason VARCHAR(20),
         facts JSONB,
+        settled_at TIMESTAMP WITH TIME ZONE,
         group_id BIGINT,
         notification_id BIGINT,
         CONSTRAINT pk_announcement PRIMARY KEY (id),
@@ -175,7 +176,8 @@ STATEMENTS = (
         (subject, kind, region_code, channel_id, version, coalesce(facts ->> 'of', ''))
     """,
     """
-    CREATE INDEX ix_announcement_condition ON announcement (kind) WHERE incident_id IS NULL
+    CREATE INDEX ix_announcement_unsettled ON announcement (kind, version)
+        WHERE incident_id IS NULL AND settled_at IS NULL AND state <> 'dropped'
     """,
     """
     CREATE INDEX ix_announcement_group_id ON announcement (group_id)

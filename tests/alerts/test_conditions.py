@@ -1,11 +1,14 @@
 """Conditions of sites, contracts and this service are announced when they have lasted, once, and so is their end."""
 
+import re
 from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import text
+from sqlalchemy.dialects.postgresql import dialect
 
-from app.alerts.conditions import ConditionWatch
+from app.alerts.conditions import ConditionWatch, select_unsettled
 from app.alerts.contract_conditions import find_at_risk
 from app.alerts.models import AlertKind, AlertRule, Channel, Notification, NotificationKind, NotificationState
 from app.core.clock import WITA, midnight
@@ -78,6 +81,30 @@ class Watched:
 @pytest.fixture
 def watched(scenario: IncidentScenario, desk: AlertDesk) -> Watched:
     return Watched(scenario, desk)
+
+
+async def test_the_end_of_a_condition_is_looked_for_where_one_lasts_however_many_were_ever_announced(
+    watched: Watched, desk: AlertDesk
+) -> None:
+    channel = await desk.channel()
+    await desk.rule(channel, kinds=[AlertKind.DEGRADED])
+    await watched.execute(
+        "INSERT INTO announcement (subject, kind, region_code, channel_id, version, due_at, state, facts, settled_at) "
+        "SELECT 'site:' || n % 1000, 'degraded', '64.02', :channel, n, now(), 'sent', '{}', now() "
+        "FROM generate_series(1, 5000) n",
+        channel=channel,
+    )
+    site = await watched.site("degraded", since=watched.now - 7 * HOUR)
+    await watched.look()
+    await watched.become(site, "up", since=watched.now + HOUR, evidence_at=watched.now + HOUR)
+    await watched.look(watched.now + HOUR)
+    assert (await desk.told(channel))[5000:] == [("degraded", f"site:{site}"), ("recovered", f"site:{site}")]
+    async with transaction(desk.sessions) as session:
+        await session.execute(text("ANALYZE announcement"))
+        of = dialect()  # type: ignore[no-untyped-call]
+        unsettled = select_unsettled(watched.now).compile(dialect=of, compile_kwargs={"literal_binds": True})
+        plan = list(await session.scalars(text(f"EXPLAIN (ANALYZE, COSTS off) {unsettled}")))
+    assert max(int(rows) for rows in re.findall(r"(?:rows=|Removed by Filter: )(\d+)", "".join(plan))) < 10, plan
 
 
 async def test_a_site_degraded_for_as_long_as_a_rule_says_is_announced_until_it_answers_as_it_should(
