@@ -14,7 +14,7 @@ from app.access.scope import covers
 from app.alerts.gate import MemberTimes
 from app.alerts.grouping import Commonality, commonality_of
 from app.availability.intervals import TimeRange
-from app.availability.maintenance_overlay import windows_of
+from app.availability.maintenance_overlay import Outage, announced_windows_of
 from app.incidents.members import AT_START, IN_FORCE_AT_START
 from app.incidents.models import Incident, IncidentKind, IncidentSite, IncidentStatus
 from app.postgres.engine import among
@@ -44,6 +44,15 @@ class OutageMember:
     started_at: datetime
     last_ok_at: datetime | None
     ended_at: datetime | None
+
+    @property
+    def name_of_site(self) -> str:
+        """As conditions of sites are named."""
+        return f"site:{self.site_id}"
+
+    @property
+    def outage(self) -> Outage:
+        return self.site_id, self.started_at
 
     def times(self, maintenance: Sequence[TimeRange]) -> MemberTimes:
         return MemberTimes(self.started_at, self.ended_at, maintenance, parse_power_hours(self.power_hours))
@@ -125,12 +134,12 @@ def _members(incident_ids: Collection[int]) -> Any:
 
 async def load_maintenance(
     session: AsyncSession, members: Iterable[OutageMember], now: datetime
-) -> dict[int, list[TimeRange]]:
-    """Return the maintenance by site, from the first outage on."""
-    of_site = {member.site_id: member.started_at for member in members}
-    if not of_site:
-        return {}
-    return await windows_of(session, list(of_site), min(of_site.values()), now + AHEAD)
+) -> dict[Outage, list[TimeRange]]:
+    """Return the maintenance that was announced before each outage, from the first outage on.
+
+    One that is planned during an outage does not keep anybody from hearing of that.
+    """
+    return await announced_windows_of(session, {member.outage for member in members}, now + AHEAD)
 
 
 def commonality(incident: Incident, members: Sequence[OutageMember]) -> Commonality:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, Text, case, cast, func, or_, select
+from sqlalchemy import Row, Text, case, cast, func, or_, select, text
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -25,8 +25,9 @@ from app.alerts.models import (
 from app.alerts.planning import DIGESTED, GroupState, Timing
 from app.alerts.told import BEGINNING, SETTLING
 from app.availability.intervals import TimeRange
+from app.availability.maintenance_overlay import Outage
 from app.core.clock import from_slot, midnight, to_wita
-from app.incidents.models import Incident, IncidentStatus
+from app.incidents.models import Incident, IncidentSite, IncidentStatus
 from app.postgres.engine import among
 
 OF_MONTH = frozenset({AnnouncementKind.BUDGET_SPENT, AnnouncementKind.CONTRACT_AT_RISK})
@@ -113,7 +114,7 @@ class ChannelBacklog:
     open: dict[str, Row[Any]] = field(default_factory=dict)  # told, and not settled: subject, group_id, incident_id …
     incidents: dict[int, Incident] = field(default_factory=dict)
     members: dict[int, list[OutageMember]] = field(default_factory=dict)
-    maintenance: dict[int, list[TimeRange]] = field(default_factory=dict)
+    maintenance: dict[Outage, list[TimeRange]] = field(default_factory=dict)
     rules: dict[int, AlertRule] = field(default_factory=dict)
 
     def members_of(self, incident_id: int | None) -> Sequence[OutageMember]:
@@ -229,6 +230,21 @@ async def _load_groups(session: AsyncSession, state: ChannelBacklog, channel_id:
         for told in await session.execute(_last_told(among(Announcement.group_id, state.groups))):
             if told.kind in BEGINNING and not _ended_with_its_month(told, now):
                 state.open[told.name] = told
+    await _load_flapping(session, [group for group in state.groups.values() if group.flapping_since is not None])
+
+
+async def _load_flapping(session: AsyncSession, groups: Sequence[GroupState]) -> None:
+    """Load what flaps in these groups: whatever else is out of order does not wait for them."""
+    announced = Announcement
+    name = case((announced.incident_id.is_(None), announced.subject), else_=func.concat("site:", IncidentSite.site_id))
+    for group in groups:
+        affected = await session.execute(
+            select(name.label("name"), func.max(announced.created_at).label("affected_at"))
+            .outerjoin(IncidentSite, IncidentSite.incident_id == announced.incident_id)
+            .where(announced.group_id == group.id, announced.kind.in_(BEGINNING))
+            .group_by(text("1"))
+        )
+        group.affected_at = {row.name: row.affected_at for row in affected}
 
 
 async def _told_among(session: AsyncSession, channel_id: int, incident_ids: Collection[int]) -> set[int]:

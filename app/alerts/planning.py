@@ -21,7 +21,7 @@ LONGEST_RECOVERY_WAIT = timedelta(hours=1)  # for the rest of the group to recov
 FLAPPING_AFTER = 3  # recurrences
 FLAPPING_WITHIN = timedelta(hours=1)
 CALM = timedelta(minutes=30)  # without a change flapping has ended
-LONGEST_SILENCE = timedelta(hours=1)  # of a group that flaps on: others of its provider wait in it
+LONGEST_SILENCE = timedelta(hours=1)  # of a group that flaps on
 
 DIGESTED = frozenset({HoldReason.QUIET_HOURS, HoldReason.MUTED})  # what they held comes in one message
 
@@ -48,14 +48,20 @@ class GroupState:
     due_at: datetime | None = None  # when flapping is looked at again
     recurred_at: list[datetime] = field(default_factory=list)
     open: dict[str, int] = field(default_factory=dict)
+    affected_at: dict[str, datetime] = field(default_factory=dict)  # what joined it, and when it last did
 
     def takes(self, subject: "Subject", now: datetime) -> bool:
         if self.key not in subject.common.keys:
             return False
+        if self.flapping_since is not None and not subject.affects <= self._flapping(self.flapping_since):
+            return False  # nothing waits for what else is out of order
         if self.cleared_at is not None and self.flapping_since is None:
             return now < self.cleared_at + REOPEN_WITHIN
         fresh = self.notified_at is None or now < self.notified_at + STALE
         return fresh or self.key not in subject.common.wide_keys
+
+    def _flapping(self, since: datetime) -> set[str]:
+        return {each for each, at in self.affected_at.items() if at > since - FLAPPING_WITHIN}
 
     def next_update(self, timing: Timing, now: datetime) -> datetime:
         """Return when an update may be told; after a long pause the interval is the first one again."""
@@ -81,6 +87,7 @@ class Subject:
     group: GroupState | None = None  # that told it, or what was merged into it
     succeeds: frozenset[str] = frozenset()  # merged subjects that were told: it has their outages now
     goes_on: bool = False  # an escalation or a reminder
+    affects: frozenset[str] = frozenset()  # `site:<id>`, or what it is about if that is no outage
 
     @property
     def is_onset(self) -> bool:
@@ -201,21 +208,23 @@ def _assign(plan: Plan, groups: Sequence[GroupState], subjects: Sequence[Subject
     """Find the group of each subject; onsets without one form new ones."""
     unplaced: dict[Subject, Commonality] = {}
     by_key: dict[str, GroupState] = {group.key: group for group in groups}
+    flapping = {group.key: group for group in groups if group.flapping_since is not None}
     for subject in subjects:
-        group = subject.group or next(
-            (by_key[key] for key in subject.common.keys if key in by_key and by_key[key].takes(subject, now)), None
-        )
+        known = (of.get(key) for key in subject.common.keys for of in (flapping, by_key))
+        group = subject.group or next((each for each in known if each is not None and each.takes(subject, now)), None)
         if group is not None:
             plan.joined[subject] = group
         elif not subject.is_told and not _wants_only_end(subject):
             unplaced[subject] = subject.common
     recent = [group.key for group in groups if group.opened_at > now - RECENT and is_of_outages(group.key)]
     for key, of_group in form_groups(unplaced, recent=recent).items():
-        known = by_key.get(key)
-        if known is None or not all(known.takes(subject, now) for subject in of_group):
-            known = GroupState(key, now)
-            plan.new_groups.append(known)
-        plan.joined |= dict.fromkeys(of_group, known)
+        of_key = by_key.get(key)
+        if of_key is None or not all(of_key.takes(subject, now) for subject in of_group):
+            of_key = GroupState(key, now)
+            plan.new_groups.append(of_key)
+        plan.joined |= dict.fromkeys(of_group, of_key)
+    for subject, group in plan.joined.items():
+        group.affected_at |= dict.fromkeys(subject.affects, now)
 
 
 def _wants_only_end(subject: Subject) -> bool:

@@ -13,6 +13,7 @@ from app.alerts.grouping import Commonality
 from app.alerts.models import DropReason, HoldReason
 from app.alerts.planning import REOPEN_WITHIN, Coming, GroupState, Plan, PlannedMessage, Subject, Timing, make_plan
 from app.availability.intervals import TimeRange
+from app.availability.maintenance_overlay import Outage
 from app.registry.power_hours import parse_power_hours
 
 STEP_S = 5  # the courier looks as often
@@ -60,7 +61,7 @@ class Replay:
     outages: Sequence[ReplayedOutage]
     rule: RuleTimes
     wants_end: bool
-    maintenance: Mapping[int, Sequence[TimeRange]]  # by site
+    maintenance: Mapping[Outage, Sequence[TimeRange]]
     timing: Timing
     messages: list[PastMessage] = field(default_factory=list)
     held: Counter[HoldReason] = field(default_factory=Counter)
@@ -180,12 +181,13 @@ class Replay:
             self._first_due(outage),
             outage.held_by,
             outage.group if outage.told else None,
+            affects=frozenset(member.name_of_site for member in sites),
         )
 
     def _times(self, member: OutageMember, now: datetime) -> MemberTimes:
         ended_at = member.ended_at if member.ended_at is not None and member.ended_at <= now else None
         power = parse_power_hours(member.power_hours) if self.rule.keeps_power_hours else ()
-        return MemberTimes(member.started_at, ended_at, self.maintenance.get(member.site_id, ()), power)
+        return MemberTimes(member.started_at, ended_at, self.maintenance.get(member.outage, ()), power)
 
     def _follow(self, plan: Plan, subjects: Mapping[Subject, ReplayedOutage], now: datetime, *, counts: bool) -> None:
         for subject, outage in subjects.items():

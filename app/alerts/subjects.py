@@ -52,7 +52,7 @@ def _subject(
         heard,
         pending.started_at,
         pending.ended_at,
-        [member.times(state.maintenance.get(member.site_id, ())) for member in members] if not heard else (),
+        [member.times(state.maintenance.get(member.outage, ())) for member in members] if not heard else (),
         times,
         announces_onset=any(row.kind in BEGINNING for row in pending.rows),
         wants_end=rule is not None and AlertKind.RECOVERED in rule.kinds,
@@ -76,6 +76,7 @@ def _subject(
         next((state.groups[each] for each in group_ids if each in state.groups), None),
         frozenset(merged),
         last_goes_on,
+        frozenset(member.name_of_site for member in members) or frozenset({pending.rows[0].subject}),
     )
 
 

@@ -1,7 +1,7 @@
 """Which sites are under maintenance, and when: subtracted before anything is counted, never part of a judged state."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -13,6 +13,8 @@ from app.availability.models import MaintenanceWindow as Window
 from app.core.ranges import merge_ranges
 from app.postgres.engine import among
 from app.registry.models import Site, SiteConfiguration
+
+Outage = tuple[int, datetime]  # its site, and when it began
 
 
 def covers(configured: type[Site] | type[SiteConfiguration]) -> ColumnElement[bool]:
@@ -34,12 +36,46 @@ async def windows_of(
     Overlapping windows are merged, cancelled ones ignored. A provider's or a region's window covers a site for as long
     as the site was theirs, by its dated configurations.
     """
+    ranges: dict[int, list[TimeRange]] = defaultdict(list)
+    for site_id, started_at, ended_at, _ in await _clipped(session, site_ids, start, end):
+        ranges[site_id].append((started_at, ended_at))
+    return {site_id: merge_ranges(of_site) for site_id, of_site in ranges.items()}
+
+
+async def announced_windows_of(
+    session: AsyncSession, outages: Collection[Outage], end: datetime
+) -> dict[Outage, list[TimeRange]]:
+    """Return, for each outage, its site's maintenance that had been announced when it began, as `windows_of` does.
+
+    What was planned, or moved over the past, only later says nothing of what was expected when the site went down.
+    """
+    if not outages:
+        return {}
+    by_site: dict[int, list[tuple[TimeRange, datetime]]] = defaultdict(list)
+    start = min(started_at for _, started_at in outages)
+    for site_id, began_at, ended_at, announced_at in await _clipped(session, {site for site, _ in outages}, start, end):
+        by_site[site_id].append(((began_at, ended_at), announced_at))
+    ranges = {
+        (site_id, started_at): merge_ranges(
+            [window for window, announced_at in by_site[site_id] if announced_at <= started_at]
+        )
+        for site_id, started_at in outages
+        if site_id in by_site
+    }
+    return {outage: of_outage for outage, of_outage in ranges.items() if of_outage}
+
+
+async def _clipped(
+    session: AsyncSession, site_ids: Collection[int], start: datetime, end: datetime
+) -> list[tuple[int, datetime, datetime, datetime]]:
+    """Return site, start and end of each window, and when it was announced."""
     configured = SiteConfiguration
     rows = await session.execute(
         select(
             configured.site_id,
             func.greatest(Window.started_at, configured.started_at, start),
             func.least(Window.ended_at, configured.ended_at, end),  # least() ignores null
+            Window.announced_at,
         )
         .select_from(configured)
         .join(Site, Site.id == configured.site_id)
@@ -48,11 +84,11 @@ async def windows_of(
         .where(Window.ended_at > configured.started_at)
         .where(or_(configured.ended_at.is_(None), configured.ended_at > Window.started_at))
     )
-    ranges: dict[int, list[TimeRange]] = defaultdict(list)
-    for site_id, started_at, ended_at in rows:
-        if started_at < ended_at:
-            ranges[site_id].append((started_at, ended_at))
-    return {site_id: merge_ranges(of_site) for site_id, of_site in ranges.items()}
+    return [
+        (site_id, began_at, ended_at, announced_at)
+        for site_id, began_at, ended_at, announced_at in rows
+        if began_at < ended_at
+    ]
 
 
 @dataclass(frozen=True, slots=True)

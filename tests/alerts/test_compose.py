@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import func, select, text
+from sqlalchemy import func, select, text, update
 
 from app.alerts import compose
 from app.alerts.content import Content
@@ -196,6 +196,7 @@ async def test_maintenance_announces_nothing_and_its_overrun_does(
         }
         answer = await cast.sari.post("/maintenance", window | {"reason": "late"})
         assert answer.status_code == 201, answer.text
+    await desk.announce_windows(scenario.at(0))
     await go_down(scenario, within, beyond)
     await desk.compose(now + 30 * SECOND)
     await come_back(scenario, within)
@@ -211,6 +212,24 @@ async def test_maintenance_announces_nothing_and_its_overrun_does(
     ]
 
 
+async def test_maintenance_that_is_planned_once_a_site_is_down_keeps_nobody_from_hearing_of_it(
+    scenario: IncidentScenario, desk: AlertDesk, cast: Cast
+) -> None:
+    """Else windows that follow each other would."""
+    await desk.rule(await desk.channel())
+    site, now = await scenario.site(), scenario.now
+    times = {"started_at": scenario.at(0).isoformat(), "ended_at": (now + HOUR).isoformat()}
+    await go_down(scenario, site)
+    answer = await cast.ana.post("/maintenance", {"site": site, **times, "title": "x", "reason": "y"})
+    assert answer.status_code == 201, answer.text
+    await desk.compose(now + 30 * SECOND)
+    (onset,) = await desk.contents()
+    assert (onset.kind, onset.maintenance_overrun) == ("onset", False)
+    await come_back(scenario, site)
+    await desk.compose(now + 2 * MINUTE)
+    assert await kinds(desk) == ["onset", "recovery"]
+
+
 async def test_a_cancelled_maintenance_holds_nothing_any_more(
     scenario: IncidentScenario, desk: AlertDesk, cast: Cast
 ) -> None:
@@ -224,6 +243,7 @@ async def test_a_cancelled_maintenance_holds_nothing_any_more(
         "reason": "y",
     }
     answer = await cast.sari.post("/maintenance", window)
+    await desk.announce_windows(scenario.at(0))
     await go_down(scenario, site)
     await desk.compose(now + 30 * SECOND)
     assert await desk.notifications() == []
@@ -476,6 +496,27 @@ async def test_a_group_is_closed_half_an_hour_after_its_recovery(scenario: Incid
     await desk.compose(now + 40 * MINUTE)
     async with transaction(scenario.sessions) as session:
         assert [group.closed_at is None for group in await session.scalars(select(AlertGroup))] == [False]
+
+
+async def test_no_other_site_waits_for_those_that_flap(scenario: IncidentScenario, desk: AlertDesk) -> None:
+    await desk.rule(await desk.channel())
+    flapping, other = await scenario.site(), await scenario.site()
+    now = scenario.now
+    await go_down(scenario, flapping)
+    await desk.compose(now + MINUTE)
+    await come_back(scenario, flapping)
+    await desk.compose(now + 2 * MINUTE)
+    async with transaction(scenario.sessions) as session:
+        since = {"flapping_since": now + 2 * MINUTE, "due_at": now + 32 * MINUTE}
+        await session.execute(update(AlertGroup).values(**since))
+    scenario.now = now + 5 * MINUTE
+    await scenario.write(flapping, (0, 600, "up"), (600, 900, "down"), (900, 1200, "up"), (1200, None, "down"))
+    await go_down(scenario, other, at=1190)
+    await desk.compose(now + 6 * MINUTE)
+    await desk.compose(now + 7 * MINUTE)
+    told = await desk.contents()
+    assert [each.kind for each in told] == ["onset", "recovery", "onset"]
+    assert told[2].down.total == 1, "the other one alone"
 
 
 async def test_a_thousand_outages_due_at_once_are_one_message_in_few_statements(

@@ -50,6 +50,7 @@ class Office:
         if phase is SubjectPhase.OVER and not subject.is_told and name not in self.waiting:
             subject.verdict = Drop(DropReason.NOT_TOLD)
         subject.group = self.known.get(name)
+        subject.affects = frozenset({name})
         due = second + 30
         self.waiting[name] = (subject, due)
 
@@ -168,7 +169,7 @@ def test_a_recurrence_reopens_the_group_and_the_third_is_told_as_flapping_until_
     assert office.told[-1][1].recovered, "and how it ended"
 
 
-def test_what_flaps_on_is_told_each_hour_and_silences_no_other_outage_of_its_group_for_longer() -> None:
+def test_what_flaps_on_is_told_each_hour_and_no_other_outage_of_its_provider_waits_for_it() -> None:
     office = Office()
     for round_ in range(36):
         office.begins("a", round_ * 600)
@@ -176,9 +177,12 @@ def test_what_flaps_on_is_told_each_hour_and_silences_no_other_outage_of_its_gro
         office.ends("a", round_ * 600 + 400)
         if round_ == 12:
             office.begins("other", round_ * 600 + 400)
+            office.begins("both", round_ * 600 + 400)
         office.run(round_ * 600 + 599)
-    heard = min(second for second, message in office.told if "other" in {each.name for each in message.down})
-    assert heard <= 12 * 600 + 400 + 3600
+    heard = [(second, message) for second, message in office.told if "other" in {each.name for each in message.down}]
+    assert [(second, message.kind) for second, message in heard] == [(12 * 600 + 430, NotificationKind.ONSET)]
+    assert {each.name for each in heard[0][1].down} == {"other", "both"}, "in a group of their own"
+    assert all("a" not in message.still for _, message in heard)
     assert len(office.told) <= 3 * 6, "36 outages in six hours"
 
 

@@ -74,6 +74,7 @@ async def test_planned_work_would_not_have_been_told_and_what_outlasts_it_would(
             "ended_at": scenario.at(1300).isoformat(),
         }
         assert (await scenario.cast.ana.post("/maintenance", window)).status_code == 201
+    await desk.announce_windows(scenario.at(0))
     await scenario.write(sites[0], (0, 600, "up"), (600, 1200, "down"), (1200, None, "up"))
     await scenario.write(sites[1], (0, 600, "up"), (600, 1800, "down"), (1800, None, "up"))
     preview = await previewed(scenario.cast.ana)

@@ -21,6 +21,7 @@ from app.alerts.models import (
     Notification,
 )
 from app.alerts.texts import render
+from app.availability.models import MaintenanceWindow
 from app.postgres.engine import Sessions, transaction
 from app.registry.models import Provider
 from app.settings import AlertsSettings, Settings
@@ -81,6 +82,11 @@ class AlertDesk:
     async def change(self, table: type[AlertRule | Channel | Announcement], key: int, **values: Any) -> None:
         async with transaction(self.sessions) as session:
             await session.execute(update(table).where(table.id == key).values(**values))
+
+    async def announce_windows(self, at: datetime) -> None:
+        """Let all maintenance have been announced then."""
+        async with transaction(self.sessions) as session:
+            await session.execute(update(MaintenanceWindow).values(announced_at=at))
 
     async def compose(self, now: datetime, **alerts: Any) -> datetime:
         """Compose what is due at that moment, as the courier does."""
