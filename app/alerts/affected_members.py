@@ -1,8 +1,11 @@
-"""The outages of incidents as one office hears of them: those within its region, and of the provider that it tells."""
+"""The outages of incidents as one office hears of them: those within its region, and of the provider that it tells.
+
+What hangs on a node is cut off by its outage: it is a member then, with the times, maintenance and power of the node.
+"""
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -11,6 +14,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
 from app.access.scope import covers
+from app.alerts.content import ToldPlace
+from app.alerts.dependents import Dependent, Dependents, cut_off, load_dependents
 from app.alerts.gate import MemberTimes
 from app.alerts.grouping import Commonality, commonality_of
 from app.availability.intervals import TimeRange
@@ -44,6 +49,31 @@ class OutageMember:
     started_at: datetime
     last_ok_at: datetime | None
     ended_at: datetime | None
+    node_id: int | None = None  # whose outage cuts it off, without one of its own
+    node: ToldPlace | None = None  # that one
+
+    @property
+    def outage_site_id(self) -> int:
+        """Return whose outage it is."""
+        return self.site_id if self.node_id is None else self.node_id
+
+    def cutting_off(self, dependent: Dependent) -> "OutageMember":
+        return replace(
+            self,
+            node_id=self.site_id,
+            node=ToldPlace(code=self.code, name=self.name),
+            kind=SiteKind.ACCESS_POINT,
+            parent_id=None,
+            last_ok_at=None,
+            site_id=dependent.site_id,
+            code=dependent.code,
+            name=dependent.name,
+            village_code=dependent.village_code,
+            technology=dependent.technology,
+            provider_id=dependent.provider_id,
+            provider=dependent.provider,
+            service_no=dependent.service_no,
+        )
 
     @property
     def name_of_site(self) -> str:
@@ -52,7 +82,7 @@ class OutageMember:
 
     @property
     def outage(self) -> Outage:
-        return self.site_id, self.started_at
+        return self.outage_site_id, self.started_at
 
     def times(self, maintenance: Sequence[TimeRange]) -> MemberTimes:
         return MemberTimes(self.started_at, self.ended_at, maintenance, parse_power_hours(self.power_hours))
@@ -73,14 +103,14 @@ Members = Mapping[int, Sequence[OutageMember]]  # by incident, in order of their
 
 
 async def load_members(session: AsyncSession, incident_ids: Collection[int]) -> dict[int, list[OutageMember]]:
-    """Return the outages of incidents; of withdrawn ones those that they had."""
+    """Return the outages of incidents, each node's before what it cuts off; of withdrawn ones those that they had."""
     if not incident_ids:
         return {}
     has_it = or_(IncidentSite.withdrawn_at.is_(None), Incident.status == IncidentStatus.WITHDRAWN)
     members: dict[int, list[OutageMember]] = defaultdict(list)
     for row in await session.execute(_members(incident_ids).where(has_it)):
         members[row[0]].append(OutageMember(*row))
-    return members
+    return await _add_dependents(session, members)
 
 
 async def load_refuted(session: AsyncSession, told: Mapping[int, datetime]) -> dict[int, list[OutageMember]]:
@@ -100,7 +130,7 @@ async def load_refuted(session: AsyncSession, told: Mapping[int, datetime]) -> d
         member = OutageMember(*columns)
         if withdrawn_at >= told[member.incident_id]:
             refuted[member.incident_id].append(member)
-    return refuted
+    return await _add_dependents(session, refuted)
 
 
 def _members(incident_ids: Collection[int]) -> Any:
@@ -132,6 +162,21 @@ def _members(incident_ids: Collection[int]) -> Any:
     )
 
 
+async def _add_dependents(session: AsyncSession, members: Members) -> dict[int, list[OutageMember]]:
+    nodes = {each.site_id for of in members.values() for each in of if each.kind is SiteKind.NODE}
+    dependents = await load_dependents(session, nodes)
+    return {incident_id: _with_dependents(of, dependents) for incident_id, of in members.items()}
+
+
+def _with_dependents(members: Sequence[OutageMember], dependents: Dependents) -> list[OutageMember]:
+    behind = cut_off((member.site_id for member in members), dependents)
+    return [
+        each
+        for member in members
+        for each in (member, *(member.cutting_off(dependent) for dependent in behind.get(member.site_id, ())))
+    ]
+
+
 async def load_maintenance(
     session: AsyncSession, members: Iterable[OutageMember], now: datetime
 ) -> dict[Outage, list[TimeRange]]:
@@ -150,5 +195,5 @@ def commonality(incident: Incident, members: Sequence[OutageMember]) -> Commonal
     alone = members[0] if members else None
     if alone is None:
         return Commonality()
-    node = alone.site_id if alone.kind is SiteKind.NODE else None
+    node = alone.outage_site_id if alone.node_id is not None or alone.kind is SiteKind.NODE else None
     return commonality_of(sites, node=node, parent=alone.parent_id)

@@ -25,7 +25,7 @@ class ToldPlace(_Told):
 
 
 class ToldSite(_Told):
-    """One outage of one site of the office's, or the site that a condition is about."""
+    """One outage of one site of the office's, an access point cut off by a node's, or what a condition is about."""
 
     code: str
     name: str
@@ -39,6 +39,7 @@ class ToldSite(_Told):
     started_at: datetime | None
     last_ok_at: datetime | None
     ended_at: datetime | None
+    is_cut_off: bool = False  # by the outage of a node that it hangs on, whose times these are
     lost_readings: dict[str, int] = {}  # by source: central, agent, silence
 
 
@@ -73,6 +74,8 @@ class Section(_Told):
 
     sites: list[ToldSite] = []
     total: int = 0
+    cut_off: int = 0  # of them, access points that hang on nodes that are or were down
+    node: ToldPlace | None = None  # the node, if all are of its outage
 
 
 class Content(_Told):

@@ -126,7 +126,8 @@ class DigestReader:
 
     def outages(self, audience: Audience) -> list[OutageMember]:
         members = (member for of_incident in self.members.values() for member in of_incident)
-        return sorted((each for each in members if audience.hears_of(each)), key=lambda each: each.started_at)
+        heard = [each for each in members if each.node_id is None and audience.hears_of(each)]
+        return sorted(heard, key=lambda each: each.started_at)
 
     async def figures(self, channel: Channel, outages: Sequence[OutageMember]) -> dict[str, Any]:
         span = self.span

@@ -14,6 +14,7 @@ from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.access.scope import covers
 from app.alerts.matching import MemberFacts, RuleFacts, RulesByRegion, earliest
 from app.alerts.member_facts import load_members
 from app.alerts.models import (
@@ -44,7 +45,14 @@ class Lasting:
     channel_id: int
     kind: AnnouncementKind
     version: int
+    created_at: datetime
+    hold_reason: HoldReason | None
     told_at: datetime | None  # None: it is held or waits
+
+    @property
+    def counts_from(self) -> datetime | None:
+        """Return since when it may be acknowledged: a mute does not keep the office above from hearing of it."""
+        return self.created_at if self.told_at is None and self.hold_reason is HoldReason.MUTED else self.told_at
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,13 +70,15 @@ class LastingOutages:
         for incident_id, told in by_incident.items():
             down = [member for member in self.members.get(incident_id, ()) if member.open]
             covering = sorted(self.rules.covering(down), key=lambda rule: (rule.rule_id, rule.channel_id))
-            yield from self._reminders(told, covering)
-            yield from self._escalations(told, covering, len(down))
+            yield from self._reminders(told, covering, down)
+            yield from self._escalations(told, covering, down)
 
-    def _reminders(self, told: Mapping[int, Lasting], covering: Sequence[RuleFacts]) -> Iterator[dict[str, Any]]:
+    def _reminders(
+        self, told: Mapping[int, Lasting], covering: Sequence[RuleFacts], down: Sequence[MemberFacts]
+    ) -> Iterator[dict[str, Any]]:
         for rule in covering:
             each = told.get(rule.channel_id)
-            if rule.remind_at is None or each is None or each.told_at is None or not _asks(rule, each):
+            if rule.remind_at is None or each is None or each.told_at is None or not _asks(rule, each, down):
                 continue
             moment = last_moment(rule.remind_at, self.now)
             if each.told_at <= moment - REMIND_AFTER:
@@ -76,7 +86,7 @@ class LastingOutages:
                 yield self._row(each, AnnouncementKind.REMINDER, day, rule, None)
 
     def _escalations(
-        self, told: Mapping[int, Lasting], covering: Sequence[RuleFacts], sites_down: int
+        self, told: Mapping[int, Lasting], covering: Sequence[RuleFacts], down: Sequence[MemberFacts]
     ) -> Iterator[dict[str, Any]]:
         """Yield one for each channel above and reason, however many rules, offices and channels told of it."""
         onsets = [each for each in told.values() if each.kind is not AnnouncementKind.ESCALATED]
@@ -84,22 +94,28 @@ class LastingOutages:
         asking = _asking_by_office(covering)
         for rule in covering:
             each = told.get(rule.channel_id)
-            if rule.escalate_to is None or each is None or each not in onsets or not rule.wants(each.incident_kind):
+            if rule.escalate_to is None or each is None or each not in onsets:
                 continue
-            for facts, also_told in self._reasons(rule, each, sites_down):
+            if not rule.wants(each.incident_kind, down):
+                continue
+            for facts, also_told in self._reasons(rule, each, down):
                 for above in self._channels_above(asking.get(rule.escalate_to, {}), each):
                     if also_told or above.channel_id not in told:
                         told_from = facts | {"from": rule.region_code}
                         yield self._row(each, AnnouncementKind.ESCALATED, 2 * first + also_told, above, told_from)
 
-    def _reasons(self, rule: RuleFacts, onset: Lasting, sites_down: int) -> Iterator[tuple[dict[str, Any], bool]]:
+    def _reasons(
+        self, rule: RuleFacts, onset: Lasting, down: Sequence[MemberFacts]
+    ) -> Iterator[tuple[dict[str, Any], bool]]:
         """Yield why to escalate, and whether also those hear it who were told of the outage already."""
-        if onset.told_at is None:
+        if onset.counts_from is None:
             return
-        if rule.escalate_after is not None and self.now >= onset.told_at + rule.escalate_after:
+        if rule.escalate_after is not None and self.now >= onset.counts_from + rule.escalate_after:
             yield {"minutes": rule.escalate_after // timedelta(minutes=1)}, True
-        elif rule.escalate_beyond_sites is not None and sites_down > rule.escalate_beyond_sites:
-            yield {"sites": sites_down, "beyond_sites": rule.escalate_beyond_sites}, False
+        elif rule.escalate_beyond_sites is not None:
+            sites_down = sum(not each.is_cut_off or covers(rule.region_code, each.village_code) for each in down)
+            if sites_down > rule.escalate_beyond_sites:
+                yield {"sites": sites_down, "beyond_sites": rule.escalate_beyond_sites}, False
 
     def _channels_above(self, asking: Mapping[int, list[RuleFacts]], onset: Lasting) -> Iterator[RuleFacts]:
         """Yield, for each channel of the office above that asks for escalations of such sites, the rule that does."""
@@ -133,11 +149,11 @@ def _asking_by_office(covering: Sequence[RuleFacts]) -> Mapping[str, Mapping[int
     return asking
 
 
-def _asks(rule: RuleFacts, told: Lasting) -> bool:
+def _asks(rule: RuleFacts, told: Lasting, down: Sequence[MemberFacts]) -> bool:
     """Whether the rule asks for what the channel was told of it."""
     if told.kind is AnnouncementKind.ESCALATED:
         return AlertKind.ESCALATED in rule.kinds
-    return rule.wants(told.incident_kind)
+    return rule.wants(told.incident_kind, down)
 
 
 async def announce_lasting(
@@ -185,7 +201,7 @@ async def _list_lasting(session: AsyncSession) -> list[Lasting]:
     lasts = select(down.id).where(down.incident_id == Incident.id, down.ended_at.is_(None), down.withdrawn_at.is_(None))
     result = await session.execute(
         select(row.incident_id, Incident.kind, Incident.started_at, row.channel_id)
-        .add_columns(row.kind, row.version, Notification.created_at)
+        .add_columns(row.kind, row.version, row.created_at, row.hold_reason, Notification.created_at)
         .ext(distinct_on(row.incident_id, row.channel_id))
         .join(Incident, Incident.id == row.incident_id)
         .outerjoin(Notification, Notification.id == row.notification_id)

@@ -13,12 +13,13 @@ from app.profiles import Technology
 
 @dataclass(frozen=True, slots=True)
 class MemberFacts:
-    """What a site was when its outage began."""
+    """What a site was when its outage began, or that of the node that it hangs on."""
 
     village_code: str
     technology: Technology
     provider_id: int
     open: bool = True  # it is still down
+    is_cut_off: bool = False  # by the outage of a node: it has none of its own
 
 
 @dataclass(frozen=True, slots=True, eq=False)  # by identity: each is loaded once
@@ -43,16 +44,23 @@ class RuleFacts:
     escalate_to: str | None = None
     remind_at: int | None = None
 
-    def wants(self, kind: IncidentKind) -> bool:
-        return AlertKind.DOWN in self.kinds or (kind is IncidentKind.SHARED and AlertKind.SHARED in self.kinds)
+    def wants(self, kind: IncidentKind, members: Iterable[MemberFacts]) -> bool:
+        """Whether it asks for such outages: a node's is shared by the access points that it cuts off."""
+        if AlertKind.DOWN in self.kinds:
+            return True
+        is_shared = kind is IncidentKind.SHARED or any(each.is_cut_off and self.hears_of(each) for each in members)
+        return AlertKind.SHARED in self.kinds and is_shared
+
+    def hears_of(self, member: MemberFacts) -> bool:
+        """Whether it is one of the office's, and of the provider's that the channel tells."""
+        return covers(self.region_code, member.village_code) and self.channel_provider_id in {None, member.provider_id}
 
     def covers(self, member: MemberFacts) -> bool:
         return (
-            covers(self.region_code, member.village_code)
+            self.hears_of(member)
             and covers(self.within, member.village_code)
             and (not self.technologies or member.technology in self.technologies)
             and (not self.provider_ids or member.provider_id in self.provider_ids)
-            and self.channel_provider_id in {None, member.provider_id}
         )
 
     def due_at(self, started_at: datetime, at_earliest: datetime) -> datetime:

@@ -101,6 +101,9 @@ class Blocks:
             "link": self.links.details or "",
             "acknowledge_link": self.links.acknowledge or "",
         }
+        section = self._told_section()
+        if section.node is not None:
+            words |= {"node": self._name(section.node.name), "cut_off": formats.number(section.cut_off, self.language)}
         districts = {site.district for site in affected}
         if len(districts) == 1 and self._has_all(affected):
             words["district"] = region_name(districts.pop(), brief=self.is_brief)
@@ -160,6 +163,7 @@ class Blocks:
         sites = section.sites[: self.named]
         since = self._moment(min(self._starts(), default=self.content.at))
         heading = {"count": formats.number(section.total, self.language), "since": since}
+        heading["cut_off"] = formats.number(section.cut_off, self.language) if section.cut_off else ""
         lines = [self.part(f"heading_{name_of}", heading)]
         lines += [f"- {self.part(f'site_{name_of}', self._of_site(site))}" for site in sites]
         return "\n".join([*lines, *self._more(section.total - len(sites))])
@@ -204,12 +208,15 @@ class Blocks:
             "technology": word("technology", site.technology.value, self.language),
             "service_no": name(site.service_no),
             "started": moment(site.started_at),
-            "last_answer": moment(site.last_ok_at) or (self.part("never_answered", {}) if site.started_at else ""),
+            "last_answer": moment(site.last_ok_at) or self._never_answered(site),
             "ended": moment(site.ended_at),
             **self._ended(site),
             "evidence": self._evidence(site),
         }
         return words | {"place": self.part("place", words)}
+
+    def _never_answered(self, site: ToldSite) -> str:
+        return self.part("never_answered", {}) if site.started_at and not site.is_cut_off else ""
 
     def _ended(self, site: ToldSite) -> dict[str, str]:
         """Return when and for how long it was out; of one that still is, since when tells."""
@@ -235,8 +242,11 @@ class Blocks:
 
     def _affected_count(self) -> int:
         """Return how many sites the title speaks of: those still down, else those of the first section with any."""
-        totals = (self._section(section).total for section in SECTIONS)
-        return next((total for total in totals if total), self.content.conditions_total)
+        return self._told_section().total or self.content.conditions_total
+
+    def _told_section(self) -> Section:
+        """Return the first with any sites."""
+        return next((section for name_of in SECTIONS if (section := self._section(name_of)).total), Section())
 
     def _affected(self) -> list[ToldSite]:
         sections = (self._section(section).sites for section in SECTIONS)

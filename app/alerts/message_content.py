@@ -23,6 +23,7 @@ from app.postgres.engine import among
 from app.registry import regions
 from app.registry.models import Provider, Site
 
+NO_LOSSES: Mapping[SiteTime, Mapping[str, int]] = {}
 EVIDENCE_OF = timedelta(days=1)  # lost readings are counted of outages that began within
 
 
@@ -46,7 +47,8 @@ class ContentBuilder:
         """Load what the messages name, once for all of them."""
         self.is_simulated = await simulated_until(self.session) is not None
         down = [member for message in messages for member in self._down(message)[:NAMED_SITES]]
-        recent = {member for member in down if member.started_at > self.now - EVIDENCE_OF}
+        own = {member for member in down if member.node_id is None}
+        recent = {member for member in own if member.started_at > self.now - EVIDENCE_OF}
         self.losses = await count_losses(self.session, [(each.site_id, each.started_at, self.now) for each in recent])
         over = [self.pending[subject] for message in messages for subject in message.recovered]
         told = [each.told for each in over if each.told is not None and each.told.incident_id is not None]
@@ -134,10 +136,7 @@ class ContentBuilder:
         return [member for member in members if member.ended_at is None]
 
     def _section(self, members: Sequence[OutageMember]) -> Section:
-        named = [
-            told_site(each, self.losses.get((each.site_id, each.started_at), {})) for each in members[:NAMED_SITES]
-        ]
-        return Section(sites=named, total=len(members))
+        return section_of(members, self.losses)
 
     def _incidents(self, message: PlannedMessage) -> list[ToldIncident]:
         told = [self.pending[subject].incident for subject in message.subjects]
@@ -211,6 +210,13 @@ def last_of_each_site(members: Iterable[OutageMember]) -> list[OutageMember]:
     return sorted(last.values(), key=lambda member: member.started_at)
 
 
+def section_of(members: Sequence[OutageMember], losses: Mapping[SiteTime, Mapping[str, int]] = NO_LOSSES) -> Section:
+    named = [told_site(each, losses.get((each.site_id, each.started_at), {})) for each in members[:NAMED_SITES]]
+    cut_off = [each for each in members if each.node_id is not None]
+    node = cut_off[0].node if cut_off and len({each.outage_site_id for each in members}) == 1 else None
+    return Section(sites=named, total=len(members), cut_off=len(cut_off), node=node)
+
+
 def told_site(member: OutageMember, lost_readings: Mapping[str, int]) -> ToldSite:
     return ToldSite(
         **_site_fields(member.code, member.name, member.village_code),
@@ -221,6 +227,7 @@ def told_site(member: OutageMember, lost_readings: Mapping[str, int]) -> ToldSit
         started_at=member.started_at,
         last_ok_at=member.last_ok_at,
         ended_at=member.ended_at,
+        is_cut_off=member.node_id is not None,
         lost_readings=dict(lost_readings),
     )
 

@@ -52,8 +52,9 @@ FIGURES = (  # of a digest
     *("uptime_pct", "coverage_pct", "worst_pct", "best_pct", "skipped_on"),
 )
 OF_MESSAGE = (
-    *("office", "at", "since", "where", "place", "shared_by", "cause", "ticket_no", "incident", "act", "handled_by"),
-    *("handler", "held", "escalated", "escalated_from", "site_details", "condition", "conditions", "more", "name"),
+    *("office", "at", "since", "where", "place", "shared_by", "cut_off", "cause", "ticket_no", "incident", "act"),
+    *("handled_by", "handler", "held", "escalated", "escalated_from", "site_details", "condition", "conditions"),
+    *("more", "name", "node"),
     *(f"{section}_list" for section in SECTIONS),
     *("most_outages", "link", "acknowledge_link"),
 )

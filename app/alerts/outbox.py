@@ -14,6 +14,7 @@ from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.access.scope import covers
 from app.alerts.matching import MemberFacts, RuleFacts, RulesByRegion, earliest
 from app.alerts.member_facts import load_members
 from app.alerts.models import AlertKind, Announcement, AnnouncementKind, HoldReason
@@ -69,7 +70,9 @@ class Outbox:
     def _wanted(self, incident: Incident) -> dict[int, RuleFacts]:
         """Return, by channel not announced its onset, the rule that asks for this outage."""
         members = [member for member in self.members.get(incident.id, ()) if member.open]
-        rules = self._by_channel(incident, (rule for rule in self.rules.covering(members) if rule.wants(incident.kind)))
+        dependents = [member for member in members if member.is_cut_off]
+        wanting = (rule for rule in self.rules.covering(members) if rule.wants(incident.kind, dependents))
+        rules = self._by_channel(incident, wanting)
         unsettled = self._unsettled(incident)
         return {channel: rule for channel, rule in rules.items() if channel not in unsettled}
 
@@ -84,7 +87,6 @@ class Outbox:
 
         Return their rules by channel.
         """
-        kind = AnnouncementKind.SHARED if incident.kind is IncidentKind.SHARED else AnnouncementKind.DOWN
         told = self._told(incident)
         heard = {channel: of for channel, of in self.merged.get(incident.id, {}).items() if channel not in told}
         announced: RuleIds = {}
@@ -96,9 +98,15 @@ class Outbox:
             elif merged is not None and merged.is_pending:
                 due_at = max(due_at, merged.due_at)
             rule_id = rule.rule_id if rule is not None else merged.rule_id if merged is not None else None
-            self._add(incident, kind, channel, rule_id=rule_id, due_at=due_at)
+            self._add(incident, self._onset_kind(incident, channel), channel, rule_id=rule_id, due_at=due_at)
             announced[channel] = rule_id
         return announced
+
+    def _onset_kind(self, incident: Incident, channel: int) -> AnnouncementKind:
+        """Return `shared` also for a node's outage that cuts off access points of the office's."""
+        office, cut_off = self.offices[channel], [each for each in self.members.get(incident.id, ()) if each.is_cut_off]
+        is_shared = incident.kind is IncidentKind.SHARED or any(covers(office, each.village_code) for each in cut_off)
+        return AnnouncementKind.SHARED if is_shared else AnnouncementKind.DOWN
 
     def _recoveries(self, incident: Incident) -> RuleIds:
         """Return, by channel that was told nothing of it, the rule that asks for its recovery all the same."""

@@ -16,9 +16,9 @@ from sqlalchemy.orm import joinedload
 from app.access.scope import in_region
 from app.alerts.affected_members import Audience, Members, OutageMember, commonality, load_maintenance, load_members
 from app.alerts.compose import timing_of
-from app.alerts.content import NAMED_SITES, Content, Section, ToldPlace
-from app.alerts.matching import MemberFacts, RuleFacts
-from app.alerts.message_content import told_place, told_site
+from app.alerts.content import Content, Section, ToldPlace
+from app.alerts.matching import MemberFacts
+from app.alerts.message_content import section_of, told_place
 from app.alerts.models import AlertKind, AlertRule, Channel, DropReason, HoldReason, MessageForm
 from app.alerts.planning import Subject
 from app.alerts.preview_schemas import LISTED, PreviewedDay, PreviewedNotification, RulePreview
@@ -30,7 +30,7 @@ from app.core.clock import to_wita
 from app.core.errors import Fault, Invalid
 from app.incidents.models import Incident, IncidentSite, IncidentStatus
 from app.postgres.engine import among
-from app.registry.models import Site
+from app.registry.models import Site, SiteKind
 from app.settings import settings
 
 MAX_INCIDENTS = 10_000
@@ -62,11 +62,12 @@ async def _load_channels(session: AsyncSession, rule: AlertRule) -> list[Channel
 
 
 async def _load_incidents(session: AsyncSession, rule: AlertRule, since: datetime, until: datetime) -> list[Incident]:
-    """Return what lasted at some time within the period, of sites of the rule's region."""
+    """Return what lasted at some time within the period, of sites of the rule's region, or of nodes anywhere."""
+    concerned = or_(in_region(Site.village_code, rule.within), Site.kind == SiteKind.NODE)
     of_region = (
         select(IncidentSite.id)
         .join(Site, Site.id == IncidentSite.site_id)
-        .where(IncidentSite.incident_id == Incident.id, in_region(Site.village_code, rule.within))
+        .where(IncidentSite.incident_id == Incident.id, concerned)
     )
     query = (
         select(Incident)
@@ -98,8 +99,9 @@ def _outages_of(
     outages = []
     for incident in incidents:
         heard = [member for member in members.get(incident.id, ()) if audience.hears_of(member)]
-        wanted = facts.wants(incident.kind)
-        if heard and (wanted or AlertKind.RECOVERED in facts.kinds) and any(_covers(facts, each) for each in heard):
+        as_matched = [_facts_of(member) for member in heard]
+        wanted = facts.wants(incident.kind, as_matched)
+        if (wanted or AlertKind.RECOVERED in facts.kinds) and any(facts.covers(each) for each in as_matched):
             confirmed_at = incident.confirmed_at or incident.started_at
             outages.append(
                 ReplayedOutage(
@@ -115,8 +117,9 @@ def _outages_of(
     return outages
 
 
-def _covers(facts: RuleFacts, member: OutageMember) -> bool:
-    return facts.covers(MemberFacts(member.village_code, member.technology, member.provider_id))
+def _facts_of(member: OutageMember) -> MemberFacts:
+    is_cut_off = member.node_id is not None
+    return MemberFacts(member.village_code, member.technology, member.provider_id, is_cut_off=is_cut_off)
 
 
 def _run(replays: Iterable[tuple[Channel, Replay]], since: datetime, until: datetime) -> RulePreview:
@@ -163,8 +166,7 @@ def _item(channel: Channel, past: PastMessage) -> PreviewedNotification:
 
 
 def _section(past: PastMessage, subjects: Iterable[Subject]) -> Section:
-    members = [member for subject in subjects for member in past.outages[subject].sites(past.at)]
-    return Section(sites=[told_site(member, {}) for member in members[:NAMED_SITES]], total=len(members))
+    return section_of([member for subject in subjects for member in past.outages[subject].sites(past.at)])
 
 
 def _shared_by(past: PastMessage) -> ToldPlace | None:

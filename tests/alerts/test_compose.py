@@ -368,6 +368,54 @@ async def test_members_are_those_of_the_office_and_of_the_provider_that_a_channe
     assert (await desk.contents(icon))[0].provider == "iconplus"
 
 
+async def test_a_tower_is_told_with_the_access_points_of_the_office_that_it_cuts_off(
+    scenario: IncidentScenario, desk: AlertDesk
+) -> None:
+    kutai, berau, now = await desk.channel(), await desk.channel("64.03"), scenario.now
+    await desk.rule(kutai)
+    await desk.rule(berau, office="64.03", kinds=[AlertKind.SHARED])
+    tower = await scenario.site(kind="node", name="Menara Loa Kulu")
+    for _ in range(12):
+        await scenario.site(parent_id=tower)
+    await scenario.site(parent_id=tower, village_code=BERAU_VILLAGE, name="Kantor Desa Merancang")
+    await go_down(scenario, tower)
+    await desk.compose(now + MINUTE)
+    ((here,), (there,)) = await desk.contents(kutai), await desk.contents(berau)
+    assert (here.down.total, here.down.cut_off, len(here.down.sites)) == (13, 12, 10)
+    assert [site.is_cut_off for site in here.down.sites] == [False, *[True] * 9], "the tower first"
+    assert (there.down.total, there.down.cut_off) == (1, 1)
+    (to_kutai,) = await desk.notifications(kutai)
+    assert to_kutai.title == "Putus: 12 titik akses di balik Menara Loa Kulu di Kab. Kutai Kartanegara"
+    assert "dan 3 titik akses lain" in to_kutai.text
+    (to_berau,) = await desk.notifications(berau)
+    assert "Kantor Desa Merancang" in to_berau.text
+    assert "Loa Kulu" not in to_berau.text.replace("Menara Loa Kulu", "")
+    await come_back(scenario, tower)
+    await desk.compose(now + 40 * MINUTE)
+    assert [each.recovered.total for each in (await desk.contents(kutai, berau))[2:]] == [13, 1]
+
+
+async def test_a_tower_within_maintenance_is_told_to_no_office_that_hangs_on_it(
+    scenario: IncidentScenario, desk: AlertDesk
+) -> None:
+    berau = await desk.channel("64.03")
+    await desk.rule(berau, office="64.03")
+    tower = await scenario.site(kind="node")
+    await scenario.site(parent_id=tower, village_code=BERAU_VILLAGE)
+    window = {
+        "site": tower,
+        "started_at": scenario.at(500).isoformat(),
+        "ended_at": (scenario.now + HOUR).isoformat(),
+        "title": "Tower",
+        "reason": "late",
+    }
+    answer = await scenario.cast.sari.post("/maintenance", window)
+    assert answer.status_code == 201, answer.text
+    await go_down(scenario, tower)
+    await desk.compose(scenario.now + MINUTE)
+    assert await states(desk, berau) == [("shared", HoldReason.MAINTENANCE)]
+
+
 async def test_conditions_of_sites_are_told_together_and_apart_from_outages(
     scenario: IncidentScenario, desk: AlertDesk
 ) -> None:

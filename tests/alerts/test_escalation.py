@@ -138,6 +138,39 @@ async def test_an_outage_of_more_sites_is_escalated_at_once_but_not_to_who_knows
     assert await desks.kinds(knowing) == ["shared", "escalated"]
 
 
+async def test_a_tower_counts_with_what_it_cuts_off_of_the_office_and_is_shared(desks: Desks) -> None:
+    await desks.open(escalate_to="64", escalate_beyond_sites=5, kinds=[AlertKind.SHARED], remind_at=480)
+    tower = await desks.scenario.site(kind="node")
+    for _ in range(4):
+        await desks.scenario.site(parent_id=tower)
+    await desks.scenario.site(parent_id=tower, village_code=BERAU_VILLAGE)
+    await desks.scenario.write(tower, (0, 600, "up"), (600, None, "down"))
+    await desks.send()
+    await desks.look(desks.now + MINUTE)
+    assert await desks.kinds(desks.province) == [], "another district's are not among this one's five"
+    await desks.scenario.site(parent_id=tower)
+    await desks.look(desks.now + MINUTE, desks.now + 2 * DAY)
+    (row,) = await desks.desk.announcements(desks.province)
+    assert row.facts == {"sites": 6, "beyond_sites": 5, "from": "64.02"}
+    assert await desks.kinds(desks.district) == ["shared", "reminder"]
+
+
+async def test_a_district_that_mutes_its_rule_does_not_keep_the_province_from_hearing(desks: Desks) -> None:
+    muted_until = desks.now + 31 * DAY
+    await desks.open(escalate_to="64", escalate_after_min=60, muted_until=muted_until)
+    await desks.go_down(1)
+    await desks.look(desks.now + 2 * HOUR)
+    assert await desks.kinds(desks.province) == [], "nobody has looked yet what holds it"
+    await desks.desk.compose(desks.now + MINUTE)
+    await desks.look(desks.now + HOUR - MINUTE)
+    assert await desks.kinds(desks.province) == []
+    await desks.look(desks.now + HOUR, desks.now + 2 * HOUR)
+    (row,) = await desks.desk.announcements(desks.province)
+    assert (row.kind, row.facts) == ("escalated", {"minutes": 60, "from": "64.02"})
+    await desks.desk.compose(desks.now + 2 * HOUR)
+    assert [each.channel_id for each in await desks.desk.notifications()] == [desks.province]
+
+
 async def test_what_lasts_is_reminded_of_each_day_whatever_the_clock_does(desks: Desks) -> None:
     await desks.open(remind_at=480)
     (site,) = await desks.go_down(1)

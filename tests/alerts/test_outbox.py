@@ -171,6 +171,44 @@ async def test_an_office_whose_own_sites_are_back_is_not_told_of_the_others(
     assert await desk.told(berau) == []
 
 
+OFFICES = ("64", "64.02", "64.03", "64.11")
+
+
+async def test_a_tower_is_a_shared_outage_to_each_office_whose_access_points_it_cuts_off(
+    scenario: IncidentScenario, desk: AlertDesk
+) -> None:
+    """Directly or through another node; where only the tower itself stands, it is one site that is down."""
+    province, kutai, berau, mahakam = [await desk.channel(code) for code in OFFICES]
+    offices = dict(zip((province, kutai, berau, mahakam), OFFICES, strict=True))
+    for channel, office in offices.items():
+        await desk.rule(channel, office=office, kinds=[AlertKind.SHARED])
+    own = await desk.channel()
+    await desk.rule(own)
+    icon = await desk.channel("64", provider="iconplus")
+    await desk.rule(icon, office="64", kinds=[AlertKind.SHARED])
+    tower = await scenario.site(kind="node")
+    relay = await scenario.site(kind="node", parent_id=tower)
+    await scenario.site(parent_id=relay, village_code=BERAU_VILLAGE)
+    await scenario.site(parent_id=tower, lifecycle="retired")
+    await go_down(scenario, tower)
+    subject = await incident_of(scenario)
+    assert {channel: await desk.told(channel) for channel in (*offices, own, icon)} == {
+        province: [("shared", subject)],
+        kutai: [],
+        berau: [("shared", subject)],
+        mahakam: [],
+        own: [("down", subject)],
+        icon: [],
+    }
+    await scenario.site(parent_id=relay, provider="iconplus")
+    await scenario.write(tower, BEFORE, (601, None, "down"))
+    assert await desk.told(kutai) == await desk.told(icon) == [("shared", subject)]
+    assert await desk.told(own) == [("down", subject)], "once, whatever it is called"
+    await come_back(scenario, tower)
+    for channel in (province, kutai, berau, icon):
+        assert await desk.told(channel) == [("shared", subject), ("recovered", subject)]
+
+
 async def test_what_evidence_takes_back_is_withdrawn_where_it_was_announced(
     scenario: IncidentScenario, desk: AlertDesk
 ) -> None:

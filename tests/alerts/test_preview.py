@@ -6,6 +6,7 @@ from typing import Any
 from app.alerts.preview_schemas import RulePreview
 from app.core.clock import WITA
 from tests.conftest import Cast, Person
+from tests.factories import BERAU_VILLAGE
 from tests.support.alerts import AlertDesk
 from tests.support.incident_scenario import IncidentScenario
 
@@ -81,6 +82,18 @@ async def test_planned_work_would_not_have_been_told_and_what_outlasts_it_would(
     assert kinds(preview) == [("onset", 1), ("recovery", 1)], "of the one that outlasted it"
     assert (preview["not_sent"], preview["held"]) == ({"in_maintenance": 1}, {"maintenance": 2})
     assert scenario.second(preview["items"][0]["at"]) in range(1300, 1306)
+
+
+async def test_a_tower_elsewhere_would_have_been_told_with_what_it_cut_off_here(
+    scenario: IncidentScenario, desk: AlertDesk
+) -> None:
+    await desk.channel()
+    tower = await scenario.site(kind="node", village_code=BERAU_VILLAGE)
+    await scenario.write(tower, (0, 600, "up"), (600, 1200, "down"), (1200, None, "up"))
+    assert kinds(await previewed(scenario.cast.ana)) == []
+    for _ in range(3):
+        await scenario.site(parent_id=tower)
+    assert kinds(await previewed(scenario.cast.ana, kinds=["shared"])) == [("onset", 3), ("recovery", 3)]
 
 
 async def test_a_channel_that_tells_a_provider_hears_of_its_own_sites_alone(

@@ -42,7 +42,11 @@ SITES = st.builds(
     lost_readings=st.dictionaries(st.sampled_from(["central", "agent", "silence", "other"]), NUMBERS),
 )
 SECTIONS = st.builds(
-    lambda sites, more: Section(sites=sites, total=len(sites) + more), st.lists(SITES, max_size=3), NUMBERS
+    lambda sites, more, cut_off, node: Section(sites=sites, total=len(sites) + more, cut_off=cut_off, node=node),
+    st.lists(SITES, max_size=3),
+    NUMBERS,
+    NUMBERS,
+    st.none() | places(),
 )
 INCIDENTS = st.builds(
     told_incident,

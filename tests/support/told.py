@@ -16,6 +16,7 @@ from app.registry.models import Cause
 AT = datetime(2026, 11, 28, 6, 6, tzinfo=UTC)  # 14.06 WITA
 KUKAR = ToldPlace(code="64.02", name="Kabupaten Kutai Kartanegara")
 PROVINCE = ToldPlace(code="64", name="Kalimantan Timur")
+LOA_KULU = ToldPlace(code="64.02-n1", name="Menara Loa Kulu")
 BASE = "https://sinyal.kaltimprov.go.id/console"
 LINKS = Links(f"{BASE}/notifications/4711", f"{BASE}/acknowledge/4711.1795932000.kH3vTz0qPwYb8mXc2dLsRg")
 VILLAGES = (
@@ -72,6 +73,13 @@ def section(count: int, *, ended_after: timedelta | None = None, first: int = 0)
     return Section(sites=sites, total=count)
 
 
+def cut_off(of: Section) -> Section:
+    """The first is a tower, and the others hang on it."""
+    first, *others = of.sites
+    behind = [site.model_copy(update={"is_cut_off": True, "last_ok_at": None, "lost_readings": {}}) for site in others]
+    return Section(sites=[first, *behind], total=of.total, cut_off=of.total - 1, node=LOA_KULU)
+
+
 def about(kind: AnnouncementKind, facts: dict[str, Any], *, ended: bool = False, **changes: Any) -> Content:
     """A notification of one condition, of a site unless `subject` says otherwise."""
     subject = changes.get("subject", "site:1")
@@ -94,6 +102,8 @@ def about(kind: AnnouncementKind, facts: dict[str, Any], *, ended: bool = False,
 ONE: dict[str, Any] = {"down": section(1), "incidents": [told_incident()], "incidents_total": 1}
 SHARED = told_incident(kind=IncidentKind.SHARED, sites=12, sites_down=12, cause_hint=Cause.PROVIDER)
 MANY: dict[str, Any] = {"down": section(12), "incidents": [SHARED], "incidents_total": 1}
+TOWER = told_incident(sites=11, sites_down=11, cause_hint=Cause.POWER)
+BEHIND_TOWER: dict[str, Any] = {"down": cut_off(section(11)), "incidents": [TOWER], "incidents_total": 1}
 FIGURES = {"sites": 237, "normal": 220, "degraded": 5, "unknown": 9, "opened": 14, "resolved": 12, "unacknowledged": 2}
 AVAILABILITY = {"uptime_pct": 98.7654, "coverage_pct": 99.1, "worst_pct": 97.8765, "best_pct": 98.7765}
 PROVIDERS = {"providers": [{"name": "Telkom WMS", "outages": 11}, {"name": "Icon Plus", "outages": 3}]}
@@ -110,6 +120,8 @@ CONTENTS: dict[str, Content] = {
     "one provider's twelve sites": told(
         NotificationKind.ONSET, **MANY, shared_by=ToldPlace(code="telkom-wms", name="Telkom WMS")
     ),
+    "a tower and what it cuts off": told(NotificationKind.ONSET, **BEHIND_TOWER, shared_by=LOA_KULU),
+    "a tower recovered": told(NotificationKind.RECOVERY, recovered=cut_off(section(4, ended_after=HALF_HOUR))),
     "told to the provider itself": told(NotificationKind.ONSET, **ONE, provider="telkom-wms"),
     "more of them": told(NotificationKind.UPDATE, **MANY, recovered=section(1, ended_after=HALF_HOUR, first=11)),
     "one recovered": told(NotificationKind.RECOVERY, recovered=section(1, ended_after=HALF_HOUR)),
