@@ -411,6 +411,7 @@ async def test_a_tower_within_maintenance_is_told_to_no_office_that_hangs_on_it(
     }
     answer = await scenario.cast.sari.post("/maintenance", window)
     assert answer.status_code == 201, answer.text
+    await desk.announce_windows(scenario.at(0))
     await go_down(scenario, tower)
     await desk.compose(scenario.now + MINUTE)
     assert await states(desk, berau) == [("shared", HoldReason.MAINTENANCE)]
