@@ -20,7 +20,7 @@ from app.alerts import contract_conditions, service_conditions, site_conditions
 from app.alerts.condition import CONDITION_KINDS, Condition, Finding
 from app.alerts.escalation import announce_lasting
 from app.alerts.matching import RuleFacts, earliest
-from app.alerts.models import Announcement, AnnouncementKind, HoldReason
+from app.alerts.models import UNSETTLED, Announcement, AnnouncementKind, HoldReason
 from app.alerts.outbox import group_wait, insert_announcements
 from app.alerts.rule_facts import load_rules
 from app.core.clock import midnight
@@ -161,7 +161,7 @@ def select_unsettled(now: datetime) -> Select[Any]:
     of_month = onset.kind.in_(OF_MONTH) & (onset.version >= month)
     return (
         select(onset.id, onset.kind, onset.subject, onset.channel_id, onset.version, onset.rule_id, onset.facts)
-        .where(onset.incident_id.is_(None), onset.settled_at.is_(None), text("state <> 'dropped'"))
+        .where(text(UNSETTLED))
         .where(onset.kind.in_(CONDITION_KINDS.difference(OF_MONTH)) | of_month)
         .order_by(onset.id)
     )

@@ -226,6 +226,12 @@ class AlertGroup(Base):
     closed_at: Mapped[Moment | None]
 
 
+# An onset of a condition, without an end: literal in queries, too, so that they find the index.
+UNSETTLED = (
+    "incident_id IS NULL AND settled_at IS NULL AND state <> 'dropped' AND kind NOT IN ('recovered', 'withdrawn')"
+)
+
+
 class Announcement(Base):
     """One office is to be told one thing through one channel: written in the transaction that made it true.
 
@@ -240,11 +246,7 @@ class Announcement(Base):
             *("subject", "kind", "region_code", "channel_id", "version", text("coalesce(facts ->> 'of', '')")),
             unique=True,
         ),
-        Index(
-            "ix_announcement_unsettled",
-            *("kind", "version"),
-            postgresql_where=text("incident_id IS NULL AND settled_at IS NULL AND state <> 'dropped'"),
-        ),
+        Index("ix_announcement_unsettled", "kind", "version", postgresql_where=text(UNSETTLED)),
         Index("ix_announcement_pending", "due_at", postgresql_where=text("state = 'pending'")),
     )
 

@@ -177,7 +177,7 @@ STATEMENTS = (
     """,
     """
     CREATE INDEX ix_announcement_unsettled ON announcement (kind, version)
-        WHERE incident_id IS NULL AND settled_at IS NULL AND state <> 'dropped'
+        WHERE incident_id IS NULL AND settled_at IS NULL AND state <> 'dropped' AND kind NOT IN ('recovered', 'withdrawn')
     """,
     """
     CREATE INDEX ix_announcement_group_id ON announcement (group_id)
