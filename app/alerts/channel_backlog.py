@@ -230,21 +230,26 @@ async def _load_groups(session: AsyncSession, state: ChannelBacklog, channel_id:
         for told in await session.execute(_last_told(among(Announcement.group_id, state.groups))):
             if told.kind in BEGINNING and not _ended_with_its_month(told, now):
                 state.open[told.name] = told
-    await _load_flapping(session, [group for group in state.groups.values() if group.flapping_since is not None])
+    over = [group for group in state.groups.values() if group.cleared_at or group.flapping_since]
+    await _load_affected(session, over)
 
 
-async def _load_flapping(session: AsyncSession, groups: Sequence[GroupState]) -> None:
-    """Load what flaps in these groups: whatever else is out of order does not wait for them."""
+async def _load_affected(session: AsyncSession, groups: Sequence[GroupState]) -> None:
+    """Load what these groups told of: only what was among it recurs, and waits while it flaps."""
+    by_id = {group.id: group for group in groups}
+    if not by_id:
+        return
     announced = Announcement
     name = case((announced.incident_id.is_(None), announced.subject), else_=func.concat("site:", IncidentSite.site_id))
-    for group in groups:
-        affected = await session.execute(
-            select(name.label("name"), func.max(announced.created_at).label("affected_at"))
-            .outerjoin(IncidentSite, IncidentSite.incident_id == announced.incident_id)
-            .where(announced.group_id == group.id, announced.kind.in_(BEGINNING))
-            .group_by(text("1"))
-        )
-        group.affected_at = {row.name: row.affected_at for row in affected}
+    affected = await session.execute(
+        select(announced.group_id, name.label("name"), func.max(announced.created_at).label("affected_at"))
+        .outerjoin(IncidentSite, IncidentSite.incident_id == announced.incident_id)
+        .where(among(announced.group_id, by_id), announced.kind.in_(BEGINNING))
+        .where(announced.state == AnnouncementState.SENT)
+        .group_by(announced.group_id, text("2"))
+    )
+    for row in affected:
+        by_id[row.group_id].affected_at[row.name] = row.affected_at
 
 
 async def _told_among(session: AsyncSession, channel_id: int, incident_ids: Collection[int]) -> set[int]:

@@ -48,7 +48,7 @@ class GroupState:
     due_at: datetime | None = None  # when flapping is looked at again
     recurred_at: list[datetime] = field(default_factory=list)
     open: dict[str, int] = field(default_factory=dict)
-    affected_at: dict[str, datetime] = field(default_factory=dict)  # what joined it, and when it last did
+    affected_at: dict[str, datetime] = field(default_factory=dict)  # what it told of, and when that last changed
 
     def takes(self, subject: "Subject", now: datetime) -> bool:
         if self.key not in subject.common.keys:
@@ -88,6 +88,7 @@ class Subject:
     succeeds: frozenset[str] = frozenset()  # merged subjects that were told: it has their outages now
     goes_on: bool = False  # an escalation or a reminder
     affects: frozenset[str] = frozenset()  # `site:<id>`, or what it is about if that is no outage
+    returns: bool = False  # its group told of the same before
 
     @property
     def is_onset(self) -> bool:
@@ -224,7 +225,7 @@ def _assign(plan: Plan, groups: Sequence[GroupState], subjects: Sequence[Subject
             plan.new_groups.append(of_key)
         plan.joined |= dict.fromkeys(of_group, of_key)
     for subject, group in plan.joined.items():
-        group.affected_at |= dict.fromkeys(subject.affects, now)
+        subject.returns = not subject.affects.isdisjoint(group.affected_at)
 
 
 def _wants_only_end(subject: Subject) -> bool:
@@ -272,6 +273,7 @@ def _list_for(message: PlannedMessage, subject: Subject) -> list[Subject]:
 
 
 def _settle(group: GroupState, subject: Subject) -> None:
+    group.affected_at |= dict.fromkeys(subject.affects, subject.changed_at)
     for merged in subject.succeeds:
         group.open.pop(merged, None)
     if subject.phase is SubjectPhase.LASTS:
@@ -342,6 +344,9 @@ class _GroupStep:
             return
         if until > self.now:
             self.plan.hold(self.subjects, until)
+            return
+        if not any(subject.returns for subject in self.subjects):
+            self._tell(NotificationKind.ONSET if self._lasts() else NotificationKind.HELD)
             return
         group.recurred_at = [at for at in group.recurred_at if at > self.now - FLAPPING_WITHIN] + [self.now]
         if len(group.recurred_at) >= FLAPPING_AFTER:

@@ -262,5 +262,6 @@ def test_whatever_begins_and_ends_nothing_is_lost_and_nobody_hears_an_onset_twic
     office.run(200_000)
     assert not office.waiting
     assert office.known.keys() == {str(site) for site in lasting}, "what a channel believes is what is true"
-    onsets = Counter(message.group for _, message in office.told if message.kind is NotificationKind.ONSET)
+    told = (message for _, message in office.told if message.kind is NotificationKind.ONSET)
+    onsets = Counter((message.group, subject.name) for message in told for subject in message.down)
     assert set(onsets.values()) <= {1}
