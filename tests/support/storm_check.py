@@ -171,9 +171,9 @@ class _Check:
     def _check_names(self) -> None:
         """Only sites that the channel has to hear of are named; all of them, where no message had too many to name."""
         expected = self.listener.expected(self.plan)
-        heard = {site for outage in expected for site in outage.members if self.listener.covers(site)}
+        heard = {site for outage in expected for site in outage.affected if self.listener.tells_of(site)}
         if self.listener.by_mail:
-            everyone = {site.name for outage in self.plan.outages for site in outage.members}
+            everyone = {site.name for outage in self.plan.outages for site in outage.affected}
             text = "\n".join(one.text for one in self.got)
             named = {name for name in everyone if re.search(rf"\b{re.escape(name)}\b", text)}
             # a name may be part of another place's

@@ -34,16 +34,17 @@ class Listener:
 
     def hears(self, outage: PlannedOutage) -> bool:
         """Whether what is planned has to be told through this channel."""
-        wanted = "down" in self.kinds or (outage.shared and "shared" in self.kinds)
+        shared = outage.shared or any(map(self.tells_of, outage.cut_off))
+        wanted = "down" in self.kinds or (shared and "shared" in self.kinds)
         lasts = outage.duration_s >= self.least_s
-        return wanted and lasts and not outage.maintained and any(map(self.covers, outage.members))
+        return wanted and lasts and not outage.maintained and any(map(self.covers, outage.affected))
 
     def covers(self, member: StormSite) -> bool:
-        return (
-            f"{member.village}.".startswith(f"{self.office}.")
-            and self.provider in (None, member.provider)
-            and (not self.technologies or member.technology in self.technologies)
-        )
+        return self.tells_of(member) and (not self.technologies or member.technology in self.technologies)
+
+    def tells_of(self, member: StormSite) -> bool:
+        """Whether it is one of the office's, and of the provider's: of an outage that is told all of them are named."""
+        return f"{member.village}.".startswith(f"{self.office}.") and self.provider in (None, member.provider)
 
     def expected(self, plan: StormPlan) -> list[PlannedOutage]:
         return [outage for outage in plan.outages if self.hears(outage)]

@@ -33,12 +33,17 @@ class StormSite:
 
 @dataclass(frozen=True, slots=True)
 class PlannedOutage:
-    """`members`: the sites whose outage it is; those behind a tower that fails are not among them."""
+    """`members`: the sites whose outage it is; `cut_off`: those behind a tower that fails."""
 
     members: tuple[StormSite, ...]
     start_s: float
     duration_s: float
     maintained: bool = False  # all of it within maintenance
+    cut_off: tuple[StormSite, ...] = ()
+
+    @property
+    def affected(self) -> tuple[StormSite, ...]:
+        return self.members + self.cut_off
 
     @property
     def shared(self) -> bool:
@@ -111,7 +116,9 @@ def plan_storm(
         PlannedOutage(tuple(free[key][: _enough(len(groups[key])) + 2]), start, lasts_s[-1][1])
         for key, start in zip(shared, at, strict=False)
     ]
-    outages += [PlannedOutage((node,), at[2], lasts_s[-1][1]) for node in nodes_of[:1]]
+    for node, tower in list(zip(nodes_of, built, strict=True))[:1]:
+        cut_off = tuple(one for one in access_points if addresses[one.code] in tower.children)
+        outages.append(PlannedOutage((node,), at[2], lasts_s[-1][1], cut_off=cut_off))
     candidates = [
         member
         for key, of in free.items()
