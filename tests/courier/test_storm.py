@@ -45,10 +45,10 @@ def outcome(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Outcome]:
     with storm(tmp_path_factory.mktemp("storm") / "data", plan, LISTENERS, **environment) as run:
         run.receivers.http.reply("/macet", HANG, OK)
         run.wait_until(START_S + 35)
-        killer = Killer(run.running, KILLS, every_s=6)
+        killer = Killer(run.running, KILLS, every_s=5)
         killer.start()
+        killer.join(180)
         run.wait_until_told(180)
-        killer.end()
         yield Outcome(plan, run.check(killed_at=killer.began_at), killer.done, run)
 
 
