@@ -52,7 +52,7 @@ class Ledger:
         if self.random.random() < 0.25:
             changed.append(self.random.choice(list(self.pieces)))
             self.forget(changed[-1])
-        await self.write(second, *set(changed))
+        await self.write(second, *sorted(set(changed)))  # as drawn, whatever ids the sites have
 
     async def end_all(self, second: int) -> None:
         down = [site for site, pieces in self.pieces.items() if pieces[-1][2] == "down"]
