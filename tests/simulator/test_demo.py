@@ -43,7 +43,7 @@ def test_without_a_network_of_its_own_there_are_worker_ingest_api_and_courier_al
         ("worker", (), {}),
         ("ingest", (), {}),
         ("api", (), {}),
-        ("courier", (), {}),
+        ("courier", (), {"SINYAL_PUBLIC_URL": "http://127.0.0.1:8000"}),
     ]
 
 

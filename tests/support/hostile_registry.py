@@ -9,7 +9,11 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access.models import Account, Role
+from app.alerts.message_links import make_token
+from app.core.clock import utc_now
+from app.core.sealing import Sealer
 from tests.access.browser import account
+from tests.conftest import SECRET_KEY
 from tests.support.contracts import create_contract
 from tests.support.diagnoses import make_diagnosis
 from tests.support.incident_scenario import IncidentScenario
@@ -61,7 +65,16 @@ async def create_hostile_registry(scenario: IncidentScenario, session: AsyncSess
     person = await account(session, "jahat", Role.DISTRICT_OPERATOR, "64.02")
     await _write_names(session, person)
     _made(await cast.sari.post("/tokens", {"name": hostile(100), "role": "viewer"}))
+    channel = _made(await cast.ana.post("/channels", {"name": hostile(80), "url": "https://hooks.example.go.id/jahat"}))
+    told = await cast.ana.post(f"/channels/{channel['id']}/test")
+    assert told.status_code == 202, told.text
+    (rule, *_) = (await cast.ana.get("/rules")).json()["items"]
+    assert (await cast.ana.patch(f"/rules/{rule['id']}", {"name": hostile(80)})).status_code == 200
     ids = {
+        "channel_id": channel["id"],
+        "rule_id": rule["id"],
+        "notification_id": told.json()["id"],
+        "token": make_token(told.json()["id"], utc_now() + timedelta(days=1), Sealer([SECRET_KEY])),
         "site_id": site,
         "ident": site,
         "incident_id": incident["id"],
