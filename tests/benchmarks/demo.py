@@ -32,7 +32,7 @@ def _cost(script: str | None) -> None:
             time.sleep(1)
         print(f"sites {len(running.sites())}, {share:.1%} known {time.monotonic() - ready:.0f} s after ready")
         time.sleep(max(0.0, 90 - (time.monotonic() - ready)))
-        pids = {name: running.child(name) for name in ("worker", "api", "ingest", "database")}
+        pids = {name: running.child(name) for name in ("worker", "api", "ingest", "courier", "database")}
         if script is None:
             pids["agents"] = processes_below(running.child("simulator"))[-1]
         minutes = [_minute(pids) for _ in range(3)]
