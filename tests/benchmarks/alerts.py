@@ -19,6 +19,7 @@ from app.access.scope import PROVINCE
 from tests.support.demo_process import cpu_s, demo, resident_mb, wait_for
 from tests.support.receivers import HANG, OK, http_receiver, smtp_receiver
 from tests.support.storm_check import StormVerdict, pages, settled
+from tests.support.storm_latency import stage_lines
 from tests.support.storm_listeners import Listener, Receivers, set_up
 from tests.support.storm_plan import INTERVAL_S, StormPlan, plan_storm
 from tests.support.storm_run import Killer, Storm, start_time, storm
@@ -111,7 +112,7 @@ def _run_hang(folder: Path, options: argparse.Namespace) -> list[str]:
         run.receivers.http.reply("/macet", OK)
         run.wait_until_told(LONGEST_SILENCE_S)
         verdict = run.check()
-        late = verdict.latencies_s.pop("macet")
+        late = [one.total_s for one in verdict.latencies.pop("macet")]
         print(f"the receiver that hung got {len(late)} onsets, the last after {max(late, default=0):.0f} s")
         return _report(run, verdict)
 
@@ -130,15 +131,27 @@ def _measure_courier(run: Storm) -> None:
 
 
 def _report(run: Storm, verdict: StormVerdict) -> list[str]:
-    shared = sum(outage.shared for outage in run.plan.outages)
-    print(f"{len(run.plan.outages)} outages, {shared} shared, a tower, {MAINTAINED} within maintenance")
+    print(_describe(run.plan))
     print("\n".join(verdict.lines()))
-    for name, of in verdict.latencies_s.items():
+    for name, of in verdict.latencies.items():
         if of:
-            print(f"{name:<14} confirmation to acceptance: median {statistics.median(of):.0f} s, most {max(of):.0f} s")
+            seconds = [one.total_s for one in of]
+            median, most = statistics.median(seconds), max(seconds)
+            print(f"{name:<14} confirmation to acceptance: median {median:.0f} s, most {most:.0f} s")
+    print("\n".join(stage_lines(verdict.onsets)))
     print(f"p95 {verdict.p95_s:.0f} s (60 s + up to 60 s of grouping); came again: {verdict.repeated}; {run.missed()}")
     slow = [f"p95 {verdict.p95_s:.0f} s"] if verdict.p95_s > 120 else []
     return verdict.problems + slow
+
+
+def _describe(plan: StormPlan) -> str:
+    shared = sum(outage.shared for outage in plan.outages)
+    cut_off = [len(outage.cut_off) for outage in plan.outages if outage.cut_off]
+    maintained = sum(outage.maintained for outage in plan.outages)
+    return (
+        f"{len(plan.outages)} outages, {shared} of a provider in a district, {len(cut_off)} of a tower that cuts off "
+        f"{sum(cut_off)}, {maintained} within maintenance"
+    )
 
 
 def _run_provider(folder: Path, _options: argparse.Namespace, *, quiet: bool = False) -> list[str]:

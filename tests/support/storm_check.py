@@ -8,12 +8,13 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from tests.support.demo_process import Demo
 from tests.support.receivers import ReceivedMessage
+from tests.support.storm_latency import OnsetLatency, onset_latencies, percentile_95
 from tests.support.storm_listeners import Listener, Receivers, SetUp
 from tests.support.storm_plan import PlannedOutage, StormPlan
 
@@ -26,7 +27,7 @@ TOO_SHORT_YET = "least_duration"
 @dataclass
 class StormVerdict:
     problems: list[str] = field(default_factory=list)
-    latencies_s: dict[str, list[float]] = field(default_factory=dict)  # confirmation to acceptance, by listener
+    latencies: dict[str, list[OnsetLatency]] = field(default_factory=dict)  # by listener
     messages: dict[str, Counter[str]] = field(default_factory=dict)  # by listener and kind
     repeated: int = 0  # deliveries with a key that had been accepted before
 
@@ -36,8 +37,11 @@ class StormVerdict:
     @property
     def p95_s(self) -> float:
         """Of the onsets."""
-        every = sorted(one for of in self.latencies_s.values() for one in of)
-        return every[int(0.95 * (len(every) - 1))] if every else 0.0
+        return percentile_95([one.total_s for one in self.onsets])
+
+    @property
+    def onsets(self) -> list[OnsetLatency]:
+        return [one for of in self.latencies.values() for one in of]
 
 
 def pages(running: Demo, path: str, **params: Any) -> Iterator[dict[str, Any]]:
@@ -131,7 +135,15 @@ class _Check:
         if self.silent_until is not None:
             self._check_silence(self.silent_until)
         else:
-            self.verdict.latencies_s[self.listener.name] = list(self._latencies())
+            self.verdict.latencies[self.listener.name] = list(
+                onset_latencies(
+                    self.announcements,
+                    self.notifications,
+                    self.told.incidents,
+                    self.got,
+                    least_s=self.listener.least_s,
+                )
+            )
 
     def _problem(self, text: str) -> None:
         self.verdict.problems.append(f"{self.listener.name}: {text}")
@@ -195,16 +207,3 @@ class _Check:
             self._problem(f"told at {early} although silent until {until}")
         if self.verdict.messages[self.listener.name]["held"] != 1:
             self._problem("not one digest of what was held")
-
-    def _latencies(self) -> Iterator[float]:
-        """Yield the seconds from each outage's confirmation, or least duration, to the acceptance of its onset."""
-        first: dict[UUID | None, datetime] = {}
-        for message in self.got:
-            first.setdefault(message.key, message.at)
-        for one in self.announcements:
-            notification = self.notifications.get(one["notification_id"], {"kind": None})
-            if one["kind"] in ONSETS and notification["kind"] == "onset" and UUID(notification["key"]) in first:
-                incident = self.told.incidents[one["incident_id"]]
-                confirmed, began = (datetime.fromisoformat(incident[name]) for name in ("confirmed_at", "started_at"))
-                wanted = max(confirmed, began + timedelta(seconds=self.listener.least_s))
-                yield (first[UUID(notification["key"])] - wanted).total_seconds()
