@@ -8,10 +8,10 @@ from sqlalchemy import ColumnElement, Select, exists, func, literal_column, sele
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import joinedload
 
-from app.access.scope import Caller, in_region, require_region
+from app.access.scope import Caller, in_region
 from app.alerts.channel_schemas import ChannelHealth
 from app.alerts.models import Channel, Notification, NotificationState
-from app.alerts.offices import administered_by
+from app.alerts.offices import administered_by, of_offices
 from app.core.clock import utc_now
 from app.core.errors import Fault, Invalid, NotFound
 from app.registry import regions
@@ -68,14 +68,10 @@ async def list_channels(
     limit: int,
 ) -> list[ChannelRow]:
     """Return channels of the offices within a region, by id. Raises NotAllowed for a region out of scope."""
-    query = _channels(caller).order_by(Channel.id).limit(limit)
-    if region is not None:
-        require_region(caller, region)
-        query = query.where(in_region(Channel.region_code, region))
+    filters = of_offices(Channel, caller=caller, region=region, after=after)
+    query = _channels(caller).where(*filters).order_by(Channel.id).limit(limit)
     if provider is not None:
         query = query.where(Channel.provider.has(Provider.slug == provider))
-    if after is not None:
-        query = query.where(Channel.id > after)
     return [ChannelRow(*row) for row in await session.execute(query)]
 
 

@@ -4,30 +4,30 @@ Whatever is killed while it runs, what was pending still is; what was written is
 """
 
 from datetime import datetime, timedelta
+from functools import partial
 from uuid import UUID, uuid5
 
 from sqlalchemy import func, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import joinedload
 
-from app.alerts.channel_backlog import ChannelBacklog, load_backlog
+from app.alerts.backlog_loading import load_backlog
+from app.alerts.channel_backlog import ChannelBacklog
 from app.alerts.message_content import ContentBuilder
 from app.alerts.message_links import links_of
-from app.alerts.message_values import NO_LINKS
 from app.alerts.models import (
     AlertGroup,
     Announcement,
     AnnouncementState,
     Channel,
     DropReason,
-    MessageForm,
     Notification,
 )
+from app.alerts.notification_writer import write_notification
 from app.alerts.outcomes import Pendings, mark_rest, mark_sent
 from app.alerts.planning import REOPEN_WITHIN, Plan, PlannedMessage, Timing, make_plan
 from app.alerts.sealer import open_sealer
 from app.alerts.subjects import coming_of, subjects_of
-from app.alerts.texts import render
 from app.core.sealing import Sealer
 from app.judging.models import WorkerBeat
 from app.postgres.engine import Sessions, is_unavailable, transaction
@@ -195,24 +195,14 @@ async def _notify(
     sealer: Sealer | None,
 ) -> Notification:
     content = builder.build(message)
-    notification = Notification(
+    return await write_notification(
+        session,
+        channel,
+        content,
         key=_key(channel, message, pending),
-        channel_id=channel.id,
-        region_code=channel.region_code,
         group_id=message.group.id if message.group is not None else None,
-        kind=message.kind,
-        created_at=builder.now,
-        next_attempt_at=builder.now,
-        content=content.model_dump(mode="json"),
-        title="",
-        text="",
+        links=None if sealer is None else partial(links_of, content=content, base=base, sealer=sealer),
     )
-    session.add(notification)
-    await session.flush()
-    links = NO_LINKS if sealer is None else links_of(notification.id, content, base=base, sealer=sealer)
-    rendered = render(content, language=channel.language, form=MessageForm(channel.form), links=links)
-    notification.title, notification.text = rendered.title, rendered.text
-    return notification
 
 
 def _key(channel: Channel, message: PlannedMessage, pending: Pendings) -> UUID:

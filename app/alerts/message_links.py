@@ -33,7 +33,12 @@ def links_of(notification_id: int, content: Content, *, base: str | None, sealer
     if content.provider is None and any(incident.status is IncidentStatus.OPEN for incident in content.incidents):
         token = make_token(notification_id, content.at + GOOD_FOR, sealer)
         acknowledge = f"{base}/console/acknowledge/{token}"
-    return Links(f"{base}/console/notifications/{notification_id}", acknowledge)
+    return Links(page_of(notification_id, base), acknowledge)
+
+
+def page_of(notification_id: int, base: str) -> str:
+    """Return the address of a notification's page; `base`: the service's public address."""
+    return f"{base}/console/notifications/{notification_id}"
 
 
 def make_token(notification_id: int, expires_at: datetime, sealer: Sealer) -> str:

@@ -6,9 +6,9 @@ from typing import Any
 from sqlalchemy import Select, any_, literal, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.access.scope import Caller, in_region, require_region
+from app.access.scope import Caller
 from app.alerts.models import AlertRule
-from app.alerts.offices import administered_by
+from app.alerts.offices import administered_by, of_offices
 from app.core.clock import utc_now
 from app.core.errors import NotFound
 from app.registry import regions
@@ -32,14 +32,10 @@ async def list_rules(
     limit: int,
 ) -> list[AlertRule]:
     """Return rules of the offices within a region, by id. Raises NotAllowed for a region out of scope."""
-    query = _rules(caller).order_by(AlertRule.id).limit(limit)
-    if region is not None:
-        require_region(caller, region)
-        query = query.where(in_region(AlertRule.region_code, region))
+    filters = of_offices(AlertRule, caller=caller, region=region, after=after)
+    query = _rules(caller).where(*filters).order_by(AlertRule.id).limit(limit)
     if channel is not None:
         query = query.where(literal(channel) == any_(AlertRule.channel_ids))
-    if after is not None:
-        query = query.where(AlertRule.id > after)
     return list(await session.scalars(query))
 
 

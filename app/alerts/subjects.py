@@ -41,42 +41,46 @@ def _subject(
     is_blind: bool,
 ) -> Subject:
     merged = successors.get(pending.incident.id, []) if pending.incident is not None else []
-    heard = pending.is_told or (bool(merged) and pending.phase is not SubjectPhase.LASTS)
-    rule = state.rules.get(pending.rule_id) if pending.rule_id is not None else None
-    times = rule_times(rule)
-    goes_on = [row.kind in GOES_ON for row in pending.rows]
-    last_goes_on = all(goes_on) or (any(goes_on) and pending.is_told and pending.phase is SubjectPhase.LASTS)
-    members = state.members_of(pending.rows[0].incident_id)
-    facts = GateFacts(
-        pending.phase,
-        heard,
-        pending.started_at,
-        pending.ended_at,
-        [member.times(state.maintenance.get(member.outage, ())) for member in members] if not heard else (),
-        times,
-        announces_onset=any(row.kind in BEGINNING for row in pending.rows),
-        wants_end=rule is not None and AlertKind.RECOVERED in rule.kinds,
-        goes_on=last_goes_on,
-        is_acknowledged=pending.incident is not None and pending.incident.acknowledged_at is not None,
-        of_sites=name.startswith(OF_SITES),
-    )
+    facts = _gate_facts(state, name, pending, has_merged=bool(merged))
     told_group = pending.told.group_id if pending.is_told and pending.told is not None else None
     group_ids = [told_group, *(state.open[each].group_id for each in merged)]
-    created_at = min(row.created_at for row in pending.rows)
+    created = [row.created_at for row in pending.rows]
+    members = state.members_of(pending.rows[0].incident_id)
     return Subject(
         name,
         _common(state, pending.rows[0], pending.kind),
         decide(facts, now, is_blind=is_blind),
         pending.phase,
-        heard,
+        facts.is_told,
         len(members) if pending.incident is not None else 1,
-        max(row.created_at for row in pending.rows),
-        max(created_at + timing.wait, pending.started_at + times.least),
+        max(created),
+        max(min(created) + timing.wait, pending.started_at + facts.rule.least),
         pending.held_by,
         next((state.groups[each] for each in group_ids if each in state.groups), None),
         frozenset(merged),
-        last_goes_on,
+        facts.goes_on,
         frozenset(member.name_of_site for member in members) or frozenset({pending.rows[0].subject}),
+    )
+
+
+def _gate_facts(state: ChannelBacklog, name: str, pending: Pending, *, has_merged: bool) -> GateFacts:
+    """`has_merged`: the channel was told of incidents that were merged into this one: so it hears of its end."""
+    is_told = pending.is_told or (has_merged and pending.phase is not SubjectPhase.LASTS)
+    members = state.members_of(pending.rows[0].incident_id) if not is_told else ()
+    rule = state.rules.get(pending.rule_id) if pending.rule_id is not None else None
+    goes_on = [row.kind in GOES_ON for row in pending.rows]
+    return GateFacts(
+        pending.phase,
+        is_told,
+        pending.started_at,
+        pending.ended_at,
+        [member.times(state.maintenance.get(member.outage, ())) for member in members],
+        rule_times(rule),
+        announces_onset=any(row.kind in BEGINNING for row in pending.rows),
+        wants_end=rule is not None and AlertKind.RECOVERED in rule.kinds,
+        goes_on=all(goes_on) or (any(goes_on) and pending.is_told and pending.phase is SubjectPhase.LASTS),
+        is_acknowledged=pending.incident is not None and pending.incident.acknowledged_at is not None,
+        of_sites=name.startswith(OF_SITES),
     )
 
 

@@ -1,6 +1,6 @@
 """Test messages that a person sends through a channel."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -10,12 +10,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.access import audit
 from app.access.scope import Caller, require_writer
 from app.alerts import channels, notifications
-from app.alerts.content import Content, ToldPlace
+from app.alerts.content import Content
+from app.alerts.message_content import told_place
 from app.alerts.models import Channel, Notification, NotificationKind
-from app.alerts.texts import render
+from app.alerts.notification_writer import write_notification
 from app.core.clock import utc_now
 from app.core.errors import Conflict, Fault, TooManyRequests
-from app.registry import regions
 
 MAX_OF_CHANNEL, MAX_OF_OFFICE = 5, 20  # a minute: some services cost money by the message
 MINUTE = timedelta(minutes=1)
@@ -33,27 +33,17 @@ async def send_test(session: AsyncSession, channel_id: int, *, caller: Caller) -
         fault = Fault("id", "paused", "This channel is paused", "Let it go on first: PATCH it with paused false")
         raise Conflict(faults=[fault])
     await _require_few(session, channel)
-    content = Content(
-        kind=NotificationKind.TEST,
-        at=utc_now(),
-        office=ToldPlace(code=channel.region_code, name=regions.names()[channel.region_code]),
-        provider=channel.provider and channel.provider.slug,
-    )
-    wording = render(content, language=channel.language, form=channel.form)
-    notification = Notification(
-        key=uuid4(),
-        channel_id=channel.id,
-        region_code=channel.region_code,
-        kind=NotificationKind.TEST,
-        content=content.model_dump(mode="json"),
-        title=wording.title,
-        text=wording.text,
-    )
-    session.add(notification)
-    await session.flush()
+    content = test_content(channel, NotificationKind.TEST, utc_now())
+    notification = await write_notification(session, channel, content, key=uuid4())
     after = {"notification": notification.id}
     await audit.record(session, caller, "test", "channel", channel.id, region_code=channel.region_code, after=after)
     return await notifications.get_notification(session, notification.id, caller=caller)
+
+
+def test_content(channel: Channel, kind: NotificationKind, now: datetime) -> Content:
+    """Return what a test tells: whose channel it is. `channel.provider` is loaded."""
+    provider = channel.provider and channel.provider.slug
+    return Content(kind=kind, at=now, office=told_place(channel.region_code), provider=provider)
 
 
 async def _require_few(session: AsyncSession, channel: Channel) -> None:

@@ -10,12 +10,11 @@ from sqlalchemy import exists, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import joinedload
 
-from app.alerts.content import Content, ToldPlace
 from app.alerts.models import Channel, Notification, NotificationKind
-from app.alerts.texts import render
+from app.alerts.notification_writer import write_notification
+from app.alerts.trial import test_content
 from app.core.clock import WITA
 from app.courier.queue import is_active
-from app.registry import regions
 
 BEGINS = time(9)
 SPREAD_MIN = 60
@@ -47,7 +46,9 @@ async def write_due(session: AsyncSession, now: datetime) -> int:
         .order_by(Channel.id)
     )
     channels = (await session.scalars(query)).all()
-    session.add_all(_test_of(channel, now) for channel in channels)
+    for channel in channels:
+        content = test_content(channel, NotificationKind.WEEKLY_TEST, now)
+        await write_notification(session, channel, content, key=uuid4())
     return len(channels)
 
 
@@ -56,23 +57,3 @@ def begin_of(now: datetime) -> datetime | None:
     local = now.astimezone(WITA)
     begin = datetime.combine(local.date(), BEGINS, WITA)
     return begin if local.weekday() == MONDAY and local >= begin else None
-
-
-def _test_of(channel: Channel, now: datetime) -> Notification:
-    content = Content(
-        kind=NotificationKind.WEEKLY_TEST,
-        at=now,
-        office=ToldPlace(code=channel.region_code, name=regions.names()[channel.region_code]),
-        provider=channel.provider and channel.provider.slug,
-    )
-    wording = render(content, language=channel.language, form=channel.form)
-    return Notification(
-        key=uuid4(),
-        channel_id=channel.id,
-        region_code=channel.region_code,
-        kind=content.kind,
-        content=content.model_dump(mode="json"),
-        title=wording.title,
-        text=wording.text,
-        created_at=now,
-    )

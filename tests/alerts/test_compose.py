@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select, text, update
 
-from app.alerts import compose
+from app.alerts import notification_writer
 from app.alerts.content import Content
 from app.alerts.message_values import Links
 from app.alerts.models import (
@@ -104,7 +104,7 @@ async def test_what_fails_for_one_channel_is_composed_for_all_others(
         return render(content, language=language, form=form, links=links)
 
     with monkeypatch.context() as patched:
-        patched.setattr(compose, "render", render_indonesian_alone)
+        patched.setattr(notification_writer, "render", render_indonesian_alone)
         with pytest.raises(AssertionError):
             await desk.compose(now + 30 * SECOND)
     assert (await kinds(desk, other), await kinds(desk, broken)) == (["onset"], [])
