@@ -105,6 +105,13 @@ class Cause(StrEnum):
     UNCLASSIFIED = "unclassified"
 
 
+class FeePer(StrEnum):
+    """Whose a monthly fee is. `contract`: all its sites share it by their days; `site`: each has it."""
+
+    CONTRACT = "contract"
+    SITE = "site"
+
+
 class Region(Base):
     __tablename__ = "region"
 
@@ -176,6 +183,9 @@ class ContractTerms(Base):
     bandwidth_down_mbps: Mapped[float | None]
     bandwidth_up_mbps: Mapped[float | None]
     monthly_fee_idr: Mapped[int | None] = mapped_column(BigInteger)
+    fee_per: Mapped[FeePer] = mapped_column(server_default=FeePer.CONTRACT.value)
+    restitution: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))  # a RestitutionRule
+    min_coverage_pct: Mapped[Decimal | None] = mapped_column(Numeric(6, 3))
     recorded_at: Mapped[Moment] = mapped_column(server_default=func.now())
 
 
@@ -202,6 +212,7 @@ class SiteContract(Base):
     link_role: Mapped[LinkRole]
     started_on: Mapped[date]
     ended_on: Mapped[date | None]  # exclusive
+    monthly_fee_idr: Mapped[int | None] = mapped_column(BigInteger)  # null: as the contract's terms say
     reason: Mapped[str | None]
     recorded_at: Mapped[Moment] = mapped_column(server_default=func.now())
     recorded_by: Mapped[str]
