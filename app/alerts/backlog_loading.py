@@ -20,7 +20,7 @@ from app.alerts.models import (
     Channel,
     Notification,
 )
-from app.alerts.planning import GroupState, Timing
+from app.alerts.plan import GroupState, Timing
 from app.alerts.told import BEGINNING, SETTLING
 from app.core.clock import midnight, to_wita
 from app.incidents.models import Incident, IncidentSite

@@ -10,7 +10,8 @@ from sqlalchemy import Row
 from app.alerts.affected_members import Audience, OutageMember
 from app.alerts.gate import SubjectPhase
 from app.alerts.models import AlertGroup, AlertRule, Announcement, AnnouncementKind, HoldReason
-from app.alerts.planning import DIGESTED, GroupState
+from app.alerts.plan import GroupState
+from app.alerts.planning import DIGESTED
 from app.alerts.told import BEGINNING
 from app.availability.intervals import TimeRange
 from app.availability.maintenance_overlay import Outage

@@ -25,7 +25,8 @@ from app.alerts.models import (
 )
 from app.alerts.notification_writer import write_notification
 from app.alerts.outcomes import Pendings, mark_rest, mark_sent
-from app.alerts.planning import REOPEN_WITHIN, Plan, PlannedMessage, Timing, make_plan
+from app.alerts.plan import REOPEN_WITHIN, Plan, PlannedMessage, Timing
+from app.alerts.planning import make_plan
 from app.alerts.sealer import open_sealer
 from app.alerts.subjects import coming_of, subjects_of
 from app.core.sealing import Sealer

@@ -13,7 +13,7 @@ from app.alerts.channel_backlog import ChannelBacklog, Pending
 from app.alerts.content import NAMED_SITES, Content, Section, ToldCondition, ToldIncident, ToldPlace, ToldSite
 from app.alerts.gate import Send, SubjectPhase
 from app.alerts.models import AnnouncementKind, Channel, NotificationKind
-from app.alerts.planning import PlannedMessage, Subject
+from app.alerts.plan import PlannedMessage, Subject
 from app.alerts.told import load_settled
 from app.core.clock import from_slot
 from app.incidents.models import Incident

@@ -216,7 +216,7 @@ class AlertGroup(Base):
     opened_at: Mapped[Moment] = mapped_column(server_default=func.now())
     notified_at: Mapped[Moment | None]  # the last time
     notifications: Mapped[int] = mapped_column(server_default="0")  # so many so far
-    updates: Mapped[int] = mapped_column(server_default="0")  # in a row: the more, the longer until the next one
+    updates: Mapped[int] = mapped_column(server_default="0")  # of growth alone, in a row: the more, the later the next
     sites_told: Mapped[int] = mapped_column(server_default="0")  # as many were named or counted the last time
     seen_version: Mapped[int] = mapped_column(BigInteger, server_default="0")  # of its incidents, when last looked at
     cleared_at: Mapped[Moment | None]  # all recovered, and told so: for REOPEN_WITHIN a recurrence reopens it

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.alerts.channel_backlog import Pending
 from app.alerts.gate import Hold
 from app.alerts.models import Announcement, AnnouncementState, DropReason, HoldReason, Notification
-from app.alerts.planning import GroupState, Plan, PlannedMessage, Subject
+from app.alerts.plan import GroupState, Plan, PlannedMessage, Subject
 from app.postgres.engine import among
 
 Pendings = Mapping[Subject, Pending]

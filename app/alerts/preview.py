@@ -20,7 +20,7 @@ from app.alerts.content import Content, Section, ToldPlace
 from app.alerts.matching import MemberFacts
 from app.alerts.message_content import section_of, told_place
 from app.alerts.models import AlertKind, AlertRule, Channel, DropReason, HoldReason, MessageForm
-from app.alerts.planning import Subject
+from app.alerts.plan import Subject
 from app.alerts.preview_schemas import LISTED, PreviewedDay, PreviewedNotification, RulePreview
 from app.alerts.replay import PastMessage, Replay, ReplayedOutage
 from app.alerts.rule_facts import facts_of

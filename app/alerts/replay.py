@@ -11,7 +11,8 @@ from app.alerts.affected_members import OutageMember
 from app.alerts.gate import GateFacts, Hold, MemberTimes, RuleTimes, SubjectPhase, decide
 from app.alerts.grouping import Commonality
 from app.alerts.models import DropReason, HoldReason
-from app.alerts.planning import REOPEN_WITHIN, Coming, GroupState, Plan, PlannedMessage, Subject, Timing, make_plan
+from app.alerts.plan import REOPEN_WITHIN, Coming, GroupState, Plan, PlannedMessage, Subject, Timing
+from app.alerts.planning import make_plan
 from app.availability.intervals import TimeRange
 from app.availability.maintenance_overlay import Outage
 from app.registry.power_hours import parse_power_hours
@@ -227,7 +228,7 @@ class Replay:
         """Look again when a group may tell what it has more of, or how its flapping ended."""
         moment = group.due_at
         if group.cleared_at is None and group.notifications and sum(group.open.values()) > group.sites_told:
-            moment = group.next_update(self.timing, now)
+            moment = group.next_growth(self.timing, now)
         if moment is not None and moment > now:
             heappush(self._moments, (moment, -1))
 

@@ -9,7 +9,7 @@ from app.alerts.channel_backlog import ChannelBacklog, Pending, final_target
 from app.alerts.gate import GateFacts, RuleTimes, SubjectPhase, decide
 from app.alerts.grouping import Commonality
 from app.alerts.models import AlertKind, AlertRule, Announcement, AnnouncementKind
-from app.alerts.planning import Coming, Subject, Timing
+from app.alerts.plan import Coming, Subject, Timing
 from app.alerts.told import BEGINNING
 from app.core.daily_window import DailyWindow
 

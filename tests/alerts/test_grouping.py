@@ -1,7 +1,7 @@
 """One cause is one message: groups, their updates, recoveries and recurrences, planned without a database."""
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 from hypothesis import given, settings
@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from app.alerts.gate import Drop, Send, SubjectPhase
 from app.alerts.grouping import Commonality, commonality_of, form_groups
 from app.alerts.models import DropReason, HoldReason, NotificationKind
-from app.alerts.planning import Coming, GroupState, PlannedMessage, Subject, Timing, make_plan
+from app.alerts.plan import Coming, GroupState, PlannedMessage, Subject, Timing
+from app.alerts.planning import make_plan
 
 START = datetime(2026, 11, 28, 4, 0, tzinfo=UTC)
 TIMING = Timing()
@@ -25,32 +26,36 @@ class Office:
     groups: list[GroupState] = field(default_factory=list)
     waiting: dict[str, tuple[Subject, int]] = field(default_factory=dict)  # and when it is looked at
     known: dict[str, GroupState] = field(default_factory=dict)
+    outages: Counter[str] = field(default_factory=Counter)  # of each site
     told: list[tuple[int, PlannedMessage]] = field(default_factory=list)
     outcomes: Counter[str] = field(default_factory=Counter)
 
     def begins(
-        self, name: str, second: int, common: Commonality | None = None, sites: int = 1, *, held: bool = False
+        self, site: str, second: int, common: Commonality | None = None, sites: int = 1, *, held: bool = False
     ) -> None:
+        """Each time it is another incident of the site: `a`, `a 2`, `a 3`."""
         common = common or commonality_of([(TELKOM, KUTAI)])
-        self._add(name, common, SubjectPhase.LASTS, second, sites, HoldReason.QUIET_HOURS if held else None)
+        self.outages[site] += 1
+        self._add(site, common, SubjectPhase.LASTS, second, sites, HoldReason.QUIET_HOURS if held else None)
 
-    def ends(self, name: str, second: int) -> None:
+    def ends(self, site: str, second: int) -> None:
         common = commonality_of([(TELKOM, KUTAI)])
-        if name in self.waiting:
-            common = self.waiting[name][0].common
-        self._add(name, common, SubjectPhase.OVER, second, 1, None)
+        if (waiting := self.waiting.get(self.name(site))) is not None:
+            common = waiting[0].common
+        self._add(site, common, SubjectPhase.OVER, second, 1, None)
+
+    def name(self, site: str) -> str:
+        return site if self.outages[site] == 1 else f"{site} {self.outages[site]}"
 
     def _add(
-        self, name: str, common: Commonality, phase: SubjectPhase, second: int, sites: int, held: HoldReason | None
+        self, site: str, common: Commonality, phase: SubjectPhase, second: int, sites: int, held: HoldReason | None
     ) -> None:
-        at = START + timedelta(seconds=second)
+        at, name = START + timedelta(seconds=second), self.name(site)
         subject = Subject(name, common, Send(), phase, name in self.known, sites, at, at + TIMING.wait, held)
-        if phase is SubjectPhase.LASTS and subject.is_told:
-            subject.verdict = Drop(DropReason.FLAPPING)  # as the gate has it: its end was not told yet
         if phase is SubjectPhase.OVER and not subject.is_told and name not in self.waiting:
             subject.verdict = Drop(DropReason.NOT_TOLD)
         subject.group = self.known.get(name)
-        subject.affects = frozenset({name})
+        subject.affects = frozenset({site})
         due = second + 30
         self.waiting[name] = (subject, due)
 
@@ -130,14 +135,53 @@ def test_sites_that_follow_are_one_update_at_the_interval_and_all_recoveries_are
     assert [len(message.subjects) for _, message in office.told] == [1, 5, 6]
 
 
-def test_updates_come_ever_more_rarely_while_more_sites_join() -> None:
+def test_whatever_joins_what_lasts_is_told_within_five_minutes_and_no_oftener() -> None:
     office = Office()
     for minute in range(0, 200, 2):
         office.begins(f"site{minute}", minute * 60)
         office.run(minute * 60)
     office.run(15_000)
     pauses = [later - earlier for (earlier, _), (later, _) in zip(office.told, office.told[1:], strict=False)]
+    assert set(pauses) == {300}
+
+
+def test_more_sites_of_what_was_told_are_told_ever_more_rarely() -> None:
+    group, told = GroupState("provider:1", START), list[int]()
+    tower = Subject("tower", commonality_of([(TELKOM, KUTAI)]), Send(), SubjectPhase.LASTS, False, 5, START, START)
+    make_plan([group], [replace(tower, group=group)], now=START, timing=TIMING)
+    for second in range(0, 15_000, 30):
+        group.open["tower"] += 1
+        if make_plan([group], [], now=START + timedelta(seconds=second), timing=TIMING, grown=[group]).messages:
+            told.append(second)
+    pauses = [later - earlier for earlier, later in zip([0, *told], told, strict=False)]
     assert pauses[:5] == [300, 600, 1200, 2400, 3600]
+
+
+def test_another_outage_after_a_recovery_is_told_at_once_in_a_group_of_its_own() -> None:
+    office = Office()
+    office.begins("a", 0)
+    office.run(100)
+    office.ends("a", 200)
+    office.run(230)
+    office.begins("b", 240)
+    office.run(10_000)
+    assert office.kinds() == [(30, "onset"), (230, "recovery"), (270, "onset")]
+    assert [message.recurred for _, message in office.told] == [False] * 3
+
+
+def test_a_channel_that_hears_of_short_outages_all_the_time_is_told_of_many_at_once() -> None:
+    office = Office()
+    for minute in range(120):
+        site = f"site{minute}"
+        office.begins(site, minute * 60)
+        office.run(minute * 60 + 40)
+        office.ends(site, minute * 60 + 45)
+        office.run(minute * 60 + 59)
+    office.run(100_000)
+    assert len(office.told) <= 120 / 15 * (3 * 2 + 15 / 5), "three groups of their own in a quarter of an hour"
+    assert set(office.outcomes.values()) <= {1, 2}
+    heard = {site for _, message in office.told for each in message.subjects for site in each.affects}
+    assert heard == set(office.outages)
 
 
 def test_a_recovery_waits_for_the_rest_of_its_group_for_an_hour_at_most() -> None:
@@ -261,7 +305,9 @@ def test_whatever_begins_and_ends_nothing_is_lost_and_nobody_hears_an_onset_twic
         lasting ^= {site}
     office.run(200_000)
     assert not office.waiting
-    assert office.known.keys() == {str(site) for site in lasting}, "what a channel believes is what is true"
+    assert office.known.keys() == {office.name(str(site)) for site in lasting}, (
+        "what a channel believes is what is true"
+    )
     told = (message for _, message in office.told if message.kind is NotificationKind.ONSET)
     onsets = Counter((message.group, subject.name) for message in told for subject in message.down)
     assert set(onsets.values()) <= {1}
