@@ -94,9 +94,9 @@ def _assign(plan: Plan, groups: Sequence[GroupState], subjects: Sequence[Subject
     for group in sorted(groups, key=lambda each: (each.flapping_since is not None, each.opened_at), reverse=True):
         by_key[group.key].append(group)
     for subject in subjects:
-        group = subject.group or _group_for(subject, by_key, now, crowded=crowded)
-        if group is not None:
-            plan.joined[subject] = group
+        known = subject.group or _group_for(subject, by_key, now, crowded=crowded)
+        if known is not None:
+            plan.joined[subject] = known
         elif not subject.is_told and not wants_only_end(subject):
             unplaced[subject] = subject.common
     for key, of_group in form_groups(unplaced, recent=recent).items():
