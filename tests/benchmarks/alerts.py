@@ -30,6 +30,7 @@ START_S = 100.0  # an idle minute before
 MAINTAINED = 10
 OF_SHARED_CAUSES = 3  # two of a provider in a district, and a tower
 MOST_PER_OFFICE = 3
+P95_LIMITS_S = {False: 60 + 60, True: 60 + 300}  # by whether the channel was busy: with the grouping wait, or interval
 LONGEST_SILENCE_S = 2_700  # after flapping
 
 
@@ -139,8 +140,13 @@ def _report(run: Storm, verdict: StormVerdict) -> list[str]:
             median, most = statistics.median(seconds), max(seconds)
             print(f"{name:<14} confirmation to acceptance: median {median:.0f} s, most {most:.0f} s")
     print("\n".join(stage_lines(verdict.onsets)))
-    print(f"p95 {verdict.p95_s:.0f} s (60 s + up to 60 s of grouping); came again: {verdict.repeated}; {run.missed()}")
-    slow = [f"p95 {verdict.p95_s:.0f} s"] if verdict.p95_s > 120 else []
+    slow = []
+    for busy, limit_s in P95_LIMITS_S.items():
+        number, p95 = sum(one.busy is busy for one in verdict.onsets), verdict.p95_s(busy=busy)
+        what = "told something within 5 minutes before" if busy else "quiet"
+        print(f"channel {what}: {number} outages, p95 {p95:.0f} s of at most {limit_s} s")
+        slow += [f"p95 {p95:.0f} s of channels {what}"] if p95 > limit_s else []
+    print(f"came again: {verdict.repeated}; {run.missed()}")
     return verdict.problems + slow
 
 

@@ -8,7 +8,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -34,10 +34,8 @@ class StormVerdict:
     def lines(self) -> list[str]:
         return [f"{name:<14} {sum(kinds.values()):>4}  {dict(kinds)}" for name, kinds in self.messages.items()]
 
-    @property
-    def p95_s(self) -> float:
-        """Of the onsets."""
-        return percentile_95([one.total_s for one in self.onsets])
+    def p95_s(self, *, busy: bool) -> float:
+        return percentile_95([one.total_s for one in self.onsets if one.busy is busy])
 
     @property
     def onsets(self) -> list[OnsetLatency]:
@@ -141,7 +139,7 @@ class _Check:
                     self.notifications,
                     self.told.incidents,
                     self.got,
-                    least_s=self.listener.least_s,
+                    least=timedelta(seconds=self.listener.least_s),
                 )
             )
 

@@ -19,6 +19,7 @@ class OnsetLatency:
     announced_at: datetime
     composed_at: datetime
     accepted_at: datetime
+    busy: bool  # its channel had told something within the group interval before, so that it may have had to wait
 
     @property
     def total_s(self) -> float:
@@ -38,6 +39,7 @@ class OnsetLatency:
         return (self.accepted_at - self.composed_at).total_seconds()
 
 
+GROUP_INTERVAL = timedelta(seconds=300)  # alerts.group_interval_s
 STAGES: dict[str, Callable[[OnsetLatency], float]] = {
     "confirmation to announcement": lambda one: one.announcing_s,
     "announcement to notification": lambda one: one.composing_s,
@@ -52,24 +54,28 @@ def onset_latencies(
     incidents: Mapping[int, Mapping[str, Any]],
     got: Sequence[ReceivedMessage],
     *,
-    least_s: int,
+    least: timedelta,
 ) -> Iterator[OnsetLatency]:
-    """Yield that of each onset of an outage that was told at its time, not with an update or a digest."""
+    """Yield that of each outage that was told as lasting, not with a digest."""
     accepted: dict[UUID | None, datetime] = {}
     for message in got:
         accepted.setdefault(message.key, message.at)
+    told_at = sorted(_moment(one, "created_at") for one in notifications.values())
     for one in announcements:
-        notification = notifications.get(one["notification_id"], {"kind": None})
-        if one["kind"] in {"down", "shared"} and notification["kind"] == "onset":
+        notification = notifications.get(one["notification_id"], {"kind": "held"})
+        if one["kind"] in {"down", "shared"} and notification["kind"] != "held":
             incident, key = incidents[one["incident_id"]], UUID(notification["key"])
             if key in accepted:
                 confirmed_at, began_at = _moment(incident, "confirmed_at"), _moment(incident, "started_at")
+                wanted_at, composed_at = max(confirmed_at, began_at + least), _moment(notification, "created_at")
+                earlier = (at for at in told_at if wanted_at - GROUP_INTERVAL < at < composed_at)
                 yield OnsetLatency(
                     confirmed_at,
-                    max(confirmed_at, began_at + timedelta(seconds=least_s)),
+                    wanted_at,
                     _moment(one, "created_at"),
-                    _moment(notification, "created_at"),
+                    composed_at,
                     accepted[key],
+                    busy=any(earlier),
                 )
 
 
