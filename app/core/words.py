@@ -1,13 +1,13 @@
 """Sentences that an answer gives in both languages at once: what a letter or a screen needs, whoever asked."""
 
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from app.core.i18n import translate, write_moment
+from app.core.i18n import MONTHS, translate, write_moment
 
 LANGUAGES = ("id", "en")
 DAYS = "{n} days"
@@ -46,6 +46,11 @@ def number_in_words(number: float | Decimal) -> Bilingual:
     """Return the number with up to three decimals, after a point or, in Bahasa Indonesia, a comma."""
     text = f"{number:.3f}".rstrip("0").rstrip(".")
     return {"id": text.replace(".", ","), "en": text}
+
+
+def day_in_words(day: date) -> Bilingual:
+    """Return the day, like `24 November 2026`."""
+    return {language: f"{day.day} {MONTHS[language][day.month - 1]} {day.year}" for language in LANGUAGES}
 
 
 def moment_in_words(moment: datetime) -> Bilingual:

@@ -12,7 +12,7 @@ from lxml import html
 from app.access.rights import REFUSALS
 from app.availability.contract_words import REASONS
 from app.console.notices import NOTICES
-from app.contracts import left_out
+from app.contracts import left_out, restitution_words, rule_words
 from app.core.errors import Problem
 from app.core.i18n import preferred_language
 from app.core.validation import MESSAGES, PATTERNS
@@ -40,6 +40,7 @@ def spoken() -> Iterator[str]:
     yield from REFUSALS.values()
     yield from REJECTION_MESSAGES.values()
     yield from left_out.TEMPLATES
+    yield from (*restitution_words.UNKNOWN_AS.values(), *rule_words.UNKNOWN_AS.values())
     yield from NOTICES.values()
     yield from (template for _, template in formats.UNITS)
     for template in TEMPLATES:
