@@ -38,7 +38,10 @@ class Restitution:
 def compute_restitution(months: Sequence[FeeStretch]) -> Restitution:
     """Return what the stretches of one site's link under one contract in one month pay back together."""
     amounts = [compute_amounts(group) for group in taken_together(months)]
-    sums = [sum((getattr(each, name) for each in amounts), Fraction(0)) for name in ("claimed", "least", "most")]
+    idr, least_idr, most_idr = (
+        round_half_up(sum((getattr(each, name) for each in amounts), Fraction(0)))
+        for name in ("claimed", "least", "most")
+    )
     statuses = {each.status for each in amounts}
     status = next((each for each in BY_WEIGHT if each in statuses), RestitutionStatus.NONE)
-    return Restitution(*map(round_half_up, sums), status, [*steps_in_words(amounts)])
+    return Restitution(idr, least_idr, most_idr, status, [*steps_in_words(amounts)])
