@@ -14,11 +14,11 @@ from sqlalchemy.orm import joinedload
 from app.alerts.affected_members import Audience, OutageMember
 from app.alerts.content import NAMED_SITES, Content, Section
 from app.alerts.digest_figures import DigestReader, Span, read_digests
-from app.alerts.message_content import told_place, told_site
 from app.alerts.message_links import page_of
 from app.alerts.message_values import Links
 from app.alerts.models import AlertKind, AlertRule, Channel, Notification, NotificationKind
 from app.alerts.notification_writer import write_notification
+from app.alerts.told_sites import told_place, told_site
 from app.core.clock import to_wita
 from app.postgres.engine import among
 

@@ -18,7 +18,6 @@ from app.alerts.affected_members import Audience, Members, OutageMember, commona
 from app.alerts.compose import timing_of
 from app.alerts.content import Content, Section, ToldPlace
 from app.alerts.matching import MemberFacts
-from app.alerts.message_content import section_of, told_place
 from app.alerts.models import AlertKind, AlertRule, Channel, DropReason, HoldReason, MessageForm
 from app.alerts.plan import Subject
 from app.alerts.preview_schemas import LISTED, PreviewedDay, PreviewedNotification, RulePreview
@@ -26,6 +25,7 @@ from app.alerts.replay import PastMessage, Replay, ReplayedOutage
 from app.alerts.rule_facts import facts_of
 from app.alerts.subjects import rule_times
 from app.alerts.texts import render
+from app.alerts.told_sites import section_of, told_place
 from app.core.clock import to_wita
 from app.core.errors import Fault, Invalid
 from app.incidents.models import Incident, IncidentSite, IncidentStatus

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from app.alerts.content import NAMED_SITES, Content
 from app.alerts.gsm import LENGTH, gsm_length, to_gsm
 from app.alerts.message_blocks import Blocks
+from app.alerts.message_phrases import Phrases
 from app.alerts.message_values import NO_LINKS, Links, one_line
 from app.alerts.message_words import CONDITIONS
 from app.alerts.models import MessageForm, NotificationKind
@@ -35,8 +36,8 @@ def render(
     """Return the wording; of the short form at most 160 letters of an SMS, without a word cut."""
     chosen = using or templates()[language]
     forms = chosen.messages[situation_of(content)]
-    blocks = Blocks(content, language, chosen.parts, links)
-    mark = blocks.part("simulated", {}) if content.simulated else ""
+    blocks = Blocks(content, Phrases(language, chosen.parts), links)
+    mark = blocks.say.part("simulated", {}) if content.simulated else ""
     if form is MessageForm.SHORT:
         text = _short(forms["short"], blocks.brief().words(), mark)
     else:

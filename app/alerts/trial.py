@@ -11,9 +11,9 @@ from app.access import audit
 from app.access.scope import Caller, require_writer
 from app.alerts import channels, notifications
 from app.alerts.content import Content
-from app.alerts.message_content import told_place
 from app.alerts.models import Channel, Notification, NotificationKind
 from app.alerts.notification_writer import write_notification
+from app.alerts.told_sites import told_place
 from app.core.clock import utc_now
 from app.core.errors import Conflict, Fault, TooManyRequests
 
