@@ -4,14 +4,10 @@ from datetime import date, datetime
 from decimal import ROUND_DOWN, Decimal
 
 from app.core.clock import WITA, utc_now
-from app.core.i18n import MONTHS, translate, write_moment
+from app.core.i18n import MONTHS, WEEKDAYS, translate, write_moment
 from app.core.words import duration_in_words
 
 NOTHING = "–"
-WEEKDAYS = {
-    "id": ("Senin", "Selasa", "Rabu", "Kamis", "Jumat", "Sabtu", "Minggu"),
-    "en": ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"),
-}
 UNITS = ((86_400, "{n} days ago"), (3_600, "{n} h ago"), (60, "{n} min ago"))  # the largest of which there are two
 
 

@@ -1,0 +1,141 @@
+"""What a berita acara says, as texts in Bahasa Indonesia: of a data set, for the PDF and for the page. Pure."""
+
+from typing import Any
+
+from app.core.i18n import write_moment
+from app.documents.figures import grouped
+from app.pages.formats import month
+from app.reports.berita_acara_lines import outage_lines, site_lines, step_lines, sum_line
+from app.reports.berita_acara_parties import (
+    DOTS,
+    Heading,
+    describe_terms,
+    list_facts,
+    list_parties,
+    list_signatures,
+    opening,
+    signing_day,
+)
+from app.reports.berita_acara_sums import money_notes, money_rows, seconds_rows, verdicts
+from app.reports.paper_schemas import ReportObjection
+from app.reports.schemas import ReportData
+
+TITLE, CORRECTION_TITLE = "Berita Acara Hasil Pengukuran Layanan", "Berita Acara Koreksi Hasil Pengukuran Layanan"
+DECISIONS = {"accepted": "Diterima", "rejected": "Ditolak", "partly": "Diterima sebagian", None: "Belum diputuskan"}
+CHECKING = (
+    "Berkas sites.csv, outages.csv dan method.json ada di dalam PDF ini sebagai lampiran digital. Hash data adalah "
+    "SHA-256 atas daftar hash ketiganya, urut nama, seperti yang dicetak sha256sum; tercetak di kaki setiap halaman.",
+    "Siapa pun dapat menghitung ulang hash dan setiap rupiah dari ketiga berkas itu. Program pendek untuk itu, "
+    "verify_report.py, diterbitkan bersama metode; ia hanya memerlukan Python.",
+)
+
+
+def berita_acara(data: ReportData, heading: Heading) -> dict[str, Any]:
+    """Return the texts by their place in the paper."""
+    return {
+        **_frame(data, heading),
+        "opening": opening(data, heading),
+        "parties": list_parties(data),
+        "declaration": "Kedua pihak menyatakan hasil pengukuran layanan internet desa sebagai berikut.",
+        "facts": list_facts(data),
+        "terms": [describe_terms(terms) for terms in data.contract.terms],
+        "seconds": list(seconds_rows(data.totals)),
+        "verdicts": verdicts(data),
+        "money": money_rows(data),
+        "money_notes": list(money_notes(data)),
+        "corrects": _corrects(data),
+        "warnings": [warning.id for warning in data.warnings],
+        "objections": [_objection(objection) for objection in data.objections],
+        "no_objections": "Penyedia tidak mengajukan keberatan."
+        if heading.is_issued
+        else "Sampai rancangan ini dibuat, penyedia belum mengajukan keberatan.",
+        "closing": "Demikian berita acara ini dibuat dengan sebenarnya untuk dipergunakan sebagaimana mestinya. "
+        "Lampiran I sampai IV merupakan bagian yang tidak terpisahkan.",
+        "signed_at": f"{data.parties.place or DOTS}, {signing_day(heading)}",
+        "signatures": list_signatures(data),
+        **_annexes(data),
+    }
+
+
+def _frame(data: ReportData, heading: Heading) -> dict[str, Any]:
+    """Return title, footer and marks."""
+    marks = [mark for mark, applies in (("SIMULASI", data.simulated), ("RANCANGAN", not heading.is_issued)) if applies]
+    in_footer = {"SIMULASI": "Data simulasi: tidak berlaku", "RANCANGAN": "Rancangan: belum berlaku"}
+    subtitles = [f"Nomor {heading.number}", f"{data.contract.provider_name}, {month(data.period.month, 'id')}"]
+    if not heading.is_issued and heading.objections_until is not None:
+        subtitles.append(
+            f"Rancangan; keberatan diterima sampai {write_moment(heading.objections_until, seconds=False)}"
+        )
+    return {
+        "title": CORRECTION_TITLE if heading.is_correction else TITLE,
+        "subtitles": subtitles,
+        "author": "Sinyal Desa",
+        "description": f"{heading.number}: kontrak {data.contract.number}, {month(data.period.month, 'id')}",
+        "keywords": [heading.number, data.contract.number, data.period.month],
+        "watermark": "\n".join(marks) or None,
+        "verify_url": heading.verify_url,
+        "footer": {
+            "number": heading.number,
+            "sha256": heading.sha256,
+            "method": f"Metode {data.method.version}. Dihasilkan ulang dari data yang sama, angkanya sama.",
+            "mark": ". ".join(in_footer[mark] for mark in marks),
+        },
+    }
+
+
+def _corrects(data: ReportData) -> dict[str, Any] | None:
+    if data.corrects is None:
+        return None
+    corrected = data.corrects
+    return {
+        "rows": [
+            ("Mengoreksi", corrected.number),
+            ("Hash data semula", corrected.sha256),
+            ("Alasan", corrected.reason),
+        ],
+        "changes": [change.id for change in corrected.changes],
+    }
+
+
+def _objection(objection: ReportObjection) -> dict[str, Any]:
+    about = [f"titik akses {objection.site}"] if objection.site else []
+    if objection.outage_started_at is not None:
+        about.append(f"gangguan sejak {write_moment(objection.outage_started_at)}")
+    decided = None
+    if objection.decided_at is not None:
+        decided = f"oleh {objection.decided_by}, {write_moment(objection.decided_at, seconds=False)}"
+    return {
+        "no": str(objection.no),
+        "filed": f"diajukan {objection.filed_by}, {write_moment(objection.filed_at, seconds=False)}",
+        "about": f"Tentang {', '.join(about)}:" if about else None,
+        "text": objection.text,
+        "evidence": objection.evidence,
+        "decision": DECISIONS[objection.decision],
+        "decision_text": objection.decision_text,
+        "decided": decided,
+    }
+
+
+def _annexes(data: ReportData) -> dict[str, Any]:
+    counted = [outage for outage in data.outages if outage.counted_s]
+    others = len(data.outages) - len(counted)
+    note = f"{grouped(len(counted))} gangguan dihitung; detiknya berjumlah {grouped(data.totals.counted_down_s)}."
+    if others:
+        note += (
+            f" Dari {grouped(others)} gangguan lain tidak satu detik pun dihitung: sebabnya ada di Lampiran I menurut "
+            "alasan, dan satu per satu di outages.csv."
+        )
+    return {
+        "sites_note": "Untuk setiap baris: baik + putus dihitung + dikecualikan + tidak diketahui = masa layanan. "
+        "Ketersediaan = (masa layanan − putus dihitung − tidak diketahui) ÷ (masa layanan − tidak diketahui); batas "
+        "bawah: seandainya yang tidak diketahui putus; batas atas: seandainya normal.",
+        "sites": list(site_lines(data)),
+        "sum": sum_line(data.totals),
+        "outages_note": note,
+        "outages": list(outage_lines(data, counted)),
+        "steps_note": "Untuk setiap baris yang dikenai restitusi atau yang tidak dapat dibuktikan. "
+        + data.method.rounding.id,
+        "steps": list(step_lines(data)),
+        "checking": list(CHECKING),
+        "statements": [statement.id for statement in data.method.statements],
+    }

@@ -1,0 +1,127 @@
+"""Who signs, for which contract and month, and by which terms: texts of a berita acara in Bahasa Indonesia. Pure."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from app.core.clock import to_wita
+from app.core.i18n import write_moment
+from app.documents.figures import day_in_words, grouped, long_day, rupiah, target
+from app.reports.berita_acara_lines import NO_RULE
+from app.reports.paper_schemas import ReportTerms
+from app.reports.schemas import ReportData
+
+Rows = list[tuple[str, str]]
+DOTS = "…" * 8  # to be filled in by hand
+
+
+@dataclass(frozen=True, slots=True)
+class Heading:
+    """What the paper says of itself, beside its data set."""
+
+    number: str
+    is_issued: bool
+    is_correction: bool
+    sha256: str
+    issued_at: datetime | None
+    objections_until: datetime | None
+    verify_url: str
+
+
+def signing_day(heading: Heading) -> str:
+    return DOTS if heading.issued_at is None else long_day(to_wita(heading.issued_at).date())
+
+
+def opening(data: ReportData, heading: Heading) -> str:
+    day = DOTS if heading.issued_at is None else day_in_words(to_wita(heading.issued_at).date())
+    return f"Pada hari ini, {day}, bertempat di {data.parties.place or DOTS}, yang bertanda tangan di bawah ini:"
+
+
+def list_parties(data: ReportData) -> list[dict[str, Any]]:
+    ppk, signatory = data.parties.ppk, data.parties.provider_signatory
+    return [
+        {
+            "rows": [
+                ("Nama", ppk.name or DOTS),
+                ("NIP", ppk.nip or DOTS),
+                ("Jabatan", "Pejabat Pembuat Komitmen (PPK)"),
+                *_given([("Surat keputusan", ppk.decree)]),
+            ],
+            "called": "selanjutnya disebut Pihak Kesatu;",
+        },
+        {
+            "rows": [
+                ("Nama", signatory.name or DOTS),
+                ("Jabatan", signatory.office or DOTS),
+                ("Penyedia", data.contract.provider_name),
+            ],
+            "called": "selanjutnya disebut Pihak Kedua.",
+        },
+    ]
+
+
+def _given(rows: list[tuple[str, str | None]]) -> Rows:
+    return [(label, value) for label, value in rows if value]
+
+
+def list_facts(data: ReportData) -> Rows:
+    contract, parties, period = data.contract, data.parties, data.period
+    end = "tanpa batas" if contract.valid_to is None else f"sebelum {long_day(contract.valid_to)}"
+    start, stop = (write_moment(moment, seconds=False) for moment in (period.from_, period.to))
+    return [
+        ("Kontrak", contract.number),
+        ("Masa kontrak", f"{long_day(contract.valid_from)} sampai {end}"),
+        *_given(
+            [
+                ("SPMK", parties.work_order),
+                ("Paket e-katalog", parties.package_id),
+                ("Rekening DPA", parties.budget_account),
+            ]
+        ),
+        (
+            "Masa pengukuran",
+            f"{start} sampai sebelum {stop}: {period.seconds // 86_400} hari = {grouped(period.seconds)} detik",
+        ),
+        ("Titik akses", f"{grouped(data.totals.sites)} baris (Lampiran I)"),
+        ("Bulan ditutup", write_moment(data.closed_at, seconds=False)),
+        ("Data per", f"{write_moment(data.as_of, seconds=False)}, metode {data.method.version}"),
+    ]
+
+
+def describe_terms(terms: ReportTerms) -> dict[str, Any]:
+    until = "" if terms.until is None else f" sampai sebelum {long_day(terms.until)}"
+    fee = rupiah(terms.monthly_fee_idr)
+    whose = {"site": " setiap titik akses", "contract": " seluruh kontrak"}[terms.fee_per]
+    left_out = "; ".join(words.id for words in terms.leaves_out) or "tidak ada"
+    coverage = terms.min_coverage_pct
+    return {
+        "heading": f"Sejak {long_day(terms.terms_on)}{until}",
+        "rows": [
+            ("Target ketersediaan", target(terms.sla_target_pct)),
+            (
+                "Jam layanan",
+                f"{terms.service_from}–{terms.service_to} WITA" if terms.service_from else "sepanjang hari",
+            ),
+            ("Tidak dihitung", left_out),
+            ("Biaya sebulan", "tidak disebut" if terms.monthly_fee_idr is None else fee + whose + ", sebelum pajak"),
+            ("Restitusi", _rule(terms)),
+            *([("Data terpantau paling sedikit", target(coverage))] if coverage is not None else []),
+        ],
+    }
+
+
+def _rule(terms: ReportTerms) -> str:
+    if terms.restitution is None:
+        return NO_RULE
+    return "; ".join(f"{name} {value}" for name, value in terms.restitution.items())
+
+
+def list_signatures(data: ReportData) -> list[dict[str, Any]]:
+    ppk, signatory, witness = data.parties.ppk, data.parties.provider_signatory, data.parties.acknowledged_by
+    signatures: list[tuple[str, str | None, str | None, str | None]] = [
+        ("Pihak Kedua", data.contract.provider_name, signatory.name, None),
+        ("Pihak Kesatu", "Pejabat Pembuat Komitmen", ppk.name, ppk.nip),
+    ]
+    if witness.name or witness.office:
+        signatures.insert(1, ("Mengetahui", witness.office, witness.name, witness.nip))
+    return [{"role": role, "office": office, "name": name, "nip": nip} for role, office, name, nip in signatures]

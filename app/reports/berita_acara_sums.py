@@ -1,0 +1,74 @@
+"""Where the seconds went and what is paid: the sums of a berita acara. Pure."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from app.availability.contract_columns import EXCLUDED
+from app.documents.figures import grouped, hours, rupiah, share
+from app.documents.terbilang import rupiah_in_words
+from app.registry.indonesian import VERDICTS
+from app.reports.berita_acara_lines import by_length
+from app.reports.figure_schemas import SecondsCounted
+from app.reports.schemas import ReportData
+
+NOT_COMPUTED = {
+    "not_provable": "{n} baris tidak dapat dibuktikan: terlalu sedikit yang terpantau untuk menagih seluruhnya.",
+    "no_rule": "{n} baris tanpa aturan restitusi dalam kontrak: untuknya restitusi tidak dihitung.",
+    "no_fee": "{n} baris tanpa biaya dalam kontrak: untuknya restitusi tidak dapat dihitung.",
+}
+
+
+def seconds_rows(counted: SecondsCounted) -> Iterator[dict[str, Any]]:
+    """Yield where the seconds of service went: they add up to those of service."""
+    sums: list[tuple[str, str, int]] = [
+        ("part", "Masa menurut kontrak", counted.covered_s),
+        ("sum", "Masa layanan", counted.service_s),
+        ("row", "Baik", counted.good_s),
+        ("row", "Putus yang dihitung", counted.counted_down_s),
+        ("row", "Dikecualikan", sum(counted.excluded.values())),
+        *(("part", EXCLUDED[reason], seconds) for reason, seconds in by_length(counted.excluded)),
+        ("row", "Tidak diketahui (tidak terukur oleh kami)", counted.unknown_s),
+    ]
+    if counted.claimed_s:
+        sums.append(("part", "di antara seluruhnya, menurut keterangan perangkat saja", counted.claimed_s))
+    for position, (kind, label, seconds) in enumerate(sums):
+        part = "" if position == 0 or not counted.service_s else share(100 * seconds / counted.service_s)
+        yield {"kind": kind, "label": label, "seconds": grouped(seconds), "hours": hours(seconds), "share": part}
+
+
+def verdicts(data: ReportData) -> str:
+    counts, totals = data.totals.verdicts, data.totals
+    words = {**VERDICTS, "no_service": "tanpa masa layanan"}
+    parts = [f"{grouped(counts[verdict])} {word}" for verdict, word in words.items() if counts.get(verdict)]
+    return f"Hasil menurut target: {', '.join(parts)}. Data terpantau seluruhnya {share(totals.coverage_pct)}."
+
+
+def money_rows(data: ReportData) -> list[dict[str, Any]]:
+    totals = data.totals
+    is_computed = totals.statuses.get("no_rule", 0) < totals.sites
+    rows: list[tuple[str, int | None, bool]] = [
+        ("Biaya layanan, sebelum pajak", totals.fee_idr, False),
+        ("Restitusi", totals.restitution_idr if is_computed else None, False),
+        ("Dibayarkan, sebelum pajak", totals.payable_idr, True),
+    ]
+    return [
+        {
+            "label": label,
+            "amount": rupiah(amount),
+            "words": None if amount is None else rupiah_in_words(amount),
+            "strong": strong,
+        }
+        for label, amount, strong in rows
+    ]
+
+
+def money_notes(data: ReportData) -> Iterator[str]:
+    totals = data.totals
+    if totals.least_idr != totals.most_idr:
+        yield (
+            f"Seandainya seluruh waktu yang tidak diketahui normal, restitusi {rupiah(totals.least_idr)}; "
+            f"seandainya seluruhnya putus, {rupiah(totals.most_idr)}."
+        )
+    for status, sentence in NOT_COMPUTED.items():
+        if count := totals.statuses.get(status):
+            yield sentence.format(n=grouped(count))
