@@ -8,7 +8,7 @@ from app.pages.formats import month
 from app.reports.berita_acara_lines import outage_lines, site_lines, step_lines, sum_line
 from app.reports.berita_acara_parties import (
     DOTS,
-    Heading,
+    PaperHeading,
     describe_terms,
     list_facts,
     list_parties,
@@ -30,7 +30,7 @@ CHECKING = (
 )
 
 
-def berita_acara(data: ReportData, heading: Heading) -> dict[str, Any]:
+def berita_acara(data: ReportData, heading: PaperHeading) -> dict[str, Any]:
     """Return the texts by their place in the paper."""
     return {
         **_frame(data, heading),
@@ -57,7 +57,7 @@ def berita_acara(data: ReportData, heading: Heading) -> dict[str, Any]:
     }
 
 
-def _frame(data: ReportData, heading: Heading) -> dict[str, Any]:
+def _frame(data: ReportData, heading: PaperHeading) -> dict[str, Any]:
     """Return title, footer and marks."""
     marks = [mark for mark, applies in (("SIMULASI", data.simulated), ("RANCANGAN", not heading.is_issued)) if applies]
     in_footer = {"SIMULASI": "Data simulasi: tidak berlaku", "RANCANGAN": "Rancangan: belum berlaku"}

@@ -16,7 +16,7 @@ DOTS = "…" * 8  # to be filled in by hand
 
 
 @dataclass(frozen=True, slots=True)
-class Heading:
+class PaperHeading:
     """What the paper says of itself, beside its data set."""
 
     number: str
@@ -28,11 +28,11 @@ class Heading:
     verify_url: str
 
 
-def signing_day(heading: Heading) -> str:
+def signing_day(heading: PaperHeading) -> str:
     return DOTS if heading.issued_at is None else long_day(to_wita(heading.issued_at).date())
 
 
-def opening(data: ReportData, heading: Heading) -> str:
+def opening(data: ReportData, heading: PaperHeading) -> str:
     day = DOTS if heading.issued_at is None else day_in_words(to_wita(heading.issued_at).date())
     return f"Pada hari ini, {day}, bertempat di {data.parties.place or DOTS}, yang bertanda tangan di bawah ini:"
 

@@ -5,13 +5,13 @@ from datetime import UTC, datetime
 from itertools import pairwise
 from typing import Any
 
-from app.reports.berita_acara_parties import Heading
+from app.reports.berita_acara_parties import PaperHeading
 from app.reports.schemas import REPORT_DATA, ReportData
 
 HOSTILE = '#panic("x") $x^2$ *tebal* _miring_ <label> @acuan \\ `kode` [blok] {isi} // /* ~ -- \u202eterbalik 😀 日本'
 LONG_NAME = "Persekutuan Perdata Penyedia Layanan Telekomunikasi Nusantara Sejahtera Mandiri Abadi " * 2
 LONG_WORD = "Kampung" * 12
-HEADING = Heading(
+HEADING = PaperHeading(
     number="BA-2026-10-0007",
     is_issued=True,
     is_correction=False,
