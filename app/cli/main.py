@@ -23,6 +23,8 @@ app.add_typer(account_commands, name="account")
 app.add_typer(token_commands, name="token")
 import_commands = typer.Typer(no_args_is_help=True, help="Import spreadsheets into the registry.")
 app.add_typer(import_commands, name="import")
+export_commands = typer.Typer(no_args_is_help=True, help="Export what is published.")
+app.add_typer(export_commands, name="export")
 app.command(short_help="Ping many hosts at once.")(ping)
 app.command(short_help="Print the agent script of a site.")(agent)
 
@@ -225,6 +227,21 @@ def status(
 
     options = StatusOptions(region, provider, technology, state)
     run(status_command.run(configured("status"), options, watch=watch, as_json=as_json, say=say))
+
+
+@export_commands.command("open-data", short_help="Write a month's open data as files.")
+def export_open_data(
+    month: Annotated[str, typer.Option(help="A month that is closed, like 2026-10.")],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="The folder to write to; created if it is missing.")],
+    version: Annotated[int | None, typer.Option(min=1, help="A version. Default: the latest one.")] = None,
+) -> None:
+    """Write a month's open data, as it was published, into DIR. Needs the running database.
+
+    A month that is due and not published yet is published first. Check the files with `sha256sum --check SHA256SUMS`.
+    """
+    from app.cli import export_command
+
+    run(export_command.open_data(configured("export"), month, out, version=version, say=say))
 
 
 @import_commands.command("sites", short_help="Import sites from a CSV or XLSX file.")

@@ -5,6 +5,7 @@ hour, each in its own minute, so that no minute has much to do. A file is replac
 """
 
 import asyncio
+import hashlib
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -13,17 +14,19 @@ from zlib import crc32
 
 from app.pages.assets import asset_name, assets
 from app.postgres.engine import Sessions
-from app.public.addresses import Address, PageKind, list_addresses
+from app.public.addresses import FILES, Address, PageKind, list_addresses
 from app.public.contents import Facts, PublicContents
+from app.public.editions.edition import find_file
 from app.public.publication import Publication
 from app.public.rendering import PageRenderer
-from app.public.snapshot import PublicReader
+from app.public.snapshot import PublicReader, PublicSnapshot
 from app.settings import Settings
 
 MARK = ".sinyal-desa"  # a folder without it that holds something is somebody else's
 OURS = [  # what is removed once it is not published any more
     *(f"{language}{kind}/64*.html" for language in ("", "en/") for kind in ("desa", "kabupaten")),
     *("data.html", "en/data.html", "data/*", "assets/public.*"),
+    *(f"{language}data-terbuka{rest}" for language in ("", "en/") for rest in (".html", "/**/*")),
 ]
 AT_ONCE = {PageKind.HOME, PageKind.DISTRICT}
 MINUTES = 60
@@ -45,12 +48,14 @@ class PublicFiles:
     async def write(self) -> int:
         """Write what is due; return how many files. Raises ForeignFolder."""
         snapshot = await self._reader.current()
-        publication = self._reader.publication
+        addresses = list(list_addresses(self._reader.publication, snapshot.editions))
         if not self._written:
-            await asyncio.to_thread(self._prepare, {file_of(address) for address in list_addresses(publication)})
+            await asyncio.to_thread(self._prepare, {file_of(address) for address in addresses})
         count, minute = 0, int(time.monotonic() // 60) % MINUTES
-        for address in list_addresses(publication):
+        for address in addresses:
             facts = self._contents.facts(address, snapshot)
+            if address not in self._written and await self._is_there(address, snapshot):
+                self._written[address] = facts
             if not self._is_due(address, facts, minute):
                 continue
             content = await self._contents.render(address, snapshot)
@@ -60,13 +65,18 @@ class PublicFiles:
             await asyncio.sleep(0)  # probes run in between
         return count
 
+    async def _is_there(self, address: Address, snapshot: PublicSnapshot) -> bool:
+        """Whether a file of an edition was written before this process began: they are many, and stay as they are."""
+        found = find_file(snapshot.editions, address.code) if address.kind is PageKind.EDITION_FILE else None
+        return found is not None and await asyncio.to_thread(_holds, self._folder / file_of(address), found[1].sha256)
+
     def _is_due(self, address: Address, facts: Facts, minute: int) -> bool:
         before = self._written.get(address)
         if before is None:
             return True
         if address.kind in AT_ONCE:
             return facts != before
-        changed = facts.states != before.states and address.kind is not PageKind.FILE
+        changed = facts.states != before.states and address.kind not in FILES
         return changed or (facts != before and crc32(address.path.encode()) % MINUTES == minute)
 
     def _prepare(self, published: set[str]) -> None:
@@ -87,7 +97,7 @@ class PublicFiles:
 
     def _find_ours(self) -> Iterator[Path]:
         for pattern in OURS:
-            yield from self._folder.glob(pattern)
+            yield from (file for file in self._folder.glob(pattern) if file.is_file())
 
 
 def file_of(address: Address) -> str:
@@ -95,7 +105,7 @@ def file_of(address: Address) -> str:
     path = address.path.removeprefix("/")
     if address.kind is PageKind.HOME:
         return f"{path}/index.html".removeprefix("/")
-    return path if address.kind is PageKind.FILE else f"{path}.html"
+    return path if address.kind in FILES else f"{path}.html"
 
 
 def replace_file(file: Path, content: bytes) -> None:
@@ -105,6 +115,10 @@ def replace_file(file: Path, content: bytes) -> None:
     new.write_bytes(content)
     new.chmod(0o644)
     os.replace(new, file)
+
+
+def _holds(file: Path, sha256: str) -> bool:
+    return file.is_file() and hashlib.sha256(file.read_bytes()).hexdigest() == sha256
 
 
 def _make_folder(folder: Path) -> None:

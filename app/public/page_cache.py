@@ -50,6 +50,10 @@ class CachedPage:
             (_not_modified(common, plain), _not_modified(common, compressed)),
         )
 
+    def size(self) -> int:
+        """Return the bytes that it keeps of its body."""
+        return len(self.compressed[1]["body"])
+
     def choose(self, headers: Headers) -> Messages:
         """Return what answers a request with these headers."""
         compressed, tags = False, b""

@@ -14,6 +14,7 @@ from app.charts.days import Day
 from app.pages.environment import render
 from app.public import views
 from app.public.addresses import ENGLISH, Address, PageKind, path_of
+from app.public.editions.datasets import DATASETS
 from app.public.publication import Publication
 from app.public.service_seconds import NORMAL_PCT, ServiceSeconds
 from app.public.snapshot import PublicSnapshot
@@ -47,6 +48,11 @@ class PageRenderer:
                 "district": regions.names()[address.code[:5]],
                 "contact": self._publication.contact_of(address.code),
             }
+        elif address.kind in {PageKind.EDITIONS, PageKind.EDITION}:
+            values = {"months": snapshot.editions, "datasets": DATASETS}
+            if address.kind is PageKind.EDITION:
+                of_month = next(found for found in snapshot.editions.values() if found[0].period == address.code)
+                values |= {"editions": of_month, "latest": of_month[0]}
         if address.kind in POLLED:
             values |= {"at": snapshot.at, "late_since": snapshot.late_since, "polled": True}
         if self._copies:

@@ -16,6 +16,7 @@ from app.web.problem_details import UNAVAILABLE
 router = APIRouter(include_in_schema=False, dependencies=[Depends(open_to_all)])
 
 MAX_QUERY = 60  # characters of a name that is searched for; the rest is ignored
+FILE_PATHS = ("/data/{file}", "/data-terbuka/{month}/{file}", "/data-terbuka/{month}/{version}/{file}")
 RETRY = {"Retry-After": "60", "Cache-Control": "no-store"}
 
 
@@ -60,8 +61,8 @@ def language_of(request: Request) -> str:
 
 
 def _add_routes() -> None:
-    pages = ("/kabupaten/{code}", "/desa/{code}", "/metode", "/data")
-    for path in ("/", ENGLISH, *pages, *(ENGLISH + page for page in pages), "/data/{file}"):
+    pages = ("/kabupaten/{code}", "/desa/{code}", "/metode", "/data", "/data-terbuka", "/data-terbuka/{month}")
+    for path in ("/", ENGLISH, *pages, *(ENGLISH + page for page in pages), *FILE_PATHS):
         router.add_api_route(path, show, methods=["GET"])
     for language in ("id", "en"):
         router.add_api_route(search_path(language), search, methods=["GET"])

@@ -4,9 +4,9 @@ While the database is away the states age by our own clock, and the pages say wh
 """
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 
 import structlog
 from sqlalchemy import select
@@ -16,6 +16,8 @@ from app.core.single_flight import SingleFlight
 from app.measurements.simulated_past import simulated_until
 from app.postgres.engine import Sessions, is_unavailable, transaction
 from app.public.access_points import StatusRows, Village, read_access_points
+from app.public.editions.edition import Edition, shown_editions
+from app.public.editions.store import list_editions
 from app.public.history import PublicHistory, read_history
 from app.public.publication import Publication
 from app.registry.models import RegionAlias
@@ -38,6 +40,7 @@ class PublicSnapshot:
     aliases: Mapping[str, str]  # present codes by former ones
     simulated_until: datetime | None
     villages: Mapping[str, Village]  # that have an access point, as of `at`
+    editions: Mapping[date, Sequence[Edition]]  # of the monthly open data that may be shown, read with the days
 
     @property
     def late_since(self) -> datetime | None:
@@ -82,11 +85,15 @@ class PublicReader:
     async def _read(self, now: datetime) -> PublicSnapshot:
         async with transaction(self._sessions()) as session:
             rows = await read_access_points(session, self.publication, now)
-            history = self._snapshot.history if self._snapshot is not None else None
-            if history is None or _is_over(history, now):
+            before = self._snapshot
+            if before is None or _is_over(before.history, now):
                 history = await read_history(session, self.publication, now)
+                editions = shown_editions(await list_editions(session), self.publication)
+            else:
+                history, editions = before.history, before.editions
             aliases = {alias.code: alias.region_code for alias in await session.scalars(select(RegionAlias))}
-            return PublicSnapshot(now, now, rows, history, aliases, await simulated_until(session), rows.villages(now))
+            until = await simulated_until(session)
+            return PublicSnapshot(now, now, rows, history, aliases, until, rows.villages(now), editions)
 
 
 def _is_over(history: PublicHistory, now: datetime) -> bool:

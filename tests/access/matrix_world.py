@@ -23,6 +23,7 @@ from tests.conftest import SECRET_KEY, Cast
 from tests.support.contracts import create_contract
 from tests.support.diagnoses import make_diagnosis
 from tests.support.incident_scenario import IncidentScenario
+from tests.support.open_data import make_edition
 
 MARK = "Rahasia"  # in the name of all that is Kutai Kartanegara's own
 CONTRACT_MARK = "K-7713"  # contracts are seen by every district, and by no other provider
@@ -105,6 +106,7 @@ async def create_resources(scenario: IncidentScenario, session: AsyncSession) ->
     channel, rule, notification = await _create_alerts(cast, session)
     pushing = await scenario.site(name="Titik mandiri", probe="push")  # its code opens its page
     code = (await cast.ana.post(f"/sites/{pushing}/enrolment")).json()["code"]
+    month = await make_edition(session)
     return {
         "/sites/{id}": Resource(str(site), below={"diagnosis_id": str(await make_diagnosis(session, site))}),
         "/sites/{id}/agent": Resource(str(pushing)),
@@ -132,6 +134,8 @@ async def create_resources(scenario: IncidentScenario, session: AsyncSession) ->
         **{f"{language}/kabupaten/{{code}}": Resource(HERE, None, None) for language in ("", "/en")},
         **{f"{language}/desa/{{code}}": Resource(VILLAGE, None, None) for language in ("", "/en")},
         "/data/{file}": Resource("kamus.csv", None, None),
+        "/data-terbuka/{month}": Resource(month, None, None, below={"version": "v1", "file": "kamus.csv"}),
+        "/en/data-terbuka/{month}": Resource(month, None, None),
     }
 
 

@@ -237,7 +237,7 @@ async def test_nothing_private_is_on_any_page_or_in_any_file(app: FastAPI, cast:
     marks = ["rahasia", "telkom", "198.51.100", "unreachable", *filter(None, OTHERS.values())]
     marks += [f"{number}".lstrip("-0.") for number in NUMBERS.values()]
     async with visitor(app) as client:
-        for address in list_addresses(pages.publication):
+        for address in list_addresses(pages.publication, {}):
             if address.kind is PageKind.VILLAGE and not address.code.startswith("64.02.05"):
                 continue  # without an access point: all alike
             answer = await client.get(address.path)
