@@ -14,6 +14,7 @@ LONGEST_NAME = 80  # characters
 LONGEST_BRIEF_NAME = 32
 ABBREVIATED = {"Kabupaten ": "Kab. "}
 UNSEEN = {"Cc", "Cf", "Co", "Cs", "Cn"}  # categories of Unicode: what no name needs, such as marks of direction
+ACTIVE = re.compile(r"(?<=\w)\.(?=[^\W\d])|:(?=//)|[@\uff20<](?=\S)|\](?=\()")  # links and calls break after these
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,16 +29,19 @@ NO_LINKS = Links()
 
 
 def one_line(text: str, longest: int) -> str:
-    """Return the text on one line, shortened to whole words."""
+    """Return the text on one line, shortened to whole words, where its first is not too long itself."""
     words = "".join(" " if letter.isspace() else letter for letter in text if letter.isspace() or _is_seen(letter))
     line = " ".join(words.split())
-    return line if len(line) <= longest else line[: longest + 1].rpartition(" ")[0]
+    return line if len(line) <= longest else line[: longest + 1].rpartition(" ")[0] or line[:longest]
 
 
 def name(typed: str | None, longest: int = LONGEST_NAME) -> str:
-    """Return what a user typed, so that nothing makes a link of it: `evil.example/x` becomes `evil. example/x`."""
-    unlinked = re.sub(r"(?<=\w)\.(?=[^\W\d])", ". ", (typed or "").replace("://", ": //"))
-    return one_line(unlinked, longest)
+    """Return what a user typed, so that no chat or mailbox makes a link or a call of it.
+
+    `evil.example/x` becomes `evil. example/x`, `[x](y)` `[x] (y)`, `@everyone` `@ everyone`, `<!here>` `< !here>`.
+    """
+    text = one_line(typed or "", 2 * longest)  # first, as what it leaves out may stand between
+    return one_line(ACTIVE.sub(lambda found: f"{found[0]} ", text), longest)
 
 
 def region_name(typed: str, *, brief: bool) -> str:

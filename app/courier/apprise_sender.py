@@ -8,6 +8,7 @@ import importlib
 import threading
 import warnings
 from functools import cache
+from html import escape
 from typing import Any
 
 import apprise
@@ -22,6 +23,7 @@ from app.courier.contract import Answer, DeliveryOutcome, Message, Receiver, ans
 
 TIMEOUT_S = 10.0
 PROBLEM = "not accepted by the service"
+TAKES_TEXT_FOR_HTML = frozenset({"tgram"})  # its plug-in sends plain text unescaped, and Telegram refuses a lone <
 
 _exchange = threading.local()
 
@@ -85,11 +87,11 @@ def send(message: Message, receiver: Receiver) -> Answer:
     if notifier is None:
         return Answer(DeliveryOutcome.REFUSED, "the channel's URL is not one of this service")
     _exchange.answer = None
-    is_accepted = notifier.notify(
-        title="" if message.is_short else message.title,
-        body=text_with_key(message),
-        body_format=apprise.NotifyFormat.TEXT,
-    )
+    title, text = "" if message.is_short else message.title, text_with_key(message)
+    if receiver.service in TAKES_TEXT_FOR_HTML:
+        is_accepted = notifier.notify(title=escape(title), body=escape(text), body_format=apprise.NotifyFormat.HTML)
+    else:
+        is_accepted = notifier.notify(title=title, body=text, body_format=apprise.NotifyFormat.TEXT)
     answer: Answer | None = _exchange.answer
     if is_accepted:
         return (

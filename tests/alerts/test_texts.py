@@ -116,6 +116,20 @@ def test_what_users_typed_is_neither_a_template_nor_a_link_nor_a_line(form: Mess
     assert name("Kec.Loa Kulu 64.02.05") == "Kec. Loa Kulu 64.02.05"
 
 
+@pytest.mark.parametrize(
+    ("typed", "told_as"),
+    [
+        ("@everyone <!channel> @\u200bhere", "@ everyone < !channel> @ here"),
+        ("[gratis](//192.0.2.1) <b>", "[gratis] (//192.0.2.1) < b>"),
+        ("evil.\u200bexample http:\u2060//x", "evil. example http: //x"),
+        ("a" * 200, "a" * 80),
+        ("Loa Duri 1.5 & SMPN @ 3", "Loa Duri 1.5 & SMPN @ 3"),
+    ],
+)
+def test_a_name_calls_nobody_leads_nowhere_and_is_never_empty(typed: str, told_as: str) -> None:
+    assert name(typed) == told_as
+
+
 def test_an_sms_leaves_out_what_does_not_fit_and_cuts_nothing() -> None:
     content = CONTENTS["one site down"]
     long_link = Links("https://sinyal.kaltimprov.go.id/console/notifications/" + "1" * 40)

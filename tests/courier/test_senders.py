@@ -6,9 +6,11 @@ import json
 import logging
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import unquote_plus
 from uuid import UUID
 
 import pytest
+import requests
 
 from app.alerts.services import OWN, SERVICES
 from app.courier import apprise_sender
@@ -153,6 +155,34 @@ async def test_a_plug_in_of_apprise_delivers_with_the_key_in_the_last_line(http:
     answer = await deliver(f"ntfy://127.0.0.1:{http.port}/jaga", "ntfy")
     assert (answer.outcome, answer.http_status, answer.receiver_id) == (DeliveryOutcome.ACCEPTED, 200, "ntfy7")
     assert json.loads(http.received[-1].body)["message"] == f"{TEXT}\n\n[{KEY}]"
+
+
+@pytest.mark.parametrize(
+    ("service", "url", "shown"),
+    [
+        ("tgram", "tgram://123456789:abcdefghijklmnopqrstuvwxyz012345678/-100200300", "&lt;b&gt;"),
+        ("slack", f"slack://T12345678/B12345678/{'a' * 24}", "&lt;b&gt;"),
+        ("mailgun", f"mailgun://sinyal@server.example/{'a' * 32}-{'b' * 8}-{'c' * 8}/jaga@x.go.id", "&lt;b&gt;"),
+        ("gotify", "gotify://127.0.0.1/AbCdEf12345", "<b>"),
+    ],
+)
+def test_plain_text_stays_text_where_a_service_takes_markup(
+    service: str, url: str, shown: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent: list[str] = []
+
+    def answer(_: requests.Session, request: requests.PreparedRequest, **__: Any) -> requests.Response:
+        sent.append(unquote_plus(str(request.body)))
+        response = requests.Response()
+        response.status_code, response._content = 200, b"ok"
+        return response
+
+    apprise_sender.prepare(service)
+    monkeypatch.setattr(apprise_sender.BoundedSession, "send", answer)
+    apprise_sender.send(message(text=f"{TEXT} <", title="<i>"), Receiver(service, url))
+    [body] = sent
+    assert shown in body
+    assert ("<b>& 5" in body) is (shown == "<b>")
 
 
 async def test_a_plug_ins_status_redirect_and_silence_are_told_apart(http: HttpReceiver) -> None:
