@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Collection, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Row, Text, case, cast, func, or_, select, text
@@ -26,6 +26,7 @@ from app.core.clock import midnight, to_wita
 from app.incidents.models import Incident, IncidentSite
 from app.postgres.engine import among
 
+AHEAD = timedelta(minutes=1)  # what lies further ahead was written before the clock was set back
 OF_MONTH = frozenset({AnnouncementKind.BUDGET_SPENT, AnnouncementKind.CONTRACT_AT_RISK})
 
 
@@ -38,7 +39,7 @@ async def load_backlog(session: AsyncSession, channel: Channel, *, now: datetime
     """
     state = ChannelBacklog(Audience(channel.region_code, channel.provider_id))
     await _load_pending(session, state, channel.id, now=now, timing=timing)
-    await _load_groups(session, state, channel.id, now)
+    await _load_groups(session, state, channel.id, now=now, timing=timing)
     await _load_incidents(session, state, channel.id)
     untold = [pending for pending in state.pending.values() if not pending.is_told and pending.incident is not None]
     affected = [member for each in untold for member in state.members_of(each.rows[0].incident_id)]
@@ -54,7 +55,7 @@ async def _load_pending(
 ) -> None:
     row = Announcement
     of_channel = (row.channel_id == channel_id, row.state == AnnouncementState.PENDING)
-    is_ready = or_(row.due_at <= now, row.group_id.is_not(None))
+    is_ready = or_(row.due_at <= now, row.group_id.is_not(None), row.created_at > now + AHEAD)
     ready = select(row.subject).where(*of_channel, is_ready)
     rows = await session.execute(
         select(row, Incident)  # in one statement: an incident is as its announcements say
@@ -69,7 +70,7 @@ async def _load_pending(
         pending.rows.append(announcement)
         pending.incident = incident
     for name, pending in by_name.items():
-        if any(each.due_at <= now or each.group_id is not None for each in pending.rows):
+        if any(each.due_at <= now or each.group_id or each.created_at > now + AHEAD for each in pending.rows):
             state.pending[name] = pending
         else:
             state.coming += [each for each in pending.rows if each.kind in BEGINNING]
@@ -110,29 +111,41 @@ def _ended_with_its_month(told: Row[Any], now: datetime) -> bool:
     return told.kind in OF_MONTH and told.version < midnight(to_wita(now).date().replace(day=1)).timestamp()
 
 
-async def _load_groups(session: AsyncSession, state: ChannelBacklog, channel_id: int, now: datetime) -> None:
+async def _load_groups(
+    session: AsyncSession, state: ChannelBacklog, channel_id: int, *, now: datetime, timing: Timing
+) -> None:
     query = select(AlertGroup).where(AlertGroup.channel_id == channel_id, AlertGroup.closed_at.is_(None))
     for group in await session.scalars(query.order_by(AlertGroup.id).execution_options(populate_existing=True)):
         state.rows[group.id] = group
-        state.groups[group.id] = GroupState(
-            group.key,
-            group.opened_at,
-            group.id,
-            group.notified_at,
-            group.notifications,
-            group.updates,
-            group.sites_told,
-            group.cleared_at,
-            group.flapping_since,
-            group.due_at,
-            list(group.recurred_at),
-        )
+        state.groups[group.id] = _state_of(group, now, timing)
     if state.groups:
         for told in await session.execute(_last_told(among(Announcement.group_id, state.groups))):
             if told.kind in BEGINNING and not _ended_with_its_month(told, now):
                 state.open[told.name] = told
     over = [group for group in state.groups.values() if group.cleared_at or group.flapping_since]
     await _load_affected(session, over)
+
+
+def _state_of(group: AlertGroup, now: datetime, timing: Timing) -> GroupState:
+    """Return what the group was told; its moments are those of a clock that may have been set back since."""
+
+    def past(moment: datetime | None, instead: datetime = now) -> datetime | None:
+        return instead if moment is not None and moment > now + AHEAD else moment
+
+    flapped_ahead = group.flapping_since is not None and group.flapping_since > now + AHEAD
+    return GroupState(
+        group.key,
+        past(group.opened_at) or now,
+        group.id,
+        past(group.notified_at, now - timing.interval),
+        group.notifications,
+        group.updates,
+        group.sites_told,
+        past(group.cleared_at),
+        past(group.flapping_since),
+        now if flapped_ahead else group.due_at,
+        list(group.recurred_at),
+    )
 
 
 async def _load_affected(session: AsyncSession, groups: Sequence[GroupState]) -> None:

@@ -11,7 +11,7 @@ from sqlalchemy import func, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import joinedload
 
-from app.alerts.backlog_loading import load_backlog
+from app.alerts.backlog_loading import AHEAD, load_backlog
 from app.alerts.channel_backlog import ChannelBacklog
 from app.alerts.message_content import ContentBuilder
 from app.alerts.message_links import links_of
@@ -42,13 +42,13 @@ LOOK_EVERY = timedelta(seconds=5)  # for what became due at once: unmuted, or gr
 BEAT_STALE = timedelta(minutes=1)
 
 DUE_CHANNELS = text("""
-    SELECT DISTINCT channel_id FROM announcement WHERE state = 'pending' AND due_at <= :now
+    SELECT DISTINCT channel_id FROM announcement WHERE state = 'pending' AND (due_at <= :now OR created_at > :ahead)
     UNION
-    SELECT channel_id FROM alert_group WHERE closed_at IS NULL AND due_at <= :now
+    SELECT channel_id FROM alert_group WHERE closed_at IS NULL AND (due_at <= :now OR flapping_since > :ahead)
     UNION
     SELECT g.channel_id FROM alert_group g
     WHERE g.closed_at IS NULL AND g.cleared_at IS NULL AND g.flapping_since IS NULL
-        AND g.notified_at + cast(:interval AS interval) * least(2 ^ g.updates, 12) <= :now
+        AND (g.notified_at + cast(:interval AS interval) * least(2 ^ g.updates, 12) <= :now OR g.notified_at > :ahead)
         AND EXISTS (SELECT 1 FROM announcement a JOIN incident i ON i.id = a.incident_id
             WHERE a.group_id = g.id AND i.kind = 'shared' AND i.status IN ('open', 'acknowledged')
                 AND i.version > g.seen_version)
@@ -71,7 +71,8 @@ async def compose(sessions: Sessions, *, now: datetime, settings: Settings, seal
     """
     timing = timing_of(settings)
     async with sessions() as session:
-        channel_ids = list(await session.scalars(DUE_CHANNELS, {"now": now, "interval": timing.interval}))
+        asked = {"now": now, "ahead": now + AHEAD, "interval": timing.interval}
+        channel_ids = list(await session.scalars(DUE_CHANNELS, asked))
     if channel_ids and sealer is None and settings.public_base is not None:
         async with transaction(sessions) as session:
             sealer = await open_sealer(session, settings)
