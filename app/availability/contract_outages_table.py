@@ -18,9 +18,7 @@ AS_KNOWN_NOW = Text(
     "This month is closed: figures here are as known now, those it was closed with are in the month's list.",
 )
 KINDS = {"downtime": "putus", "degraded": "menurun"}
-COLUMNS = (
-    *(column for column in SITE_LABELS if column.name != "contract_number"),
-    Column("contract_number", "Nomor kontrak", "Contract number", path="contract.number"),
+COUNTED_COLUMNS = (
     Column("link_role", "Jalur", "Link", words=LINK_ROLES),
     Column("kind", "Jenis", "Kind", words=KINDS),
     Column("last_ok_at", "Jawaban terakhir sebelumnya", "Last answer before", MOMENT),
@@ -55,6 +53,11 @@ COLUMNS = (
     Column("cause_set_at", "Penyebab ditetapkan", "Cause set at", MOMENT),
     Column("incident_id", "Nomor gangguan", "Incident number"),
     Column("ticket_no", "Nomor tiket", "Ticket number"),
+)
+COLUMNS = (
+    *(column for column in SITE_LABELS if column.name != "contract_number"),
+    Column("contract_number", "Nomor kontrak", "Contract number", path="contract.number"),
+    *COUNTED_COLUMNS,
 )
 
 

@@ -16,10 +16,10 @@ def grouped(number: int | None) -> str:
 
 
 def rupiah(amount: int | None) -> str:
-    """Return `Rp4.500.000`; a dash for None."""
+    """Return `Rp 4.500.000`, which no line breaks; a dash for None."""
     if amount is None:
         return NOTHING
-    return f"{'−' if amount < 0 else ''}Rp{grouped(abs(amount))}"
+    return f"{'−' if amount < 0 else ''}Rp{NO_BREAK}{grouped(abs(amount))}"
 
 
 def share(percentage: float | Decimal | None) -> str:

@@ -1,8 +1,9 @@
 """Numbers in Indonesian words (terbilang), as they stand beside amounts and dates of official papers."""
 
-MAX_NUMBER = 10**18 - 1
+MAX_NUMBER = 10**21 - 1
 UNITS = ("nol", "satu", "dua", "tiga", "empat", "lima", "enam", "tujuh", "delapan", "sembilan", "sepuluh", "sebelas")
 SCALES = (
+    (10**18, "kuintiliun"),
     (10**15, "kuadriliun"),
     (10**12, "triliun"),
     (10**9, "miliar"),
@@ -12,7 +13,7 @@ SCALES = (
 
 
 def terbilang(number: int) -> str:
-    """Return `seratus dua puluh tiga` for 123. Raises ValueError beyond a quintillion."""
+    """Return `seratus dua puluh tiga` for 123. Raises ValueError beyond all names of numbers."""
     if abs(number) > MAX_NUMBER:
         raise ValueError(f"{number} is too large to be written in words")
     return " ".join(["minus", *_words(-number)] if number < 0 else _words(number) or UNITS[:1])

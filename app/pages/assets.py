@@ -14,13 +14,14 @@ from app.core.errors import NotFound
 STATIC = Path(__file__).parent / "static"
 PARTS = {  # by bundle: the files of css/, in this order, or all but those of others
     "public.css": ("base", "charts", "public"),
+    "paper.css": ("base", "paper"),
     "console.css": ("base", "charts", "components", "*"),
     "console.js": (),
     "public.js": (),
 }
 TYPES = {"css": "text/css; charset=utf-8", "js": "text/javascript; charset=utf-8", "svg": "image/svg+xml"}
 FOREVER = {"Cache-Control": "public, max-age=31536000, immutable"}
-OWN_PAGES = {"public"}  # parts that the console does not need
+OWN_PAGES = {"paper", "public"}  # parts that the console does not need
 
 router = APIRouter(include_in_schema=False)
 

@@ -4,23 +4,22 @@ from typing import Any
 
 from app.core.i18n import write_moment
 from app.documents.figures import grouped
-from app.pages.formats import month
 from app.reports.berita_acara_lines import outage_lines, site_lines, step_lines, sum_line
 from app.reports.berita_acara_parties import (
-    DOTS,
-    PaperHeading,
     describe_terms,
     list_facts,
     list_parties,
     list_signatures,
     opening,
-    signing_day,
 )
 from app.reports.berita_acara_sums import money_notes, money_rows, seconds_rows, verdicts
+from app.reports.paper_frame import DOTS, PaperHeading, frame, signing_day
 from app.reports.paper_schemas import ReportObjection
+from app.reports.recap_schemas import RecapData
 from app.reports.schemas import ReportData
 
-TITLE, CORRECTION_TITLE = "Berita Acara Hasil Pengukuran Layanan", "Berita Acara Koreksi Hasil Pengukuran Layanan"
+TITLE = "Berita Acara Hasil Pengukuran Layanan"
+CLOSING = "Demikian {what} ini dibuat dengan sebenarnya untuk dipergunakan sebagaimana mestinya."
 DECISIONS = {"accepted": "Diterima", "rejected": "Ditolak", "partly": "Diterima sebagian", None: "Belum diputuskan"}
 CHECKING = (
     "Berkas sites.csv, outages.csv dan method.json ada di dalam PDF ini sebagai lampiran digital. Hash data adalah "
@@ -33,7 +32,7 @@ CHECKING = (
 def berita_acara(data: ReportData, heading: PaperHeading) -> dict[str, Any]:
     """Return the texts by their place in the paper."""
     return {
-        **_frame(data, heading),
+        **frame(data, heading, TITLE),
         "opening": opening(data, heading),
         "parties": list_parties(data),
         "declaration": "Kedua pihak menyatakan hasil pengukuran layanan internet desa sebagai berikut.",
@@ -43,47 +42,20 @@ def berita_acara(data: ReportData, heading: PaperHeading) -> dict[str, Any]:
         "verdicts": verdicts(data),
         "money": money_rows(data),
         "money_notes": list(money_notes(data)),
-        "corrects": _corrects(data),
+        "corrects": list_corrections(data),
         "warnings": [warning.id for warning in data.warnings],
         "objections": [_objection(objection) for objection in data.objections],
         "no_objections": "Penyedia tidak mengajukan keberatan."
         if heading.is_issued
         else "Sampai rancangan ini dibuat, penyedia belum mengajukan keberatan.",
-        "closing": "Demikian berita acara ini dibuat dengan sebenarnya untuk dipergunakan sebagaimana mestinya. "
-        "Lampiran I sampai IV merupakan bagian yang tidak terpisahkan.",
+        "closing": f"{CLOSING} Lampiran I sampai IV merupakan bagian yang tidak terpisahkan.",
         "signed_at": f"{data.parties.place or DOTS}, {signing_day(heading)}",
         "signatures": list_signatures(data),
         **_annexes(data),
     }
 
 
-def _frame(data: ReportData, heading: PaperHeading) -> dict[str, Any]:
-    """Return title, footer and marks."""
-    marks = [mark for mark, applies in (("SIMULASI", data.simulated), ("RANCANGAN", not heading.is_issued)) if applies]
-    in_footer = {"SIMULASI": "Data simulasi: tidak berlaku", "RANCANGAN": "Rancangan: belum berlaku"}
-    subtitles = [f"Nomor {heading.number}", f"{data.contract.provider_name}, {month(data.period.month, 'id')}"]
-    if not heading.is_issued and heading.objections_until is not None:
-        subtitles.append(
-            f"Rancangan; keberatan diterima sampai {write_moment(heading.objections_until, seconds=False)}"
-        )
-    return {
-        "title": CORRECTION_TITLE if heading.is_correction else TITLE,
-        "subtitles": subtitles,
-        "author": "Sinyal Desa",
-        "description": f"{heading.number}: kontrak {data.contract.number}, {month(data.period.month, 'id')}",
-        "keywords": [heading.number, data.contract.number, data.period.month],
-        "watermark": "\n".join(marks) or None,
-        "verify_url": heading.verify_url,
-        "footer": {
-            "number": heading.number,
-            "sha256": heading.sha256,
-            "method": f"Metode {data.method.version}. Dihasilkan ulang dari data yang sama, angkanya sama.",
-            "mark": ". ".join(in_footer[mark] for mark in marks),
-        },
-    }
-
-
-def _corrects(data: ReportData) -> dict[str, Any] | None:
+def list_corrections(data: ReportData | RecapData) -> dict[str, Any] | None:
     if data.corrects is None:
         return None
     corrected = data.corrects

@@ -59,7 +59,9 @@ def site_lines(data: ReportData) -> Iterator[dict[str, Any]]:
             "service": _service(site),
             "fee": grouped(site.fee_idr),
             **seconds_cells(site),
-            "excluded": [f"{EXCLUDED[reason]} {grouped(seconds)}" for reason, seconds in by_length(site.excluded)],
+            "excluded": [
+                f"{EXCLUDED.get(reason, reason)} {grouped(seconds)}" for reason, seconds in by_length(site.excluded)
+            ],
             "coverage": share(site.coverage_pct),
             "availability": share(site.availability_pct),
             "bounds": bounds(site.worst_pct, site.best_pct),
@@ -134,7 +136,7 @@ def outage_lines(data: ReportData, outages: Iterable[ReportOutage]) -> Iterator[
             "bounds": f"{hours(outage.duration_min_s)}–{hours(outage.duration_max_s)}",
             "counted_s": grouped(outage.counted_s),
             "excluded_s": grouped(sum(outage.excluded.values())),
-            "excluded": [EXCLUDED[reason] for reason, _ in by_length(outage.excluded)],
+            "excluded": [EXCLUDED.get(reason, reason) for reason, _ in by_length(outage.excluded)],
             "unknown_s": grouped(outage.unknown_s),
             "cause": "belum ditentukan" if outage.cause is None else CAUSES[outage.cause],
             "cause_set": outage.cause_set_by and f"oleh {outage.cause_set_by}, {_clock(outage.cause_set_at)}",

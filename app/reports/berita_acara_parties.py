@@ -1,43 +1,27 @@
 """Who signs, for which contract and month, and by which terms: texts of a berita acara in Bahasa Indonesia. Pure."""
 
-from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
+from app.contracts.restitution_rule import read
+from app.contracts.rule_words import rule_in_words
 from app.core.clock import to_wita
 from app.core.i18n import write_moment
 from app.documents.figures import day_in_words, grouped, long_day, rupiah, target
 from app.reports.berita_acara_lines import NO_RULE
+from app.reports.paper_frame import DOTS, PaperHeading
 from app.reports.paper_schemas import ReportTerms
+from app.reports.recap_schemas import RecapData
 from app.reports.schemas import ReportData
 
 Rows = list[tuple[str, str]]
-DOTS = "…" * 8  # to be filled in by hand
 
 
-@dataclass(frozen=True, slots=True)
-class PaperHeading:
-    """What the paper says of itself, beside its data set."""
-
-    number: str
-    is_issued: bool
-    is_correction: bool
-    sha256: str
-    issued_at: datetime | None
-    objections_until: datetime | None
-    verify_url: str
-
-
-def signing_day(heading: PaperHeading) -> str:
-    return DOTS if heading.issued_at is None else long_day(to_wita(heading.issued_at).date())
-
-
-def opening(data: ReportData, heading: PaperHeading) -> str:
+def opening(data: ReportData | RecapData, heading: PaperHeading) -> str:
     day = DOTS if heading.issued_at is None else day_in_words(to_wita(heading.issued_at).date())
     return f"Pada hari ini, {day}, bertempat di {data.parties.place or DOTS}, yang bertanda tangan di bawah ini:"
 
 
-def list_parties(data: ReportData) -> list[dict[str, Any]]:
+def list_parties(data: ReportData | RecapData) -> list[dict[str, Any]]:
     ppk, signatory = data.parties.ppk, data.parties.provider_signatory
     return [
         {
@@ -65,6 +49,16 @@ def _given(rows: list[tuple[str, str | None]]) -> Rows:
 
 
 def list_facts(data: ReportData) -> Rows:
+    return [
+        *contract_facts(data),
+        ("Titik akses", f"{grouped(data.totals.sites)} baris (Lampiran I)"),
+        ("Bulan ditutup", write_moment(data.closed_at, seconds=False)),
+        ("Data per", f"{write_moment(data.as_of, seconds=False)}, metode {data.method.version}"),
+    ]
+
+
+def contract_facts(data: ReportData | RecapData) -> Rows:
+    """Return contract, papers and the period with its seconds."""
     contract, parties, period = data.contract, data.parties, data.period
     end = "tanpa batas" if contract.valid_to is None else f"sebelum {long_day(contract.valid_to)}"
     start, stop = (write_moment(moment, seconds=False) for moment in (period.from_, period.to))
@@ -82,9 +76,6 @@ def list_facts(data: ReportData) -> Rows:
             "Masa pengukuran",
             f"{start} sampai sebelum {stop}: {period.seconds // 86_400} hari = {grouped(period.seconds)} detik",
         ),
-        ("Titik akses", f"{grouped(data.totals.sites)} baris (Lampiran I)"),
-        ("Bulan ditutup", write_moment(data.closed_at, seconds=False)),
-        ("Data per", f"{write_moment(data.as_of, seconds=False)}, metode {data.method.version}"),
     ]
 
 
@@ -111,12 +102,11 @@ def describe_terms(terms: ReportTerms) -> dict[str, Any]:
 
 
 def _rule(terms: ReportTerms) -> str:
-    if terms.restitution is None:
-        return NO_RULE
-    return "; ".join(f"{name} {value}" for name, value in terms.restitution.items())
+    rule = read(terms.restitution)
+    return NO_RULE if rule is None else "; ".join(words["id"] for words in rule_in_words(rule))
 
 
-def list_signatures(data: ReportData) -> list[dict[str, Any]]:
+def list_signatures(data: ReportData | RecapData) -> list[dict[str, Any]]:
     ppk, signatory, witness = data.parties.ppk, data.parties.provider_signatory, data.parties.acknowledged_by
     signatures: list[tuple[str, str | None, str | None, str | None]] = [
         ("Pihak Kedua", data.contract.provider_name, signatory.name, None),

@@ -4,11 +4,13 @@ from collections.abc import Iterator
 from typing import Any
 
 from app.availability.contract_columns import EXCLUDED
+from app.availability.percent import percent
 from app.documents.figures import grouped, hours, rupiah, share
 from app.documents.terbilang import rupiah_in_words
 from app.registry.indonesian import VERDICTS
 from app.reports.berita_acara_lines import by_length
-from app.reports.figure_schemas import SecondsCounted
+from app.reports.figure_schemas import ReportTotals, SecondsCounted
+from app.reports.recap_schemas import RecapTotals
 from app.reports.schemas import ReportData
 
 NOT_COMPUTED = {
@@ -26,13 +28,13 @@ def seconds_rows(counted: SecondsCounted) -> Iterator[dict[str, Any]]:
         ("row", "Baik", counted.good_s),
         ("row", "Putus yang dihitung", counted.counted_down_s),
         ("row", "Dikecualikan", sum(counted.excluded.values())),
-        *(("part", EXCLUDED[reason], seconds) for reason, seconds in by_length(counted.excluded)),
+        *(("part", EXCLUDED.get(reason, reason), seconds) for reason, seconds in by_length(counted.excluded)),
         ("row", "Tidak diketahui (tidak terukur oleh kami)", counted.unknown_s),
     ]
     if counted.claimed_s:
         sums.append(("part", "di antara seluruhnya, menurut keterangan perangkat saja", counted.claimed_s))
     for position, (kind, label, seconds) in enumerate(sums):
-        part = "" if position == 0 or not counted.service_s else share(100 * seconds / counted.service_s)
+        part = "" if position == 0 or not counted.service_s else share(percent(seconds, counted.service_s))
         yield {"kind": kind, "label": label, "seconds": grouped(seconds), "hours": hours(seconds), "share": part}
 
 
@@ -46,29 +48,28 @@ def verdicts(data: ReportData) -> str:
 def money_rows(data: ReportData) -> list[dict[str, Any]]:
     totals = data.totals
     is_computed = totals.statuses.get("no_rule", 0) < totals.sites
-    rows: list[tuple[str, int | None, bool]] = [
-        ("Biaya layanan, sebelum pajak", totals.fee_idr, False),
-        ("Restitusi", totals.restitution_idr if is_computed else None, False),
-        ("Dibayarkan, sebelum pajak", totals.payable_idr, True),
-    ]
     return [
-        {
-            "label": label,
-            "amount": rupiah(amount),
-            "words": None if amount is None else rupiah_in_words(amount),
-            "strong": strong,
-        }
-        for label, amount, strong in rows
+        money_row("Biaya layanan, sebelum pajak", totals.fee_idr),
+        money_row("Restitusi", totals.restitution_idr if is_computed else None),
+        money_row("Dibayarkan, sebelum pajak", totals.payable_idr, strong=True),
     ]
+
+
+def money_row(label: str, amount: int | None, strong: bool = False) -> dict[str, Any]:
+    words = None if amount is None else rupiah_in_words(amount)
+    return {"label": label, "amount": rupiah(amount), "words": words, "strong": strong}
 
 
 def money_notes(data: ReportData) -> Iterator[str]:
-    totals = data.totals
+    yield from bounds_note(data.totals)
+    for status, sentence in NOT_COMPUTED.items():
+        if count := data.totals.statuses.get(status):
+            yield sentence.format(n=grouped(count))
+
+
+def bounds_note(totals: ReportTotals | RecapTotals) -> Iterator[str]:
     if totals.least_idr != totals.most_idr:
         yield (
             f"Seandainya seluruh waktu yang tidak diketahui normal, restitusi {rupiah(totals.least_idr)}; "
             f"seandainya seluruhnya putus, {rupiah(totals.most_idr)}."
         )
-    for status, sentence in NOT_COMPUTED.items():
-        if count := totals.statuses.get(status):
-            yield sentence.format(n=grouped(count))

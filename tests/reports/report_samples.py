@@ -5,7 +5,8 @@ from datetime import UTC, datetime
 from itertools import pairwise
 from typing import Any
 
-from app.reports.berita_acara_parties import PaperHeading
+from app.reports.paper_frame import PaperHeading
+from app.reports.recap_schemas import RECAP_DATA, RecapData
 from app.reports.schemas import REPORT_DATA, ReportData
 
 HOSTILE = '#panic("x") $x^2$ *tebal* _miring_ <label> @acuan \\ `kode` [blok] {isi} // /* ~ -- \u202eterbalik 😀 日本'
@@ -71,3 +72,12 @@ def _site(line: dict[str, Any], number: int, text: str | None) -> dict[str, Any]
 
 def _texts(value: Any, text: str) -> Any:
     return {name: _texts(inner, text) for name, inner in value.items()} if isinstance(value, dict) else text[:200]
+
+
+def recap_data(sites: int = 5) -> RecapData:
+    """Return the data set of a year with three months issued."""
+    data = copy.deepcopy(RECAP_DATA)
+    [month], [site] = data["months"], data["sites"]
+    data["months"] = [{**month, "month": f"2026-{number:02}", "not_provable": number % 2} for number in (8, 9, 10)]
+    data["sites"] = [{**site, "code": f"64.02.05.{2000 + number}-01"} for number in range(sites)]
+    return RecapData.model_validate(data)

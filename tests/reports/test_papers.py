@@ -1,0 +1,146 @@
+"""The papers of a report: every figure of the data set, whatever was typed, on any number of sites."""
+
+import io
+import re
+from dataclasses import replace
+
+import pytest
+from lxml import html
+from openpyxl import load_workbook
+from pypdf import PdfReader
+
+from app.core.tables import Language
+from app.core.workbook import xlsx
+from app.reports.berita_acara import berita_acara
+from app.reports.berita_acara_tables import report_table
+from app.reports.papers import paper_page, paper_pdf
+from tests.reports.report_samples import HEADING, HOSTILE, LONG_NAME, LONG_WORD, recap_data, report_data
+
+DRAFT = replace(HEADING, is_issued=False, issued_at=None)
+FILES = {"sites.csv": b"site\r\n", "outages.csv": b"site\r\n", "method.json": b"{}\n"}
+NOT_SPACE = re.compile(r"\S+")
+
+
+def words_of(pdf: bytes) -> str:
+    """Return the text of all pages without spaces: lines of a cell may be broken anywhere."""
+    text = "".join(page.extract_text() for page in PdfReader(io.BytesIO(pdf)).pages)
+    return re.sub(r"[\s\u200b]", "", text)
+
+
+def squeezed(text: str) -> str:
+    return re.sub(r"\s", "", text)
+
+
+async def test_a_berita_acara_says_who_what_and_how_much() -> None:
+    pdf = await paper_pdf(report_data(5), HEADING, FILES)
+    text = words_of(pdf)
+    for said in (
+        "Nomor BA-2026-10-0007",
+        "Selasa, tanggal tujuh belas bulan November tahun dua ribu dua puluh enam, bertempat di Samarinda",
+        "Rina Wahyuni, S.T.",
+        "31 hari = 2.678.400 detik",
+        "dua puluh dua juta tiga ratus lima puluh sembilan ribu dua ratus lima rupiah",
+        "Rp 140.795",
+        "Diterima: Penyebab diubah menjadi listrik padam.",
+        "07-10-2026 09.12.20",
+        HEADING.sha256,
+    ):
+        assert squeezed(said) in text, said
+    assert "RANCANGAN" not in text
+    assert "SIMULASI" not in text
+    assert set(PdfReader(io.BytesIO(pdf)).attachments) == set(FILES)
+
+
+async def test_number_and_hash_stand_on_each_page() -> None:
+    for page in PdfReader(io.BytesIO(await paper_pdf(report_data(5), HEADING, FILES))).pages:
+        text = squeezed(page.extract_text())
+        assert HEADING.number in text
+        assert HEADING.sha256 in text
+
+
+async def test_a_draft_of_simulated_data_says_so_on_each_page() -> None:
+    pages = PdfReader(io.BytesIO(await paper_pdf(report_data(1, simulated=True), DRAFT, FILES))).pages
+    for page in pages:
+        text = page.extract_text()
+        assert "RANCANGAN" in text
+        assert "SIMULASI" in text
+        assert "belum berlaku" in text
+    assert "……" in pages[0].extract_text()  # the day is filled in by hand
+
+
+async def test_a_paper_is_the_same_again() -> None:
+    first = await paper_pdf(report_data(2), HEADING, FILES)
+    assert await paper_pdf(report_data(2), HEADING, FILES) == first
+    assert await paper_pdf(report_data(2), replace(HEADING, number="BA-2026-10-0008"), FILES) != first
+
+
+@pytest.mark.parametrize("text", [HOSTILE, LONG_NAME + LONG_WORD], ids=["markup", "long"])
+async def test_whatever_is_typed_stays_a_text_within_its_page(text: str) -> None:
+    pdf = await paper_pdf(report_data(4, text=text), DRAFT, FILES)
+    shown = squeezed(
+        HOSTILE.replace("\u202e", "[U+202E]").replace("😀", "[U+1F600]").replace("日本", "[U+65E5][U+672C]")
+    )
+    assert (shown if text == HOSTILE else squeezed(LONG_WORD)) in words_of(pdf)
+    for page in PdfReader(io.BytesIO(pdf)).pages:
+        ends: list[float] = []
+        page.extract_text(visitor_text=lambda _, __, matrix, *rest, at=ends: at.append(matrix[4]))
+        assert max(ends) < float(page.mediabox.width)
+
+
+async def test_each_of_many_sites_has_a_line_and_its_outages() -> None:
+    text = words_of(await paper_pdf(report_data(50), HEADING, FILES))
+    for number in range(50):
+        assert text.count(f"64.02.05.{2000 + number}-01") >= 2, number
+    assert "50barisLampiranI" in text.replace("(", "").replace(")", "")
+
+
+def test_the_page_shows_what_is_typed_as_text() -> None:
+    page = paper_page(report_data(3, text=HOSTILE + "<script>x</script>"), DRAFT, "")
+    tree = html.fromstring(page)
+    assert not tree.xpath("//script")
+    assert not tree.xpath("//*[@style]")
+    assert "\u202e" not in page
+    text = tree.text_content()
+    assert "<script>x</script>" in text
+    assert "[U+202E]terbalik" in text
+    assert "Rancangan: belum berlaku" in text
+
+
+def test_page_and_pdf_say_the_same() -> None:
+    data = report_data(5)
+    text = squeezed(html.fromstring(paper_page(data, HEADING, "")).text_content())
+    paper = berita_acara(data, HEADING)
+    for site in paper["sites"]:
+        for value in (site["name"], site["code"], site["good_s"], site["restitution"], site["verdict"]):
+            assert squeezed(value) in text
+    assert squeezed(paper["money"][2]["words"]) in text
+
+
+def test_nothing_is_silent_where_nothing_was_computed() -> None:
+    data = report_data(2)
+    data.totals.statuses.update(due=0, no_rule=2)
+    for site in data.sites:
+        site.restitution.status = "no_rule"  # type: ignore[assignment]
+    paper = berita_acara(data, HEADING)
+    assert paper["money"][1]["amount"] == "–"
+    assert "2 baris tanpa aturan restitusi" in paper["money_notes"][0]
+    assert {site["restitution"] for site in paper["sites"]} == {"–"}
+
+
+def test_the_workbook_has_a_sheet_for_each_part() -> None:
+    book = load_workbook(io.BytesIO(xlsx(report_table(report_data(5, text="=1+1"), HEADING), Language.ID)))
+    assert book.sheetnames[:5] == ["Titik akses", "Bagian masa", "Gangguan", "Keberatan", "Jumlah"]
+    assert book["Bagian masa"].max_row == 7  # of five sites one has two stretches
+    assert all(cell.data_type != "f" for sheet in book for row in sheet.iter_rows() for cell in row)
+    [sums] = [dict(zip(*rows, strict=True)) for rows in [list(book["Jumlah"].values)]]
+    assert sums["Restitusi (Rp)"] == 140_795
+
+
+async def test_a_year_has_a_line_a_month_and_says_what_is_missing() -> None:
+    data = recap_data()
+    files = {"months.csv": b"month\r\n", "sites.csv": b"site\r\n", "method.json": b"{}\n"}
+    text = words_of(await paper_pdf(data, HEADING, files))
+    page = squeezed(html.fromstring(paper_page(data, HEADING, "")).text_content())
+    for said in ("Agustus 2026", "Oktober 2026", "Belum terbit, jadi tidak dijumlahkan: November 2026, Desember 2026."):
+        assert squeezed(said) in text
+        assert squeezed(said) in page
