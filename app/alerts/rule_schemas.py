@@ -5,7 +5,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationIn
 
 from app.alerts.channel_schemas import ChannelId, Name, require_given
 from app.alerts.models import AlertKind
-from app.contracts.schemas import TimeOfDay
+from app.contracts.term_types import TimeOfDay
 from app.core.clock import floor_second, utc_now
 from app.core.errors import Fault
 from app.core.validation import EXAMPLE_MOMENT, FaultError, read_moment

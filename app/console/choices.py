@@ -6,7 +6,7 @@ from app.console.api_client import ApiClient
 from app.console.page import ConsoleRequest
 from app.core.clock import WITA, utc_now
 from app.pages.formats import month
-from app.pages.words import word
+from app.pages.words import INDONESIAN, word
 from app.profiles import Technology
 
 Choices = list[tuple[str, str]]
@@ -36,6 +36,11 @@ def periods(console: ConsoleRequest) -> Choices:
 def months(console: ConsoleRequest) -> Choices:
     """Return the months from this one back."""
     return [(f"{first:%Y-%m}", month(first, console.language)) for first in last_months(utc_now(), MONTHS)]
+
+
+def of_words(kind: str, console: ConsoleRequest) -> Choices:
+    """Return all values that have a word of this kind, in the order of their words' list."""
+    return [(value, word(kind, value, console.language)) for value in INDONESIAN[kind]]
 
 
 async def child_regions(console: ConsoleRequest) -> Choices:

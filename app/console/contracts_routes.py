@@ -10,6 +10,8 @@ from app.console.api_client import ApiProblem
 from app.console.choices import last_months
 from app.console.contract_fields import FIELDS, read_assignments, read_contract, read_days
 from app.console.page import Console, ConsoleRequest, page_router
+from app.console.restitution_fields import given as given_rule
+from app.console.restitution_fields import shown as shown_rule
 from app.core.clock import today, utc_now
 from app.pages.words import INDONESIAN, word
 
@@ -34,7 +36,7 @@ async def show_contracts(console: Console, provider: str = "", cursor: str = "")
 
 @router.get("/contracts/new")
 async def show_new_contract(console: Console) -> Response:
-    return await _form_page(console, None, {"min_outage_s": "300", "excluded_causes": "power"})
+    return await _form_page(console, None, {"min_outage_s": "300", "excluded_causes": "power", "fee_per": "contract"})
 
 
 @router.post("/contracts/new")
@@ -55,7 +57,8 @@ async def show_contract(console: Console, contract_id: str, region: str = "", cu
 @router.get("/contracts/{contract_id}/edit")
 async def show_contract_form(console: Console, contract_id: str) -> Response:
     contract = await console.api.get(f"/contracts/{contract_id}")
-    return await _form_page(console, contract, contract, contract["excluded_causes"])
+    values = contract | shown_rule(contract["restitution"])
+    return await _form_page(console, contract, values, contract["excluded_causes"])
 
 
 @router.post("/contracts/{contract_id}/edit")
@@ -63,7 +66,8 @@ async def change_contract(console: Console, contract_id: str) -> Response:
     """Send what differs from the terms in force."""
     form = await console.form()
     contract = await console.api.get(f"/contracts/{contract_id}")
-    changes = {name: value for name, value in read_contract(form).items() if value != contract.get(name)}
+    before = contract | {"restitution": given_rule(contract["restitution"])}
+    changes = {name: value for name, value in read_contract(form).items() if value != before.get(name)}
     dated = {name: form[name] for name in ("effective_from", "reason") if form.get(name)}
     try:
         await console.api.patch(f"/contracts/{contract_id}", changes | dated, version=form.get("version"))
@@ -150,6 +154,9 @@ async def _form_page(
         contract=contract,
         values=dict.fromkeys(FIELDS, "") | values,
         chosen=causes if causes is not None else ["power"],
+        kinds=choices.of_words("restitution_kind", console),
+        readings=choices.of_words("restitution_unknown", console),
+        owners=choices.of_words("fee_per", console),
         causes=[(cause, word("cause", cause, console.language)) for cause in INDONESIAN["cause"]],
         providers=await choices.providers(console.api),
         today=today().isoformat(),

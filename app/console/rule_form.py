@@ -6,8 +6,8 @@ from typing import Any
 
 from app.console.api_client import ApiProblem
 from app.console.channel_form import read_id
-from app.console.contract_fields import read_number
 from app.console.forms import Form
+from app.console.numbers import read_number
 from app.profiles import Technology
 
 TIMES = ("quiet_from", "quiet_to", "remind_at")

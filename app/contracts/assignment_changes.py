@@ -93,22 +93,24 @@ async def patch_assignment(
         raise Conflict(faults=[Fault("id", "withdrawn", "This assignment was taken back", "Record a new one")])
     start = row.started_on if body.from_ is None else body.from_
     until = body.to if "to" in body.model_fields_set else row.ended_on
-    if (start, until) == (row.started_on, row.ended_on):
+    fee_idr = body.monthly_fee_idr if "monthly_fee_idr" in body.model_fields_set else row.monthly_fee_idr
+    if (start, until, fee_idr) == (row.started_on, row.ended_on, row.monthly_fee_idr):
         return assignments.present(row, contract, site, caller=caller)
     before = _fields(row, contract)
     others = [each for each in (await site_contracts.load(session, [site.id]))[site.id] if each.row is not row]
     changed = retroactive_changes.symmetric_difference(_stored(row), (start, until or date.max))
+    repriced = [(start, until or date.max)] if fee_idr != row.monthly_fee_idr else []  # nothing is counted again
     faults = assignment_faults.check_moved(
         row, (start, until), contract, others, (await assignments.configured_days(session, [site.id]))[site.id]
     )
-    if faults := [*faults, *retroactive_changes.check_reason_of_days(changed, body.reason)]:
+    if faults := [*faults, *retroactive_changes.check_reason_of_days([*changed, *repriced], body.reason)]:
         raise Invalid(*faults)
     await retroactive_changes.close_before(session, [(site.id, days) for days in changed])
     version = await next_version(session, Counter.REGISTRY)
     site_contracts.make_room(_of_role(others, row), (start, until or date.max), version=version)
     await session.flush()  # what others were cut off makes room
     row.started_on, row.ended_on, row.reason, row.version = start, until, body.reason or row.reason, version
-    row.changed_at, row.changed_by = utc_now(), caller.who
+    row.monthly_fee_idr, row.changed_at, row.changed_by = fee_idr, utc_now(), caller.who
     await _write(session, [row])
     await retroactive_changes.invalidate_days(session, [(site.id, days) for days in changed], reason=body.reason)
     entry = _audited("change", row, site, reason=body.reason, before=before, after=_fields(row, contract))
@@ -164,6 +166,7 @@ def _row(
         link_role=item.link_role or site.link_role,
         started_on=item.from_,
         ended_on=item.to,
+        monthly_fee_idr=item.monthly_fee_idr,
         reason=reason,
         recorded_at=now,
         recorded_by=caller.who,
@@ -219,4 +222,5 @@ def _fields(row: SiteContract, contract: Contract) -> dict[str, Any]:
         "link_role": row.link_role,
         "from": row.started_on.isoformat(),
         "to": row.ended_on and row.ended_on.isoformat(),
+        "monthly_fee_idr": row.monthly_fee_idr,
     }

@@ -3,7 +3,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from app.contracts.schemas import Day
+from app.contracts.term_types import Day, Rupiah
 from app.core.errors import Fault
 from app.core.validation import FaultError
 from app.registry.models import LinkRole
@@ -12,6 +12,7 @@ from app.registry.schemas import Ident, Note
 MAX_SITES = 300  # in one request
 FROM = "the first day (WITA) under the contract"
 TO = "the first day (WITA) no longer under it; null: as long as the contract is valid"
+FEE = "of a month, before tax, in rupiah, for this site; null: as the contract's terms say"
 REASON = "required if days before today change; recorded and audited"
 
 
@@ -26,6 +27,7 @@ class SiteAssignmentIn(BaseModel):
     link_role: LinkRole | None = Field(
         None, description="which link of the site; null: the site's own role", examples=["primary"]
     )
+    monthly_fee_idr: Annotated[Rupiah, Field(description=FEE, examples=[4_500_000])] | None = None
 
 
 class SiteAssignmentsIn(BaseModel):
@@ -59,6 +61,7 @@ class SiteAssignmentPatch(BaseModel):
 
     from_: Day | None = Field(None, alias="from", description=FROM, examples=["2026-10-01"])
     to: Annotated[Day, Field(description=TO, examples=["2026-11-01"])] | None = None
+    monthly_fee_idr: Annotated[Rupiah, Field(description=FEE, examples=[4_500_000])] | None = None
     reason: Annotated[Note, Field(description=REASON, examples=["Adendum 2"])] | None = None
 
     @model_validator(mode="after")
@@ -82,6 +85,7 @@ OUT_EXAMPLE: dict[str, Any] = {
     "to": None,
     "valid_from": "2026-10-01",
     "valid_to": "2027-01-01",
+    "monthly_fee_idr": 4_500_000,
     "reason": "Adendum 2: tercantum sejak Oktober",
     "recorded_at": "2026-11-02T01:20:00Z",
     "recorded_by": "sari",
@@ -116,6 +120,7 @@ class SiteAssignmentOut(BaseModel):
     valid_to: date | None = Field(
         description="`to`, or the contract's end where that is earlier; null: open-ended", examples=["2027-01-01"]
     )
+    monthly_fee_idr: int | None = Field(description=FEE, examples=[4_500_000])
     reason: str | None = Field(description="given with its last change", examples=["Adendum 2"])
     recorded_at: datetime = Field(description="when it was first recorded", examples=["2026-11-02T01:20:00Z"])
     recorded_by: str | None = Field(description="who recorded it; null to a provider", examples=["sari"])

@@ -23,6 +23,7 @@ COLUMNS = (
     "contract_id",
     "site_id",
     "link_role",
+    "monthly_fee_idr",
     "reason",
     "recorded_at",
     "changed_at",

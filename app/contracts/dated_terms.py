@@ -1,9 +1,13 @@
 """A contract's dated terms, each in force from its day until the next: which apply when, and their validation. Pure."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import date, time
 from typing import Any
 
+from pydantic import BaseModel
+
+from app.contracts import restitution_rule
+from app.contracts.restitution_rule import RestitutionRule
 from app.core.errors import Fault
 from app.registry.models import ContractTerms
 
@@ -18,6 +22,9 @@ FIELDS = (
     "bandwidth_down_mbps",
     "bandwidth_up_mbps",
     "monthly_fee_idr",
+    "fee_per",
+    "restitution",
+    "min_coverage_pct",
 )
 
 DayRange = tuple[date, date]  # the end exclusive; date.max: open-ended
@@ -29,8 +36,21 @@ def in_force(terms: Sequence[ContractTerms], day: date) -> ContractTerms:
 
 
 def values(terms: ContractTerms) -> dict[str, Any]:
+    """Return the terms as a change is compared with them; the rule as its row keeps it."""
     fields = {name: getattr(terms, name) for name in FIELDS}
-    return fields | {"sla_target_pct": float(terms.sla_target_pct)}
+    least = terms.min_coverage_pct
+    return fields | {
+        "sla_target_pct": float(terms.sla_target_pct),
+        "min_coverage_pct": None if least is None else float(least),
+    }
+
+
+def given(body: BaseModel, names: Collection[str]) -> dict[str, Any]:
+    """Return these terms of a request; the rule as its row keeps it."""
+    fields = {name: getattr(body, name) for name in FIELDS if name in names}
+    if "restitution" in fields:
+        fields["restitution"] = restitution_rule.stored(fields["restitution"])
+    return fields
 
 
 def days_in_force(terms: Sequence[ContractTerms], start: date, contract_end: date | None) -> DayRange:
@@ -59,6 +79,8 @@ def check(contract: Mapping[str, Any]) -> Iterator[Fault]:
             "Service hours end before they begin",
             "Write the end of the day as 00:00; leave both out for the whole day",
         )
+    if contract["restitution"] is not None:
+        yield from restitution_rule.check(RestitutionRule.model_validate(contract["restitution"]))
 
 
 def check_effective_from(effective_from: date, valid_from: date, valid_to: date | None) -> Iterator[Fault]:

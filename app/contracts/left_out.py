@@ -13,7 +13,13 @@ OUT_OF_HOURS = "Time outside {opens}-{closes} WITA"
 MAINTENANCE = "Time under maintenance"
 DEGRADED = "Degraded time: it counts as good"
 TEMPLATES = (SHORT, OF_CAUSE, BEHIND_PARENT, OUT_OF_HOURS, MAINTENANCE, DEGRADED)
-DEFAULTED = ("min_outage_s", "excluded_causes", "excuses_parent", "degraded_counts")  # terms that have a default
+DEFAULTED = (
+    "min_outage_s",
+    "excluded_causes",
+    "excuses_parent",
+    "degraded_counts",
+    "fee_per",
+)  # terms that have a default
 
 
 def left_out(terms: ContractTerms) -> Iterator[Bilingual]:

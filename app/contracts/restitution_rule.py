@@ -6,7 +6,7 @@ from enum import StrEnum
 from itertools import pairwise
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, WithJsonSchema
 
 from app.core.errors import Fault
 
@@ -41,16 +41,18 @@ class UnknownAs(StrEnum):
 BY_THRESHOLD = frozenset({RuleKind.SHORTFALL, RuleKind.BANDED, RuleKind.CLIFF})  # availability decides, not downtime
 
 
+def _as_number(least: float) -> WithJsonSchema:
+    return WithJsonSchema({"type": "number", "minimum": least, "maximum": 100})
+
+
+WRITTEN = PlainSerializer(float, return_type=float, when_used="json")
 Share = Annotated[
     Decimal,
-    Field(ge=Decimal("0.001"), le=100, max_digits=6, decimal_places=3, allow_inf_nan=False),
-    PlainSerializer(float, return_type=float, when_used="json"),
+    Field(ge=Decimal("0.001"), le=100, decimal_places=3, allow_inf_nan=False),
+    WRITTEN,
+    _as_number(0.001),
 ]
-Divisor = Annotated[
-    Decimal,
-    Field(ge=50, le=100, max_digits=6, decimal_places=3, allow_inf_nan=False),
-    PlainSerializer(float, return_type=float, when_used="json"),
-]
+Divisor = Annotated[Decimal, Field(ge=50, le=100, decimal_places=3, allow_inf_nan=False), WRITTEN, _as_number(50)]
 
 
 class Band(BaseModel):
@@ -93,8 +95,30 @@ class RestitutionRule(BaseModel):
     )
     below_pct: Share | None = Field(None, description="cliff: the limit of availability", examples=[95])
     share_pct: Share | None = Field(None, description="cliff: of the fee; null: all of it", examples=[100])
-    cap_pct: Share = Field(Decimal(100), description="never more than this share of the fee", examples=[100])
+    cap_pct: Share = Field(100, validate_default=True, description="never more than this share of the fee", examples=[100])
     unknown: UnknownAs = Field(UnknownAs.UNPROVEN, description="what unknown time counts as")
+
+
+NO_OTHER_KIND = dict.fromkeys(("divisor_pct", "after_s", "per_hour_pct", "per_hour_idr", "below_pct", "share_pct"))
+
+
+class RestitutionRuleOut(BaseModel):
+    """Fields of other kinds are null."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [EXAMPLE | NO_OTHER_KIND]})
+
+    kind: RuleKind = Field(description="by what the amount is computed")
+    divisor_pct: float | None = Field(description="proportional: the share of the service time", examples=[99.5])
+    bands: list[Band] | None = Field(
+        description="banded: limits descending, shares ascending", examples=[EXAMPLE["bands"]]
+    )
+    after_s: int | None = Field(description="per_incident: counted seconds that cost nothing", examples=[14_400])
+    per_hour_pct: float | None = Field(description="per_incident: of the fee, for each begun hour", examples=[0.5])
+    per_hour_idr: int | None = Field(description="per_incident: rupiah, for each begun hour", examples=[50_000])
+    below_pct: float | None = Field(description="cliff: the limit of availability", examples=[95])
+    share_pct: float | None = Field(description="cliff: of the fee; null: all of it", examples=[100])
+    cap_pct: float = Field(description="never more than this share of the fee", examples=[100])
+    unknown: UnknownAs = Field(description="what unknown time counts as")
 
 
 NEEDED = {
@@ -117,6 +141,11 @@ OF_ONE_KIND = ("divisor_pct", "bands", "after_s", "per_hour_pct", "per_hour_idr"
 def stored(rule: RestitutionRule | None) -> dict[str, Any] | None:
     """Return the rule as its row keeps it: without the fields of other kinds."""
     return None if rule is None else rule.model_dump(mode="json", exclude_none=True)
+
+
+def presented(row: dict[str, Any] | None) -> dict[str, Any] | None:
+    """Return a stored rule with every field, as answers show it."""
+    return None if row is None else RestitutionRule.model_validate(row).model_dump(mode="json")
 
 
 def read(row: dict[str, Any] | None) -> RestitutionRule | None:

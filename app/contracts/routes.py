@@ -3,7 +3,7 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
-from app.contracts import store
+from app.contracts import serializer, store
 from app.contracts.schemas import ContractCreated, ContractIn, ContractOut, ContractPatch
 from app.registry.params import ProviderSlug
 from app.web.deps import Provincial, Reader, Session
@@ -27,7 +27,7 @@ async def list_contracts(
     contracts = await store.list_contracts(
         session, caller=caller, provider=provider, after=BY_ID.read(cursor), limit=limit + 1
     )
-    page, next_cursor = BY_ID.page([store.present(contract) for contract in contracts], limit, itemgetter("id"))
+    page, next_cursor = BY_ID.page([serializer.present(contract) for contract in contracts], limit, itemgetter("id"))
     return {"items": page, "next_cursor": next_cursor}
 
 
@@ -46,12 +46,12 @@ async def create_contract(
     `leaves_out` what the terms do not count as downtime.
     """
     if contract_id := await idempotency.find(session, body, caller=caller):
-        return store.present_created(await store.get_contract(session, contract_id, caller=caller), body)
+        return serializer.present_created(await store.get_contract(session, contract_id, caller=caller), body)
     contract = await store.create_contract(session, body, caller=caller)
     await idempotency.record(session, body, contract.id, caller=caller)
     response.headers["Location"] = f"{request.url.path}/{contract.id}"
     response.headers["ETag"] = f'"{contract.version}"'
-    return store.present_created(contract, body)
+    return serializer.present_created(contract, body)
 
 
 @router.get("/{id}", response_model=ContractOut, responses=problems(404))
@@ -59,7 +59,7 @@ async def get_contract(session: Session, caller: Reader, id: RowId, response: Re
     """One contract with all its terms."""
     contract = await store.get_contract(session, id, caller=caller)
     response.headers["ETag"] = f'"{contract.version}"'
-    return store.present(contract)
+    return serializer.present(contract)
 
 
 @router.patch("/{id}", response_model=ContractOut, responses=problems(403, 404, 409, 412))
@@ -71,4 +71,6 @@ async def patch_contract(
     Changed terms apply from `effective_from` (default today) until the next dated ones. Earlier days keep their terms.
     A change of days before today needs a `reason`.
     """
-    return store.present(await store.patch_contract(session, id, body, caller=caller, if_match=read_version(if_match)))
+    return serializer.present(
+        await store.patch_contract(session, id, body, caller=caller, if_match=read_version(if_match))
+    )

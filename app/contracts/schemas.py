@@ -1,69 +1,22 @@
-import re
-from datetime import date, datetime, time
+from datetime import date, datetime
 from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from app.contracts.restitution_rule import EXAMPLE as RULE
+from app.contracts.restitution_rule import NO_OTHER_KIND, RestitutionRule, RestitutionRuleOut
+from app.contracts.term_types import Causes, Day, Percent, Rupiah, Seconds, TimeOfDay
 from app.core.errors import Fault
 from app.core.validation import FaultError
 from app.core.words import Words
-from app.registry.models import Cause
+from app.registry.models import Cause, FeePer
 from app.registry.schemas import Mbps, Text
-
-
-def _parse_day(value: Any, info: ValidationInfo) -> Any:
-    try:
-        day = date.fromisoformat(value) if re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", value) else date.min
-        if 2000 <= day.year <= 2200:
-            return day
-    except (TypeError, ValueError):
-        pass
-    raise FaultError(
-        Fault(
-            info.field_name or "",
-            "bad_date",
-            "{given} is not a date",
-            "Write it like {example}",
-            values={"given": str(value)[:40], "example": "2026-11-24"},
-        )
-    )
-
-
-def _parse_time_of_day(value: Any, info: ValidationInfo) -> Any:
-    if isinstance(value, str) and re.fullmatch(r"([01][0-9]|2[0-3]):[0-5][0-9]", value):
-        return time.fromisoformat(value)
-    raise FaultError(
-        Fault(
-            info.field_name or "",
-            "bad_hour",
-            "{given} is not a time of day",
-            "Write it like {example}",
-            values={"given": str(value)[:40], "example": "07:00"},
-        )
-    )
-
-
-def _require_three_decimals(value: float, info: ValidationInfo) -> float:
-    if round(value, 3) != value:
-        raise FaultError(Fault(info.field_name or "", "too_precise", "At most three decimals"))
-    return value
-
-
-def _unique(causes: list[Cause]) -> list[Cause]:
-    return sorted(set(causes))
-
-
-Day = Annotated[date, BeforeValidator(_parse_day)]
-TimeOfDay = Annotated[
-    time, BeforeValidator(_parse_time_of_day), Field(json_schema_extra={"format": "HH:MM", "examples": ["07:00"]})
-]
-Percent = Annotated[float, Field(ge=0.001, le=100, allow_inf_nan=False), AfterValidator(_require_three_decimals)]
-Causes = Annotated[list[Cause], Field(max_length=len(Cause)), AfterValidator(_unique)]
-Seconds = Annotated[int, Field(ge=0, le=86_400)]
-Rupiah = Annotated[int, Field(ge=0, le=10**15)]
 
 VALID_TO = "the first day on which it is no longer valid; null: open-ended"
 DEGRADED_COUNTS = "whether degraded time counts as downtime; else it counts as good"
+FEE_PER = "whose the monthly fee is: of the contract, shared by its sites by their days, or of each site"
+RESTITUTION = "how what was not delivered is paid back; null: no rule, nothing is computed"
+MIN_COVERAGE = "percent of the service time that must be known before anything is claimed; null: no such minimum"
 REASON = "required if days before today change; recorded and audited"
 SERVICE = "WITA, HH:MM; with service_to, or neither for the whole day. `service_to` 00:00 is the end of the day"
 TERMS: dict[str, Any] = {
@@ -77,6 +30,9 @@ TERMS: dict[str, Any] = {
     "bandwidth_down_mbps": 50,
     "bandwidth_up_mbps": 25,
     "monthly_fee_idr": 4_500_000,
+    "fee_per": "site",
+    "restitution": RULE,
+    "min_coverage_pct": 90.0,
 }
 EXAMPLE: dict[str, Any] = {
     "number": "027/1123/DISKOMINFO/2026",
@@ -93,11 +49,33 @@ LEAVES_OUT: list[Any] = [
     {"id": "Waktu selama pemeliharaan", "en": "Time under maintenance"},
     {"id": "Waktu dengan layanan menurun: dihitung baik", "en": "Degraded time: it counts as good"},
 ]
+PAID_BACK: list[Any] = [
+    {"id": "Biaya per bulan: Rp 4.500.000 untuk setiap titik akses", "en": "Fee a month: Rp 4,500,000 for each site"},
+    {
+        "id": "Restitusi di bawah ketersediaan 99,5%: 5% dari biaya",
+        "en": "Restitution below 99.5% availability: 5% of the fee",
+    },
+]
+RESTITUTION_EXAMPLE = {
+    "id": "Contoh, sebulan 30 hari untuk satu titik akses. … Di bawah 99,5%: 5% × Rp 4.500.000 = Rp 225.000.",
+    "en": "Example, a site's month of 30 days. … Below 99.5%: 5% × Rp 4,500,000 = Rp 225,000.",
+}
+TERMS_OUT: dict[str, Any] = {
+    "started_on": "2026-01-01",
+    "recorded_at": "2026-01-02T03:04:05Z",
+    **TERMS,
+    "restitution": RULE | NO_OTHER_KIND,
+    "leaves_out": LEAVES_OUT,
+    "paid_back": PAID_BACK,
+}
 OUT_EXAMPLE: dict[str, Any] = {
     "id": 7,
     **EXAMPLE,
+    "restitution": RULE | NO_OTHER_KIND,
     "leaves_out": LEAVES_OUT,
-    "terms": [{"started_on": "2026-01-01", "recorded_at": "2026-01-02T03:04:05Z", **TERMS, "leaves_out": LEAVES_OUT}],
+    "paid_back": PAID_BACK,
+    "restitution_example": RESTITUTION_EXAMPLE,
+    "terms": [TERMS_OUT],
     "version": 1041,
     "created_at": "2026-01-02T03:04:05Z",
 }
@@ -120,6 +98,9 @@ class ContractIn(BaseModel):
     bandwidth_down_mbps: Mbps | None = None
     bandwidth_up_mbps: Mbps | None = None
     monthly_fee_idr: Rupiah | None = None
+    fee_per: FeePer = Field(FeePer.CONTRACT, description=FEE_PER)
+    restitution: Annotated[RestitutionRule, Field(description=RESTITUTION)] | None = None
+    min_coverage_pct: Annotated[Percent, Field(description=MIN_COVERAGE, examples=[90.0])] | None = None
 
 
 NEVER_NULL = (
@@ -131,6 +112,7 @@ NEVER_NULL = (
     "excluded_causes",
     "excuses_parent",
     "degraded_counts",
+    "fee_per",
 )
 
 
@@ -155,6 +137,9 @@ class ContractPatch(BaseModel):
     bandwidth_down_mbps: Mbps | None = None
     bandwidth_up_mbps: Mbps | None = None
     monthly_fee_idr: Rupiah | None = None
+    fee_per: FeePer | None = Field(None, description=FEE_PER)
+    restitution: Annotated[RestitutionRule, Field(description=RESTITUTION)] | None = None
+    min_coverage_pct: Annotated[Percent, Field(description=MIN_COVERAGE, examples=[90.0])] | None = None
     effective_from: Annotated[Day, Field(description="of changed terms; a day in WITA, default today")] | None = None
     reason: Annotated[Text, Field(description=REASON)] | None = None
 
@@ -167,18 +152,7 @@ class ContractPatch(BaseModel):
 
 
 class TermsOut(BaseModel):
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "started_on": "2026-01-01",
-                    "recorded_at": "2026-01-02T03:04:05Z",
-                    **TERMS,
-                    "leaves_out": LEAVES_OUT,
-                }
-            ]
-        }
-    )
+    model_config = ConfigDict(json_schema_extra={"examples": [TERMS_OUT]})
 
     started_on: date = Field(description="in force from this day (WITA) until the next terms")
     recorded_at: datetime = Field(
@@ -194,7 +168,11 @@ class TermsOut(BaseModel):
     bandwidth_down_mbps: float | None
     bandwidth_up_mbps: float | None
     monthly_fee_idr: int | None
+    fee_per: FeePer = Field(description=FEE_PER)
+    restitution: RestitutionRuleOut | None = Field(description=RESTITUTION)
+    min_coverage_pct: float | None = Field(description=MIN_COVERAGE)
     leaves_out: list[Words] = Field(description="what these terms do not count as downtime", examples=[LEAVES_OUT])
+    paid_back: list[Words] = Field(description="the fee, and what these terms pay back of it", examples=[PAID_BACK])
 
 
 class ContractOut(BaseModel):
@@ -217,8 +195,18 @@ class ContractOut(BaseModel):
     bandwidth_down_mbps: float | None
     bandwidth_up_mbps: float | None
     monthly_fee_idr: int | None
+    fee_per: FeePer = Field(description=FEE_PER)
+    restitution: RestitutionRuleOut | None = Field(description=RESTITUTION)
+    min_coverage_pct: float | None = Field(description=MIN_COVERAGE)
     leaves_out: list[Words] = Field(
         description="what the terms in force today do not count as downtime", examples=[LEAVES_OUT]
+    )
+    paid_back: list[Words] = Field(
+        description="the fee, and what the terms in force today pay back of it", examples=[PAID_BACK]
+    )
+    restitution_example: Words | None = Field(
+        description="a month by the restitution rule in force today, computed step by step; null: no rule",
+        examples=[RESTITUTION_EXAMPLE],
     )
     terms: list[TermsOut] = Field(description="by the day they start on")
     version: int = Field(description="opaque; send it back as If-Match")

@@ -11,9 +11,8 @@ from sqlalchemy.orm import joinedload, selectinload
 from app.access import audit
 from app.access.scope import PROVINCE, Caller, require_writer
 from app.availability import retroactive_changes
-from app.contracts import dated_terms
+from app.contracts import dated_terms, serializer
 from app.contracts.dated_terms import DayRange
-from app.contracts.left_out import DEFAULTED, left_out
 from app.contracts.schemas import ContractIn, ContractOut, ContractPatch
 from app.core.clock import today, utc_now
 from app.core.errors import Conflict, Fault, Invalid, NotFound
@@ -26,7 +25,9 @@ NOT_AUDITED: Any = {
     "version": True,
     "created_at": True,
     "leaves_out": True,
-    "terms": {"__all__": {"leaves_out", "recorded_at"}},
+    "paid_back": True,
+    "restitution_example": True,
+    "terms": {"__all__": {"leaves_out", "paid_back", "recorded_at"}},
 }
 
 
@@ -64,14 +65,13 @@ async def create_contract(session: AsyncSession, body: ContractIn, *, caller: Ca
     require_writer(caller, PROVINCE)
     faults: list[Fault] = []
     provider = await providers.find_by_slug(session, body.provider, faults)
-    fields = body.model_dump()
-    faults += dated_terms.check(fields)
+    undated = {name: getattr(body, name) for name in UNDATED_FIELDS}
+    terms = dated_terms.given(body, dated_terms.FIELDS)
+    faults += dated_terms.check(undated | terms)
     if faults or provider is None:
         raise Invalid(*faults)
-    undated = {name: fields[name] for name in UNDATED_FIELDS}
     contract = Contract(**undated, version=await next_version(session, Counter.REGISTRY))
     contract.provider, contract.created_at = provider, utc_now()
-    terms = {name: fields[name] for name in dated_terms.FIELDS}
     contract.terms = [ContractTerms(started_on=body.valid_from, recorded_at=contract.created_at, **terms)]
     session.add(contract)
     await _flush(session, body.number)
@@ -91,10 +91,10 @@ async def patch_contract(
     contract = await get_contract(session, contract_id, caller=caller, for_update=True)
     require_writer(caller, PROVINCE)
     require_version(if_match, contract.version)
-    changes = body.model_dump(exclude_unset=True)
-    undated = {name: changes.get(name, getattr(contract, name)) for name in UNDATED_FIELDS}
+    given = body.model_fields_set
+    undated = {name: getattr(body if name in given else contract, name) for name in UNDATED_FIELDS}
     day = body.effective_from or max(today(), undated["valid_from"])
-    changed_terms = {name: changes[name] for name in dated_terms.FIELDS if name in changes}
+    changed_terms = dated_terms.given(body, given)
     terms = dated_terms.values(dated_terms.in_force(contract.terms, day)) | changed_terms
     _require_valid(contract, body, undated | terms, day=day, changes_terms=bool(changed_terms))
     if body.reason is not None:  # without one no day before today changes
@@ -217,33 +217,5 @@ async def _flush(session: AsyncSession, number: str) -> None:
         ) from None
 
 
-def present_created(contract: Contract, body: ContractIn) -> dict[str, Any]:
-    """Return the fields of a ContractCreated."""
-    return present(contract) | {"defaulted": [name for name in DEFAULTED if name not in body.model_fields_set]}
-
-
-def present(contract: Contract) -> dict[str, Any]:
-    out = {
-        "id": contract.id,
-        "number": contract.number,
-        "provider": contract.provider.slug,
-        "valid_from": contract.valid_from,
-        "valid_to": contract.valid_to,
-        "version": contract.version,
-        "created_at": contract.created_at,
-    }
-    history = [
-        {"started_on": terms.started_on, "recorded_at": terms.recorded_at, **_term_fields(terms)}
-        for terms in contract.terms
-    ]
-    return out | _term_fields(dated_terms.in_force(contract.terms, today())) | {"terms": history}
-
-
-def _term_fields(terms: ContractTerms) -> dict[str, Any]:
-    fields = dated_terms.values(terms)
-    hours = {name: fields[name] and f"{fields[name]:%H:%M}" for name in ("service_from", "service_to")}
-    return fields | hours | {"leaves_out": [*left_out(terms)]}
-
-
 def _audit_fields(contract: Contract) -> dict[str, Any]:
-    return ContractOut.model_validate(present(contract)).model_dump(mode="json", exclude=NOT_AUDITED)
+    return ContractOut.model_validate(serializer.present(contract)).model_dump(mode="json", exclude=NOT_AUDITED)

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 
 from app.pages.alert_words import ALERT_WORDS, ENGLISH_ALERT_WORDS
+from app.pages.contract_words import CONTRACT_WORDS, ENGLISH_CONTRACT_WORDS
 from app.pages.record_words import ENGLISH_RECORD_WORDS, RECORD_WORDS
 from app.registry import indonesian
 from app.registry.vocabulary import CHOICES
@@ -12,6 +13,7 @@ INDONESIAN: Mapping[str, Mapping[str, str]] = {
     **CHOICE_WORDS,
     **RECORD_WORDS,
     **ALERT_WORDS,
+    **CONTRACT_WORDS,
     "state": {**indonesian.STATES, "inactive": "di luar masa layanan", "maintenance": "pemeliharaan"},
     "unknown_reason": indonesian.UNKNOWN_REASONS,
     "cause": indonesian.CAUSES,
@@ -33,6 +35,7 @@ INDONESIAN: Mapping[str, Mapping[str, str]] = {
 ENGLISH = {
     **ENGLISH_RECORD_WORDS,
     **ENGLISH_ALERT_WORDS,
+    **ENGLISH_CONTRACT_WORDS,
     "technology": {"fiber": "fibre", "leo": "satellite (LEO)", "geo": "satellite (GEO, VSAT)"},
 }
 

@@ -2,7 +2,7 @@ from datetime import date, timedelta
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.console.contract_fields import read_number
+from app.console.numbers import read_number
 from app.core.clock import today
 from tests.conftest import Cast
 from tests.factories import register

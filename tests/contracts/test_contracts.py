@@ -247,7 +247,7 @@ def test_terms_are_in_force_from_their_day_until_the_next() -> None:
 
 async def test_what_terms_leave_out_is_said_in_words_and_what_nobody_gave_is_named(cast: Cast) -> None:
     made = (await cast.sari.post("/contracts", contract(min_outage_s=300))).json()
-    assert made["defaulted"] == ["excluded_causes", "excuses_parent", "degraded_counts"]
+    assert made["defaulted"] == ["excluded_causes", "excuses_parent", "degraded_counts", "fee_per"]
     assert [said["en"] for said in made["leaves_out"]] == [
         "Outages shorter than 300 s",
         "Outages with cause power",
