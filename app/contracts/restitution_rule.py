@@ -95,7 +95,9 @@ class RestitutionRule(BaseModel):
     )
     below_pct: Share | None = Field(None, description="cliff: the limit of availability", examples=[95])
     share_pct: Share | None = Field(None, description="cliff: of the fee; null: all of it", examples=[100])
-    cap_pct: Share = Field(100, validate_default=True, description="never more than this share of the fee", examples=[100])
+    cap_pct: Share = Field(
+        100, validate_default=True, description="never more than this share of the fee", examples=[100]
+    )
     unknown: UnknownAs = Field(UnknownAs.UNPROVEN, description="what unknown time counts as")
 
 

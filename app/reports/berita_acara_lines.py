@@ -6,6 +6,7 @@ from fractions import Fraction
 from typing import Any
 
 from app.availability.contract_columns import EXCLUDED, LINK_ROLES
+from app.contracts.restitution_amounts import RestitutionStatus
 from app.core.clock import to_wita
 from app.documents.figures import NOTHING, bounds, grouped, hours, rupiah, share, target
 from app.registry.indonesian import CAUSES, TECHNOLOGIES, VERDICTS
@@ -15,7 +16,6 @@ from app.reports.figure_schemas import (
     ReportStretch,
     ReportTotals,
     RestitutionLine,
-    RestitutionStatus,
     SecondsCounted,
 )
 from app.reports.schemas import ReportData

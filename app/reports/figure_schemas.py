@@ -1,13 +1,13 @@
 """The figures of a berita acara: a line a site and link, its stretches by terms, totals, and each outage."""
 
 from datetime import date
-from enum import StrEnum
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.availability.contract_outage_schemas import OutageKind
 from app.availability.contract_schemas import Percentage, SlaVerdict
+from app.contracts.restitution_amounts import RestitutionStatus
 from app.core.moments import WitaMoment
 from app.core.words import Words
 from app.profiles import Technology
@@ -108,18 +108,6 @@ OUTAGE: dict[str, Any] = {
     "incident_id": 71,
     "ticket_no": "T-2026-118",
 }
-
-
-class RestitutionStatus(StrEnum):
-    """`none`: nothing is due; `due`; `not_provable`: too little was measured to claim it; `no_rule`: the contract has
-    none; `no_fee`: the contract names no fee.
-    """
-
-    NONE = "none"
-    DUE = "due"
-    NOT_PROVABLE = "not_provable"
-    NO_RULE = "no_rule"
-    NO_FEE = "no_fee"
 
 
 class SecondsCounted(BaseModel):
