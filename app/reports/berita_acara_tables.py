@@ -4,11 +4,11 @@ from typing import Any
 
 from app.availability.contract_columns import COUNTED, LINK_ROLES
 from app.availability.contract_outages_table import COUNTED_COLUMNS as OUTAGE_COLUMNS
+from app.contracts.restitution_amounts import RestitutionStatus
 from app.core.tables import COUNT, DAY, MOMENT, PERCENT, SECONDS, SENTENCES, Column, Kind, Table, Text
 from app.pages.formats import month
 from app.registry.site_labels import CODE, NAME, REGION_COLUMNS, TECHNOLOGY
 from app.reports.berita_acara_lines import STATUS_WORDS
-from app.reports.figure_schemas import RestitutionStatus
 from app.reports.paper_frame import PaperHeading
 from app.reports.schemas import ReportData
 
