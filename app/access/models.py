@@ -38,7 +38,7 @@ class Source(StrEnum):
 class Audited(StrEnum):
     """The kind of object that an audit entry is about: `account`, `token`, `provider`, `contract`, `site_contract` (a
     site's days under a contract), `site`, `file` (an import), `contacts` (their export), `maintenance`, `incident`,
-    `channel` and `rule` (of alerts).
+    `channel` and `rule` (of alerts), `sample` (sites drawn for the published method).
     """
 
     ACCOUNT = "account"
@@ -53,6 +53,7 @@ class Audited(StrEnum):
     INCIDENT = "incident"
     CHANNEL = "channel"
     RULE = "rule"
+    SAMPLE = "sample"
 
 
 class Account(Base):

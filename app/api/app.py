@@ -34,6 +34,8 @@ from app.api.service_metrics import RequestMetrics
 from app.availability.cause_effect_routes import router as cause_effects
 from app.availability.contract_routes import router as contract_outages
 from app.availability.routes import router as availability
+from app.compliance.routes import router as compliance
+from app.compliance.sample_routes import router as compliance_samples
 from app.console.routes import router as console
 from app.console.scope_cache import ScopeCache
 from app.contracts.assignment_routes import router as site_contracts
@@ -102,6 +104,8 @@ ROUTERS = (
     latency,
     availability,
     sla,
+    compliance,
+    compliance_samples,
     contract_outages,
     explaining,
     cause_effects,

@@ -61,3 +61,33 @@ class RegionMonth(RegionLatencyColumns, Base):
     __tablename__ = "region_month"
 
     month: Mapped[date] = mapped_column(primary_key=True)  # its first day
+
+
+class LookColumns:
+    """Looks of a site, at most one a minute: the worst of that minute. `within[n]` of them within LOOK_BOUNDS_MS[n-1].
+
+    A lost look had no answer, and is within no bound. The array is shorter where bounds were added later.
+    """
+
+    looks: Mapped[int]
+    lost: Mapped[int]
+    within: Mapped[list[int]] = mapped_column(ARRAY(Integer))
+
+
+class LookHour(LookColumns, Base):
+    __tablename__ = "look_hour"
+
+    site_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    hour: Mapped[Moment] = mapped_column(primary_key=True)
+
+
+class LookDay(LookColumns, Base):
+    """A day's looks, and those of its evening. No row: that day was not counted, and its readings are gone."""
+
+    __tablename__ = "look_day"
+
+    site_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    day: Mapped[date] = mapped_column(primary_key=True)  # WITA
+    evening_looks: Mapped[int]
+    evening_lost: Mapped[int]
+    evening_within: Mapped[list[int]] = mapped_column(ARRAY(Integer))

@@ -21,7 +21,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.aggregates.selection import is_rolled_up
 from app.core.clock import WITA, midnight
 from app.core.periods import first_of_next_month
-from app.latency import rollup_sql
+from app.latency import looks, rollup_sql
 from app.postgres.engine import Counter, bump
 from app.registry.regions import names
 
@@ -110,6 +110,7 @@ async def _recount_stale_hours(session: AsyncSession, days_upto: datetime) -> bo
     sites_by_day: dict[date, set[int]] = {}
     for mark in marks:
         sites_by_day.setdefault(mark.hour.astimezone(WITA).date(), set()).add(mark.site_id)
+    await looks.recount(session, {day: sorted(site_ids) for day, site_ids in sites_by_day.items()})
     regions_by_month: dict[date, set[str]] = {}
     for day, site_ids in sorted(sites_by_day.items()):
         if midnight(day) < days_upto:

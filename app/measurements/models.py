@@ -28,12 +28,12 @@ class RollupWatermark(Base):
     """How far the rollup has come, by stage.
 
     `closed`: a reading of an hour before it makes that hour stale. `hours`, `days`: all before it is rolled up, and of
-    the next hour or day the sites up to `site_id`.
+    the next hour or day the sites up to `site_id`. `looks`: the same for days whose looks are counted.
     """
 
     __tablename__ = "rollup_watermark"
 
-    stage: Mapped[str] = mapped_column(primary_key=True)  # closed, hours, days
+    stage: Mapped[str] = mapped_column(primary_key=True)  # closed, hours, days, looks
     upto: Mapped[Moment]
     site_id: Mapped[int] = mapped_column(server_default="0")
 

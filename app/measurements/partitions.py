@@ -12,7 +12,7 @@ BACK_DAYS = 8  # late rows are accepted for a week
 AHEAD_DAYS = 3
 
 UNROLLED = text("""
-    SELECT EXISTS (SELECT FROM rollup_watermark WHERE stage = 'hours' AND upto < :end)
+    SELECT EXISTS (SELECT FROM rollup_watermark WHERE stage IN ('hours', 'looks') AND upto < :end)
         OR EXISTS (SELECT FROM stale_hour WHERE hour >= :start AND hour < :end)
 """)
 

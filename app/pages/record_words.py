@@ -37,6 +37,7 @@ RECORD_WORDS: Mapping[str, Mapping[str, str]] = {
         "incident": "gangguan",
         "channel": "saluran pemberitahuan",
         "rule": "aturan pemberitahuan",
+        "sample": "sampel metode",
     },
     "audit_action": {
         "create": "dibuat",

@@ -11,7 +11,7 @@ from sqlalchemy import text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.availability.maintenance_overlay import running_now
-from app.core.clock import WITA_SQL
+from app.core.clock import WITA, WITA_SQL
 from app.registry.models import State
 from app.throughput.admission import AdmissionInputs, AdmissionVerdict, Decision, decide
 from app.throughput.budget import PUSH_BYTES, SLACK_BYTES, UP_SLACK_BYTES, month_end, month_of
@@ -48,6 +48,7 @@ PLAN = text(f"""
     ) c ON true
     ON CONFLICT (site_id, planned_at) DO NOTHING
 """)
+# Sites that were drawn for the published method (app/compliance) come first, the others by age.
 WAITING = text("""
     SELECT t.id, t.site_id, t.mode, t.month, t.reason, t.waits_until, t.parent_id, t.provider_id, t.max_s,
         t.allowed_down_bytes, t.allowed_up_bytes, s.host, st.state, st.evidence_at, st.valid_s, d.heard_at, d.agent,
@@ -59,7 +60,10 @@ WAITING = text("""
     FROM throughput_test t JOIN site s ON s.id = t.site_id JOIN site_status st ON st.site_id = t.site_id
         LEFT JOIN device d ON d.site_id = t.site_id
         LEFT JOIN push_traffic p ON p.site_id = t.site_id AND p.month = t.month
-    WHERE t.status = 'waiting' ORDER BY t.planned_at, t.id
+    WHERE t.status = 'waiting' ORDER BY EXISTS (
+        SELECT FROM compliance_sampled_site d JOIN compliance_sample c USING (period)
+        WHERE d.site_id = t.site_id AND daterange(c.starts_on, c.ends_on) @> cast(:today AS date)
+    ) DESC, t.planned_at, t.id
 """)
 BUSY = text("SELECT parent_id, provider_id FROM throughput_test WHERE status = 'running'")
 
@@ -117,11 +121,11 @@ def _row(site: SpeedtestSite, moment: datetime, waits_until: datetime) -> dict[s
 
 
 async def start_waiting(session: AsyncSession, sites: Mapping[int, SpeedtestSite], now: datetime) -> list[PullTest]:
-    """Start, skip or keep waiting each waiting test, oldest first. Return the downloads that the worker is to run.
+    """Start, skip or keep each waiting test, those of drawn sites first, then the oldest. Return the downloads to run.
 
     Push tests are granted: their agents receive the grant with their next push.
     """
-    rows = (await session.execute(WAITING)).all()
+    rows = (await session.execute(WAITING, {"today": now.astimezone(WITA).date()})).all()
     if not rows:
         return []
     busy = (await session.execute(BUSY)).all()

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.availability import daily_rollup, monthly_close
 from app.core.clock import utc_now
-from app.latency import rollup
+from app.latency import looks, rollup
 from app.postgres.engine import Sessions, transaction
 from app.postgres.leader_lock import NoLongerLeader
 from app.worker.jobs import Job
@@ -27,7 +27,7 @@ def jobs(sessions: Sessions) -> list[Job]:
 
 
 async def run_rollups(sessions: Sessions) -> None:
-    for step in (rollup.roll_up, daily_rollup.count_days, monthly_close.close_months):
+    for step in (rollup.roll_up, looks.count_looks, daily_rollup.count_days, monthly_close.close_months):
         try:
             await _repeat(sessions, step)
         except NoLongerLeader:

@@ -67,7 +67,7 @@ INSERT_SKIPPED_READINGS = f"""
 """
 SET_WATERMARKS = text("""
     UPDATE rollup_watermark
-    SET site_id = 0, upto = CASE stage WHEN 'days' THEN cast(:start AS timestamptz) ELSE :hours END
+    SET site_id = 0, upto = CASE WHEN stage IN ('days', 'looks') THEN cast(:start AS timestamptz) ELSE :hours END
 """)
 OUTAGES = text("""
     SELECT site_id, started_at FROM state_segment WHERE state = 'down' AND started_at >= :low AND started_at < :high

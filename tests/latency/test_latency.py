@@ -262,6 +262,7 @@ async def test_unknown_regions_providers_and_technologies_are_refused(measured: 
 async def test_where_readings_are_gone_the_period_is_widened_to_whole_hours_and_says_so(province: Province) -> None:
     measured, site = province.measured, province.sites["geo"]
     await measured.roll_up()
+    await measured.count_looks()
     async with transaction(measured.sessions) as session:
         while await partitions.drop_oldest(session, measured.now, keep_days=2):
             pass

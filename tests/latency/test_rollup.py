@@ -309,6 +309,7 @@ async def test_a_partition_is_not_dropped_while_something_in_it_is_not_counted(m
     await measured.record([measured.reading(site, measured.since + HOUR, [20_000])])
     assert await drop() is None, "a late reading waits in it"
     await measured.roll_up()
+    await measured.count_looks()
     assert await drop() == partitions.partition_name(day)
 
 

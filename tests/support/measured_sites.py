@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import CursorResult, text
 
 from app.core.clock import WITA, midnight, to_slot, utc_now
+from app.latency.looks import count_looks
 from app.latency.rollup import roll_up
 from app.measurements import store as measurements
 from app.postgres.engine import Sessions, transaction
@@ -86,6 +87,13 @@ class MeasuredSites:
                 if not await roll_up(session, now or self.now, sites_a_step=sites_a_step):
                     return step
         return steps
+
+    async def count_looks(self, *, sites_a_step: int = 100, steps: int = 10_000) -> None:
+        """Count the looks of all days that are rolled up, or run so many steps of it."""
+        for _ in range(steps):
+            async with transaction(self.sessions) as session:
+                if not await count_looks(session, self.now, sites_a_step=sites_a_step):
+                    return
 
     async def skip_hours(self, until: datetime) -> None:
         """Move the watermark of hours past those without readings, instead of counting them one by one."""

@@ -1,0 +1,61 @@
+"""Count looks by hour and day once a WITA day is over and its hours are rolled up: counted anew and replaced.
+
+What is behind begins with the oldest single readings that are kept: days before them were not measured this way.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime, timedelta
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.core.clock import WITA, midnight
+from app.latency import look_sql, rollup_sql
+from app.measurements import partitions
+from app.postgres.engine import Counter, bump
+
+SITES_A_STATEMENT = 1000  # a day of each has 1,440 readings: about 3 s
+DAY = timedelta(days=1)
+
+COUNT_HOURS, COUNT_DAY = text(look_sql.COUNT_HOURS), text(look_sql.COUNT_DAY)
+STAGE = "looks"
+
+
+async def count_looks(session: AsyncSession, now: datetime, *, sites_a_step: int = SITES_A_STATEMENT) -> bool:
+    """Do the next step; return False when nothing is left to do. A step that runs twice changes nothing."""
+    await session.execute(rollup_sql.PLANNER_SETTINGS)
+    hours = (await session.execute(rollup_sql.LOCK_WATERMARK, {"stage": "hours"})).one()
+    counted = (await session.execute(rollup_sql.LOCK_WATERMARK, {"stage": STAGE})).one()
+    oldest = await partitions.oldest_reading_at(session) or hours.upto
+    day, after = counted.upto.astimezone(WITA).date(), counted.site_id
+    if counted.upto < oldest:
+        day, after = oldest.astimezone(WITA).date(), 0
+    if midnight(day + DAY) > min(hours.upto, now):
+        return False
+    sites = (await session.scalars(rollup_sql.NEXT_SITES, {"after": after, "limit": sites_a_step})).all()
+    if sites:
+        await count_day(session, day, sites)
+        await _set_watermark(session, midnight(day), sites[-1])
+    else:
+        await _set_watermark(session, midnight(day + DAY), 0)
+        await bump(session, Counter.ROLLUP)
+    return True
+
+
+async def recount(session: AsyncSession, sites_by_day: Mapping[date, Sequence[int]]) -> None:
+    """Count the looks of these days again, of those that are counted. Call it with the hours that became stale."""
+    counted = (await session.execute(rollup_sql.LOCK_WATERMARK, {"stage": STAGE})).one()
+    for day, sites in sorted(sites_by_day.items()):
+        if midnight(day) <= counted.upto:  # of a day that is half counted, some sites are
+            for first in range(0, len(sites), SITES_A_STATEMENT):
+                await count_day(session, day, sites[first : first + SITES_A_STATEMENT])
+
+
+async def count_day(session: AsyncSession, day: date, sites: Sequence[int]) -> None:
+    bounds = {"first": midnight(day), "last": midnight(day + DAY), "sites": list(sites)}
+    await session.execute(COUNT_HOURS, bounds)
+    await session.execute(COUNT_DAY, {**bounds, "day": day})
+
+
+async def _set_watermark(session: AsyncSession, upto: datetime, site_id: int) -> None:
+    await session.execute(rollup_sql.SET_WATERMARK, {"stage": STAGE, "upto": upto, "site_id": site_id})
