@@ -8,7 +8,7 @@ from app.compliance.line import Line, SpeedCounts
 from app.compliance.row import ComplianceUnit
 
 
-class Part(StrEnum):
+class MethodPart(StrEnum):
     """A part of the method: `availability`, `download`, `upload`, `latency`."""
 
     AVAILABILITY = "availability"
@@ -21,7 +21,7 @@ class Attested(NamedTuple):
     """Why a part of a site was not measured enough; `amount`: of tests, looks, days or seconds, as the reason says."""
 
     site_id: int
-    part: Part
+    part: MethodPart
     reason: str
     amount: int
 
@@ -37,10 +37,10 @@ def attest(unit: ComplianceUnit, days: int) -> Iterator[Attested]:
     """Yield what the period, so many days long, lacks of each site of the row; tests without a result always."""
     for site_id, line in sorted(unit.lines.items()):
         reasons = [
-            *((Part.AVAILABILITY, *each) for each in _availability(line)),
-            *((Part.DOWNLOAD, *each) for each in _speed(unit, line, line.down, unit.tier.down_mbps)),
-            *((Part.UPLOAD, *each) for each in _upload(unit, line)),
-            *((Part.LATENCY, *each) for each in _latency(unit, line, days)),
+            *((MethodPart.AVAILABILITY, *each) for each in _availability(line)),
+            *((MethodPart.DOWNLOAD, *each) for each in _speed(unit, line, line.down, unit.tier.down_mbps)),
+            *((MethodPart.UPLOAD, *each) for each in _upload(unit, line)),
+            *((MethodPart.LATENCY, *each) for each in _latency(unit, line, days)),
         ]
         yield from (Attested(site_id, *each) for each in reasons)
 

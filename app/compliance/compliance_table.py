@@ -7,7 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.aggregates.selection import SiteGroup
 from app.aggregates.series_tables import name_group, table
-from app.compliance.attested import Part
+from app.compliance.attested import MethodPart
 from app.compliance.row import Basis
 from app.compliance.schemas import AttestedOut, ComplianceOut
 from app.compliance.shares import ComplianceVerdict, Doubt, PartResult
@@ -38,10 +38,10 @@ DOUBTS = {
 }
 BASES = {Basis.ALL: "semua", Basis.SAMPLE: "sampel", Basis.NONE: "tanpa sampel"}
 PARTS = {
-    Part.AVAILABILITY: "ketersediaan",
-    Part.DOWNLOAD: "unduh",
-    Part.UPLOAD: "unggah",
-    Part.LATENCY: "latensi",
+    MethodPart.AVAILABILITY: "ketersediaan",
+    MethodPart.DOWNLOAD: "unduh",
+    MethodPart.UPLOAD: "unggah",
+    MethodPart.LATENCY: "latensi",
 }
 RESULT = Column("result", "Hasil", "Result", words=RESULTS)
 DOUBT = Column("doubt", "Mengapa belum", "Doubt", words=DOUBTS)

@@ -15,7 +15,7 @@ class LineKey(NamedTuple):
     technology: Technology
 
 
-class Tier(NamedTuple):
+class SpeedTier(NamedTuple):
     """The speeds that a contract promises, in Mbps; None: none."""
 
     down_mbps: float | None = None
@@ -60,7 +60,7 @@ class LookCounts:
 class Line:
     """A line's figures. `not_made`: planned tests without a result, by `<status>_<reason>`."""
 
-    tier: Tier = field(default_factory=Tier)
+    tier: SpeedTier = field(default_factory=SpeedTier)
     verdicts: list[SiteVerdict] = field(default_factory=list)
     planned: int = 0
     pushes: bool = False  # whether it is tested in both directions

@@ -10,7 +10,7 @@ from app.aggregates.selection import SiteGroup
 from app.availability import site_history
 from app.availability.site_verdicts import SiteVerdict, site_verdicts
 from app.compliance.left_out_hours import left_out_stretches
-from app.compliance.line import Line, LineKey, Tier
+from app.compliance.line import Line, LineKey, SpeedTier
 from app.compliance.look_results import add_looks
 from app.compliance.method import Method
 from app.compliance.speed_results import add_tests, tiers_of
@@ -36,7 +36,7 @@ async def read_lines(
     await add_tests(session, lines, group, period, method)
     await add_looks(session, lines, group, period, method, await left_out_stretches(session, dated, period))
     tiers = await tiers_of(session, sorted({key.site_id for key in lines}), period.start, period.end)
-    return {key: replace(line, tier=tiers.get(key.site_id, Tier())) for key, line in lines.items()}
+    return {key: replace(line, tier=tiers.get(key.site_id, SpeedTier())) for key, line in lines.items()}
 
 
 def _of_the_measured_link(verdicts: list[SiteVerdict]) -> list[SiteVerdict]:

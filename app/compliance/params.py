@@ -36,12 +36,13 @@ def read_period(
 
 def read_sample_period(
     period: Annotated[
-        str, Query(min_length=1, max_length=20, description="a month or a quarter", examples=["2027-Q1"])
-    ],
-) -> SamplePeriod:
+        str | None,
+        Query(min_length=1, max_length=20, description="only this month's or quarter's", examples=["2027-Q1"]),
+    ] = None,
+) -> SamplePeriod | None:
     """Raises Invalid."""
-    return parse_sample_period(period)
+    return None if period is None else parse_sample_period(period)
 
 
 CompliancePeriod = Annotated[Period, Depends(read_period)]
-SamplePeriodParam = Annotated[SamplePeriod, Depends(read_sample_period)]
+SamplePeriodParam = Annotated[SamplePeriod | None, Depends(read_sample_period)]

@@ -9,7 +9,7 @@ from typing import Any
 
 from app.availability import contract_tally
 from app.availability.contract_tally import ContractTally, Stretch
-from app.compliance.line import Line, LineKey, LookCounts, SpeedCounts, Tier
+from app.compliance.line import Line, LineKey, LookCounts, SpeedCounts, SpeedTier
 from app.compliance.method import Method
 from app.compliance.shares import ComplianceVerdict, Doubt, Judged, PartResult, Share, judge_share, overall
 from app.profiles import Technology
@@ -51,7 +51,7 @@ class ComplianceUnit:
 
     provider_id: int
     technology: Technology
-    tier: Tier
+    tier: SpeedTier
     method: Method
     lines: dict[int, Line] = field(default_factory=dict)
     drawn: Collection[int] = ()
@@ -115,7 +115,7 @@ class ComplianceUnit:
 
 def units_of(lines: Mapping[LineKey, Line], drawn: Collection[int], method: Method) -> list[ComplianceUnit]:
     """Return the lines by provider, technology and contract speed, in that order."""
-    units: dict[tuple[int, Technology, Tier], ComplianceUnit] = {}
+    units: dict[tuple[int, Technology, SpeedTier], ComplianceUnit] = {}
     for key, line in sorted(lines.items()):
         of = key.provider_id, key.technology, line.tier
         unit = units.setdefault(of, ComplianceUnit(*of, method, drawn=drawn))
@@ -123,7 +123,7 @@ def units_of(lines: Mapping[LineKey, Line], drawn: Collection[int], method: Meth
     return sorted(units.values(), key=lambda unit: (unit.provider_id, unit.technology, _speeds(unit.tier)))
 
 
-def _speeds(tier: Tier) -> tuple[float, float]:
+def _speeds(tier: SpeedTier) -> tuple[float, float]:
     return tier.down_mbps or 0, tier.up_mbps or 0
 
 

@@ -1,5 +1,7 @@
 """`/compliance/samples`: seeds published before their periods begin, and the sites that they draw."""
 
+from datetime import date
+from operator import itemgetter
 from typing import Any
 
 from fastapi import APIRouter
@@ -11,18 +13,26 @@ from app.compliance.sample_schemas import SampleIn, SampleOut
 from app.core.clock import utc_now
 from app.web.deps import Provincial, Reader, Session
 from app.web.json_body import JsonRoute
+from app.web.pagination import Page, cursor_codec
+from app.web.params import Cursor, Limit
 from app.web.problem_details import problems
 
 router = APIRouter(prefix="/compliance/samples", tags=["aggregates"], route_class=JsonRoute)
 
+BY_START = cursor_codec(date.fromisoformat, str)
 
-@router.get("", response_model=SampleOut, responses=problems(404))
-async def get_sample(session: Session, caller: Reader, period: SamplePeriodParam) -> dict[str, Any]:
-    """The sample of a period.
 
-    Its seed with what it was made of, and the drawn sites within your scope.
+@router.get("", response_model=Page[SampleOut], responses=problems())
+async def list_samples(
+    session: Session, caller: Reader, period: SamplePeriodParam, limit: Limit = 100, cursor: Cursor = None
+) -> dict[str, Any]:
+    """List samples.
+
+    The latest period first: its seed with what it was made of, and the drawn sites within your scope.
     """
-    return await samples.get_sample(session, period, caller=caller)
+    rows = await samples.list_samples(session, period=period, before=BY_START.read(cursor), limit=limit + 1)
+    page, next_cursor = BY_START.page(rows, limit, itemgetter("starts_on", "period"))
+    return {"items": await samples.with_sites(session, page, caller=caller), "next_cursor": next_cursor}
 
 
 @router.post("", response_model=SampleOut, status_code=201, responses=problems(403, 409))

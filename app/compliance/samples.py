@@ -2,10 +2,10 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import insert, select
+from sqlalchemy import insert, select, tuple_
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -17,11 +17,12 @@ from app.compliance.period import SamplePeriod
 from app.compliance.sample_draw import draw, seed_of
 from app.compliance.sample_schemas import SampleIn
 from app.core.clock import midnight, to_wita
-from app.core.errors import Conflict, Fault, Invalid, NotFound
+from app.core.errors import Conflict, Fault, Invalid
 from app.core.periods import Period
 from app.profiles import Technology
 from app.registry.models import Lifecycle, Provider, Site, SiteConfiguration, SiteKind
 
+FIELDS = ("period", "method", "public_text", "public_source", "seed", "starts_on", "ends_on", "recorded_at")
 NOTICE, FURTHEST = timedelta(days=1), timedelta(days=100)  # before the period begins
 
 
@@ -64,7 +65,8 @@ async def record_sample(
         region_code=PROVINCE,
         after={"seed": seed, "public_text": body.public_text, "drawn": len(drawn)},
     )
-    return await get_sample(session, period, caller=caller)
+    recorded = await list_samples(session, period=period, before=None, limit=1)
+    return (await with_sites(session, recorded, caller=caller))[0]
 
 
 def _require_in_time(period: SamplePeriod, now: datetime) -> None:
@@ -122,34 +124,49 @@ async def _draw(session: AsyncSession, seed: str, method: Method, period: str) -
     ]
 
 
-async def get_sample(session: AsyncSession, period: SamplePeriod, *, caller: Caller) -> dict[str, Any]:
-    """Return the period's sample with the drawn sites that the caller may see. Raises NotFound without one."""
-    sample = await session.get(ComplianceSample, period.name)
-    if sample is None:
-        raise NotFound("{period} has no sample", values={"period": period.name})
+async def list_samples(
+    session: AsyncSession,
+    *,
+    period: SamplePeriod | None,
+    before: tuple[date, str] | None,
+    limit: int,
+) -> list[dict[str, Any]]:
+    """Return samples without their sites, the latest period first, those after the position `before`."""
+    sample = ComplianceSample
+    query = select(sample).order_by(sample.starts_on.desc(), sample.period.desc()).limit(limit)
+    if period is not None:
+        query = query.where(sample.period == period.name)
+    if before is not None:
+        query = query.where(tuple_(sample.starts_on, sample.period) < before)
+    return [{name: getattr(row, name) for name in FIELDS} for row in await session.scalars(query)]
+
+
+async def with_sites(
+    session: AsyncSession, samples: Sequence[dict[str, Any]], *, caller: Caller
+) -> list[dict[str, Any]]:
+    """Return the samples with the drawn sites that the caller may see, by provider, technology and rank."""
+    drawn = SampledSite
     rows = await session.execute(
-        select(SampledSite, Site.code, Site.name, Provider.slug)
-        .join(Site, Site.id == SampledSite.site_id)
-        .join(Provider, Provider.id == SampledSite.provider_id)
-        .where(SampledSite.period == period.name, visible_to(caller, SampledSite))
-        .order_by(Provider.slug, SampledSite.technology, SampledSite.rank)
+        select(drawn, Site.code, Site.name, Provider.slug)
+        .join(Site, Site.id == drawn.site_id)
+        .join(Provider, Provider.id == drawn.provider_id)
+        .where(drawn.period.in_([sample["period"] for sample in samples]), visible_to(caller, drawn))
+        .order_by(Provider.slug, drawn.technology, drawn.rank)
     )
-    fields = ("period", "method", "public_text", "public_source", "seed", "starts_on", "ends_on", "recorded_at")
-    return {
-        **{name: getattr(sample, name) for name in fields},
-        "sites": [
+    sites: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for row, code, name, slug in rows:
+        sites[row.period].append(
             {
-                "site_id": drawn.site_id,
+                "site_id": row.site_id,
                 "code": code,
                 "name": name,
                 "provider": slug,
-                "technology": drawn.technology,
-                "rank": drawn.rank,
-                "of_sites": drawn.of_sites,
+                "technology": row.technology,
+                "rank": row.rank,
+                "of_sites": row.of_sites,
             }
-            for drawn, code, name, slug in rows
-        ],
-    }
+        )
+    return [{**sample, "sites": sites[sample["period"]]} for sample in samples]
 
 
 async def drawn_sites(session: AsyncSession, period: Period) -> tuple[str | None, Sequence[int]]:

@@ -5,7 +5,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.availability.schemas import SettledUntil
-from app.compliance.attested import Part
+from app.compliance.attested import MethodPart
 from app.compliance.row import Basis
 from app.compliance.shares import ComplianceVerdict, Doubt, PartResult
 from app.core.moments import WitaMoment
@@ -284,7 +284,7 @@ class AttestedRow(BaseModel):
     provider: str
     technology: Technology
     drawn: bool = Field(description="whether the period's sample drew it", examples=[True])
-    part: Part = Field(description="the part that lacks it", examples=["upload"])
+    part: MethodPart = Field(description="the part that lacks it", examples=["upload"])
     why: str = Field(
         description="`no_contract`, `unknown_time`, `no_contract_speed`, `never_planned`, `one_direction`, "
         "`too_few_tests`, `too_few_looks`, `left_out`, `days_not_counted`, or a test's status and reason",

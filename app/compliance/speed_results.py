@@ -8,7 +8,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.aggregates.selection import SiteGroup
-from app.compliance.line import Line, LineKey, SpeedCounts, Tier
+from app.compliance.line import Line, LineKey, SpeedCounts, SpeedTier
 from app.compliance.method import Method
 from app.compliance.shares import Share
 from app.core.clock import WITA_SQL, to_wita
@@ -98,8 +98,8 @@ def _counts(row: Mapping[str, Any], direction: str) -> SpeedCounts:
     return SpeedCounts(share, evening, row[f"{direction}_unpromised"])
 
 
-async def tiers_of(session: AsyncSession, site_ids: list[int], first: datetime, last: datetime) -> dict[int, Tier]:
+async def tiers_of(session: AsyncSession, site_ids: list[int], first: datetime, last: datetime) -> dict[int, SpeedTier]:
     """Return the speeds that each site's contract promised last, from first to last (exclusive)."""
     days = {"first": to_wita(first).date(), "next": to_wita(last).date()}
     rows = await session.execute(TIERS, {"sites": site_ids, **days})
-    return {row.id: Tier(row.down, row.up) for row in rows}
+    return {row.id: SpeedTier(row.down, row.up) for row in rows}

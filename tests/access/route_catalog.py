@@ -11,6 +11,8 @@ from fastapi.routing import iter_route_contexts
 from app.access.rights import Right
 from app.api.app import API
 from app.console.page import open_console
+from app.core.clock import today
+from app.core.periods import first_of_next_month
 from app.push.routes import by_device_token
 from app.web.deps import Allowed, open_to_all
 
@@ -31,6 +33,16 @@ REQUESTS: dict[str, dict[str, Any]] = {
     f"DELETE {API}/contracts/{{id}}/sites/{{assignment_id}}": {"params": {"reason": "salah titik akses"}},
 }
 
+SAMPLE_PERIOD = first_of_next_month(first_of_next_month(today()))  # more than a day ahead
+REQUESTS |= {
+    f"POST {API}/compliance/samples": {
+        "json": {
+            "period": f"{SAMPLE_PERIOD:%Y-%m}",
+            "public_text": "gempa M 4,1 14:22:07 WIB",
+            "public_source": "BMKG, gempa terakhir",
+        }
+    }
+}
 SPEED_TEST = f"{API}/speedtest"
 REQUESTS |= {
     f"GET {SPEED_TEST}": {"params": {"grant": "none"}},

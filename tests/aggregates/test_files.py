@@ -164,6 +164,8 @@ CALLS = (
     "/ranking?by=region",
     "/ranking?by=provider",
     "/sla",
+    "/compliance",
+    "/compliance/attested",
 )
 
 

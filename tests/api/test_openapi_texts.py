@@ -35,6 +35,7 @@ PROMISED = """
     list_channels create_channel get_channel patch_channel delete_channel send_test
     list_rules create_rule preview_rule get_rule patch_rule delete_rule
     list_notifications get_notification list_announcements
+    get_compliance list_attested list_samples record_sample
 """
 
 

@@ -23,7 +23,12 @@ DAYS = (END - START).days
 LOOKS = DAYS * 24 * 60
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 PERIOD = f"{MONTH:%Y-%m}"
-SPEEDS = {"bandwidth_down_mbps": 20.0, "bandwidth_up_mbps": 10.0, "sla_target_pct": 99, "excluded_causes": ["power"]}
+SPEEDS: dict[str, Any] = {
+    "bandwidth_down_mbps": 20.0,
+    "bandwidth_up_mbps": 10.0,
+    "sla_target_pct": 99,
+    "excluded_causes": ["power"],
+}
 
 
 async def compliance(cast: Cast, person: str = "sari", **params: Any) -> Any:
