@@ -38,7 +38,7 @@ class Source(StrEnum):
 class Audited(StrEnum):
     """The kind of object that an audit entry is about: `account`, `token`, `provider`, `contract`, `site_contract` (a
     site's days under a contract), `site`, `file` (an import), `contacts` (their export), `maintenance`, `incident`,
-    `channel` and `rule` (of alerts), `sample` (sites drawn for the published method).
+    `channel` and `rule` (of alerts), `sample` (sites drawn for the published method), `review` (a decision of one).
     """
 
     ACCOUNT = "account"
@@ -54,6 +54,7 @@ class Audited(StrEnum):
     CHANNEL = "channel"
     RULE = "rule"
     SAMPLE = "sample"
+    REVIEW = "review"
 
 
 class Account(Base):

@@ -54,6 +54,7 @@ from app.postgres.engine import database_url, open_engine, open_sessions
 from app.public.page_cache import PublicPageCache
 from app.public.pages import PublicPages
 from app.public.routes import router as public_pages
+from app.public.survey_routes import router as survey
 from app.push.asgi_bypass import PushBypass
 from app.push.endpoint import PushEndpoint
 from app.push.rate_limits import PushLimits
@@ -61,6 +62,7 @@ from app.push.routes import router as pushes
 from app.registry import vocabulary
 from app.registry.check_routes import router as registry_checks
 from app.registry.routes import router as registry
+from app.reviews.routes import router as reviews
 from app.settings import Settings
 from app.settings import settings as configured_settings
 from app.status.refresher import SnapshotRefresher
@@ -106,6 +108,7 @@ ROUTERS = (
     sla,
     compliance,
     compliance_samples,
+    reviews,
     contract_outages,
     explaining,
     cause_effects,
@@ -155,6 +158,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         assets,
         console,
         public_pages,
+        survey,
     ):
         app.include_router(router)
     problem_details.install(app, synonym_of=vocabulary.find_choice)

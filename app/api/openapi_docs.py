@@ -28,6 +28,7 @@ TAGS = [
         ("dashboards", "The state of all sites now, polled or streamed"),
         ("one site", "One site's past: uptime, segments, latency, throughput, readings"),
         ("aggregates", "Uptime, latency and throughput of regions and providers; the ranking; the month's verdicts"),
+        ("reviews", "Quarterly reviews with their decisions; the evidence for indicators of digital government"),
         ("operations", "Incidents, maintenance, and when the service itself could not see"),
         ("alerts", "Who is told what, when and through which channel; and the proof that it was delivered"),
         ("access", "Accounts, sessions and API tokens; the audit log"),

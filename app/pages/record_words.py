@@ -38,6 +38,7 @@ RECORD_WORDS: Mapping[str, Mapping[str, str]] = {
         "channel": "saluran pemberitahuan",
         "rule": "aturan pemberitahuan",
         "sample": "sampel metode",
+        "review": "keputusan tinjauan",
     },
     "audit_action": {
         "create": "dibuat",

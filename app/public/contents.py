@@ -51,9 +51,11 @@ class PublicContents:
             return Facts(None, int(time.monotonic() // MONTHS_EVERY_S))
         if address.kind is PageKind.VILLAGE:
             shown: object = snapshot.villages.get(address.code)
-        else:
-            region = address.code if address.kind is PageKind.DISTRICT else ""
-            shown = tuple(village for code, village in snapshot.villages.items() if code.startswith(region))
+            thought = snapshot.satisfaction.get(address.code)
+            days = (snapshot.history.counted_at, snapshot.simulated_until, thought)
+            return Facts((shown, snapshot.late_since), days)
+        region = address.code if address.kind is PageKind.DISTRICT else ""
+        shown = tuple(village for code, village in snapshot.villages.items() if code.startswith(region))
         return Facts((shown, snapshot.late_since), (snapshot.history.counted_at, snapshot.simulated_until))
 
     async def render(self, address: Address, snapshot: PublicSnapshot) -> RenderedFile:

@@ -1,6 +1,6 @@
 """Renders pages from a snapshot: the same for the service and for plain files."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -17,8 +17,10 @@ from app.public.addresses import ENGLISH, Address, PageKind, path_of
 from app.public.editions.datasets import DATASETS
 from app.public.publication import Publication
 from app.public.service_seconds import NORMAL_PCT, ServiceSeconds
-from app.public.snapshot import PublicSnapshot
+from app.public.snapshot import ANSWERED_DAYS, PublicSnapshot
 from app.registry import regions
+from app.reviews.satisfaction import LEAST_ANSWERS, Satisfaction
+from app.reviews.survey import MOST_ANSWERS
 
 TEMPLATES = Path(__file__).parent / "templates"
 POLLED = {PageKind.HOME, PageKind.DISTRICT, PageKind.VILLAGE}  # their readers' browsers ask for them again
@@ -47,6 +49,8 @@ class PageRenderer:
                 "view": views.village_view(snapshot, address.code),
                 "district": regions.names()[address.code[:5]],
                 "contact": self._publication.contact_of(address.code),
+                "answers": snapshot.satisfaction.get(address.code, Satisfaction()),
+                "answered_days": ANSWERED_DAYS,
             }
         elif address.kind in {PageKind.EDITIONS, PageKind.EDITION}:
             values = {"months": snapshot.editions, "datasets": DATASETS}
@@ -80,6 +84,11 @@ class PageRenderer:
             districts={code: regions.names()[code] for code in regions.children(PROVINCE)},
         )
 
+    def survey(self, code: str, outcome: str, language: str, given: Mapping[str, str]) -> str:
+        """Return the page that says what became of an answer; `given`: what was chosen of an incomplete one."""
+        values = {"code": code, "village": regions.names()[code], "outcome": outcome, "given": given}
+        return self._render("survey.html", language, **values)
+
     def missing(self, language: str) -> str:
         return self._render("missing.html", language)
 
@@ -102,6 +111,8 @@ class PageRenderer:
             link=link,
             strip=strip,
             normal_pct=NORMAL_PCT,
+            least_answers=LEAST_ANSWERS,
+            most_answers=MOST_ANSWERS,
             other="id" if language == "en" else "en",
             **dict.fromkeys(optional) | values,
         )

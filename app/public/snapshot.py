@@ -10,7 +10,9 @@ from datetime import date, datetime, timedelta
 
 import structlog
 from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.access.scope import PROVINCE
 from app.core.clock import WITA, floor_second, utc_now
 from app.core.single_flight import SingleFlight
 from app.measurements.simulated_past import simulated_until
@@ -21,11 +23,13 @@ from app.public.editions.store import list_editions
 from app.public.history import PublicHistory, read_history
 from app.public.publication import Publication
 from app.registry.models import RegionAlias
+from app.reviews.satisfaction import Satisfaction, by_region
 
 log = structlog.get_logger()
 
 STATES_EVERY_S = 60
 DAYS_EVERY = timedelta(minutes=10)
+ANSWERED_DAYS, VILLAGE_CODE = 90, 13  # days whose answers are shown; characters of a village's code
 LATE = timedelta(minutes=3)  # a page says so when what was read is older
 
 
@@ -40,6 +44,7 @@ class PublicSnapshot:
     aliases: Mapping[str, str]  # present codes by former ones
     simulated_until: datetime | None
     villages: Mapping[str, Village]  # that have an access point, as of `at`
+    satisfaction: Mapping[str, Satisfaction]  # of villages in the last ANSWERED_DAYS, read with the days
     editions: Mapping[date, Sequence[Edition]]  # of the monthly open data that may be shown, read with the days
 
     @property
@@ -89,11 +94,19 @@ class PublicReader:
             if before is None or _is_over(before.history, now):
                 history = await read_history(session, self.publication, now)
                 editions = shown_editions(await list_editions(session), self.publication)
+                satisfaction = await self._read_satisfaction(session, history.today)
             else:
-                history, editions = before.history, before.editions
+                history, editions, satisfaction = before.history, before.editions, before.satisfaction
             aliases = {alias.code: alias.region_code for alias in await session.scalars(select(RegionAlias))}
             until = await simulated_until(session)
-            return PublicSnapshot(now, now, rows, history, aliases, until, rows.villages(now), editions)
+            villages = rows.villages(now)
+            return PublicSnapshot(now, now, rows, history, aliases, until, villages, satisfaction, editions)
+
+    async def _read_satisfaction(self, session: AsyncSession, today: date) -> Mapping[str, Satisfaction]:
+        if not self.publication.shows_villages:
+            return {}
+        first = today - timedelta(days=ANSWERED_DAYS - 1)
+        return await by_region(session, PROVINCE, first, today, length=VILLAGE_CODE)
 
 
 def _is_over(history: PublicHistory, now: datetime) -> bool:

@@ -6,7 +6,7 @@ from functools import partial
 import structlog
 
 from app.access import idempotency_store, login_throttle, sessions, stream_tickets
-from app.core.clock import utc_now
+from app.core.clock import today, utc_now
 from app.diagnoses import store as diagnoses
 from app.importing import kept_uploads
 from app.judging import checkpoints
@@ -14,6 +14,7 @@ from app.judging.rejudge import rejudgeable_since
 from app.measurements import partitions
 from app.postgres.engine import Counter, bump, transaction
 from app.push import receipts, source_addresses
+from app.reviews import survey
 from app.worker.context import WorkerContext
 from app.worker.jobs import Job
 
@@ -40,6 +41,7 @@ async def clean_up(context: WorkerContext) -> None:
         await kept_uploads.delete_old(session)
         await receipts.delete_expired(session)
         await source_addresses.delete_old(session, utc_now() - timedelta(days=context.settings.raw_retention_days))
+        await survey.forget(session, before=today())
         await checkpoints.delete_older(session, await rejudgeable_since(session))
     if dropped:
         log.info("partition_dropped", name=dropped)

@@ -134,6 +134,7 @@ async def create_resources(scenario: IncidentScenario, session: AsyncSession) ->
         **{f"{language}/kabupaten/{{code}}": Resource(HERE, None, None) for language in ("", "/en")},
         **{f"{language}/desa/{{code}}": Resource(VILLAGE, None, None) for language in ("", "/en")},
         "/data/{file}": Resource("kamus.csv", None, None),
+        "/reviews/{period}": Resource("2026-Q3", None, None),
         "/data-terbuka/{month}": Resource(month, None, None, below={"version": "v1", "file": "kamus.csv"}),
         "/en/data-terbuka/{month}": Resource(month, None, None),
     }

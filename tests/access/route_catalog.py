@@ -43,6 +43,10 @@ REQUESTS |= {
         }
     }
 }
+REQUESTS |= {
+    f"POST {language}/desa/{{code}}/penilaian": {"data": {"benefit": "4", "cost": "2"}} for language in ("", "/en")
+}
+
 SPEED_TEST = f"{API}/speedtest"
 REQUESTS |= {
     f"GET {SPEED_TEST}": {"params": {"grant": "none"}},
@@ -58,6 +62,8 @@ EXPECTED_STATUS |= {"POST /layar": 303, "GET /layar/stream": 401}
 EXPECTED_STATUS |= {f"POST {API}/push": 401, f"POST {API}/push/end": 401}
 # Authorized by a speed test grant, which no caller here has.
 EXPECTED_STATUS |= dict.fromkeys((f"GET {SPEED_TEST}", f"POST {SPEED_TEST}", f"POST {SPEED_TEST}/report"), 404)
+# The public survey's answer is redirected to its village when it is asked for.
+EXPECTED_STATUS |= dict.fromkeys((f"GET {language}/desa/{{code}}/penilaian" for language in ("", "/en")), 303)
 # Without a code: it is asked for, and a form without one is refused; with one, its page is redirected to.
 EXPECTED_STATUS |= {"POST /enrol": 422, "POST /enrol/{page}": 410}
 EXPECTED_STATUS |= dict.fromkeys(("GET /enrol/status", "GET /enrol/card", "GET /enrol/{code}/{page}"), 303)
