@@ -23,8 +23,14 @@ async def add_decision(
     parse_quarter(period, now)
     count = await session.scalar(select(func.count()).where(ReviewDecision.period == period)) or 0
     if count >= MOST:
-        message = "{period} has {most} decisions, which is the most that a review holds"
-        raise Invalid(Fault("period", "too_many_decisions", message, values={"period": period, "most": MOST}))
+        raise Invalid(
+            Fault(
+                "period",
+                "too_many_decisions",
+                "{period} has {most} decisions, which is the most that a review holds",
+                values={"period": period, "most": MOST},
+            )
+        )
     decision = ReviewDecision(period=period, text=body, decided_by=caller.who, decided_at=now)
     session.add(decision)
     await session.flush()

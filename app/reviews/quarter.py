@@ -13,8 +13,15 @@ EXAMPLE, PATTERN = "2026-Q4", r"20\d\d-Q[1-4]"
 def parse_quarter(name: str, now: datetime) -> Period:
     """Return the quarter up to now. Raises Invalid for what is none, and for one that has not begun."""
     if re.fullmatch(PATTERN, name) is None:
-        message, suggestion = "{given} is not a quarter", "Write it like 2026-Q4"
-        raise Invalid(Fault("period", "bad_quarter", message, suggestion, values={"given": name[:40]}))
+        raise Invalid(
+            Fault(
+                "period",
+                "bad_quarter",
+                "{given} is not a quarter",
+                "Write it like 2026-Q4",
+                values={"given": name[:40]},
+            )
+        )
     start, end = bounds_of(name)
     if midnight(start) >= now:
         raise Invalid(Fault("period", "in_the_future", "{given} is in the future", values={"given": name}))

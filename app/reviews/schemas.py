@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from app.availability.schemas import ChildRegionRow, SettledUntil, SumRow
+from app.availability.schemas import CHILD, SUM, TOTAL, ChildRegionRow, SettledUntil, SumRow
 from app.core.moments import WitaMoment
 from app.core.words import Words
 from app.measurements.simulated_past import MarksSimulatedPast
@@ -20,6 +20,32 @@ DECISION: dict[str, Any] = {
 FIGURES: dict[str, Any] = {"answers": 214, "benefit_mean": 4.21, "cost_mean": 1.83, "difference": 2.38}
 TIMES: dict[str, Any] = {"p50_s": 840, "p90_s": 7200, "max_s": 86400}
 USE: dict[str, Any] = {"access_points": 812, "villages": 801, "villages_in_region": 1038, "clients": None}
+
+
+REGION_FIGURES = {"code": "64.02", "name": "Kabupaten Kutai Kartanegara", **FIGURES}
+SATISFACTION: dict[str, Any] = {**FIGURES, "regions": [REGION_FIGURES]}
+RESPONSE: dict[str, Any] = {
+    "incidents": 120,
+    "acknowledged": 96,
+    "ended": 118,
+    "ended_unacknowledged": 22,
+    "to_acknowledge": TIMES,
+    "to_end": TIMES,
+}
+REVIEW: dict[str, Any] = {
+    "period": "2026-Q4",
+    "from": "2026-10-01T00:00:00+08:00",
+    "to": "2027-01-01T00:00:00+08:00",
+    "settled_until": "2027-01-01T00:00:00+08:00",
+    "region": "64",
+    "service": {"months": [SUM], "total": TOTAL, "regions": [CHILD]},
+    "use": USE,
+    "response": RESPONSE,
+    "decisions": [DECISION],
+    "satisfaction": SATISFACTION,
+    "notes": [],
+    "simulated_until": None,
+}
 
 
 class DecisionIn(BaseModel):
@@ -91,22 +117,24 @@ class SatisfactionFigures(BaseModel):
 
 
 class RegionSatisfaction(SatisfactionFigures):
-    model_config = ConfigDict(
-        json_schema_extra={"examples": [{"code": "64.02", "name": "Kabupaten Kutai Kartanegara", **FIGURES}]}
-    )
+    model_config = ConfigDict(json_schema_extra={"examples": [REGION_FIGURES]})
 
     code: str = Field(description="Kemendagri code of the region", examples=["64.02"])
     name: str = Field(description="the region's name", examples=["Kabupaten Kutai Kartanegara"])
 
 
-class Satisfaction(SatisfactionFigures):
+class ReviewSatisfaction(SatisfactionFigures):
     """What villagers answered on the public page."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [SATISFACTION]})
 
     regions: list[RegionSatisfaction] = Field(description="by the regions below that have answers")
 
 
 class ReviewOut(MarksSimulatedPast):
     """A quarter in one answer."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [REVIEW]})
 
     period: str = Field(description="the quarter", examples=["2026-Q4"])
     from_: WitaMoment = Field(alias="from", description="its first second", examples=["2026-10-01T00:00:00+08:00"])
@@ -117,7 +145,7 @@ class ReviewOut(MarksSimulatedPast):
     use: UseFigures = Field(description="where it can be used")
     response: ResponseTimes = Field(description="how fast offices answered, and outages ended")
     decisions: list[DecisionOut] = Field(description="what was decided, the oldest first; empty for providers")
-    satisfaction: Satisfaction | None = Field(description="what villagers answered; null for providers")
+    satisfaction: ReviewSatisfaction | None = Field(description="what villagers answered; null for providers")
     notes: list[Words] = Field(description="how these figures are to be read")
 
 
@@ -128,7 +156,7 @@ class EvidenceStatus(StrEnum):
     TO_FILL = "to_fill"
 
 
-class Evidence(BaseModel):
+class Proof(BaseModel):
     """What proves it, and where it is found."""
 
     model_config = ConfigDict(
@@ -163,7 +191,7 @@ class Indicator(BaseModel):
     source: str | None = Field(
         None, max_length=300, description="where its wording was read", examples=["pemdi.baritotimurkab.go.id"]
     )
-    evidence: list[Evidence] = Field(description="what proves it", max_length=20)
+    evidence: list[Proof] = Field(description="what proves it", max_length=20)
 
 
 class Index(BaseModel):

@@ -25,7 +25,7 @@ MOST_ANSWERS, MOST_VILLAGES = 20, 10  # a day: of a village; of a network
 LOCK = text("SELECT pg_advisory_xact_lock(hashtext('survey'))")
 
 
-class Answer(NamedTuple):
+class SurveyAnswer(NamedTuple):
     """From 1, very low, to 5, very high."""
 
     benefit: int
@@ -40,16 +40,16 @@ class SurveyOutcome(StrEnum):
     FULL = "full"
 
 
-def read_answer(benefit: str, cost: str) -> Answer | None:
+def read_answer(benefit: str, cost: str) -> SurveyAnswer | None:
     """Return the answer; None unless both are numbers of the scale."""
     if not all(text.isascii() and text.isdecimal() and len(text) == 1 for text in (benefit, cost)):
         return None
-    answer = Answer(int(benefit), int(cost))
+    answer = SurveyAnswer(int(benefit), int(cost))
     return answer if all(value in SCALE for value in answer) else None
 
 
 async def take_answer(
-    session: AsyncSession, village_code: str, answer: Answer, *, address: str | None, today: date
+    session: AsyncSession, village_code: str, answer: SurveyAnswer, *, address: str | None, today: date
 ) -> SurveyOutcome:
     """Count an answer, unless it is one too many."""
     await session.execute(LOCK)

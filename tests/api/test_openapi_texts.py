@@ -36,6 +36,7 @@ PROMISED = """
     list_rules create_rule preview_rule get_rule patch_rule delete_rule
     list_notifications get_notification list_announcements
     get_compliance list_attested list_samples record_sample
+    get_review add_decision list_evidence
 """
 
 

@@ -11,7 +11,7 @@ from app.core.clock import midnight, today, utc_now
 from app.core.errors import Invalid
 from app.reviews import decisions, pemdi
 from app.reviews.quarter import bounds_of, last_quarter, parse_quarter, quarter_of
-from app.reviews.survey import Answer, take_answer
+from app.reviews.survey import SurveyAnswer, take_answer
 from app.settings import SettingsError
 from tests.conftest import Cast
 from tests.factories import BERAU_VILLAGE, VILLAGE
@@ -131,7 +131,7 @@ async def test_a_review_holds_a_bounded_number_of_decisions(
 async def test_satisfaction_stands_in_the_review_of_offices(cast: Cast, session: AsyncSession) -> None:
     async with session.begin():
         for number in range(6):
-            await take_answer(session, VILLAGE, Answer(5, 2), address=f"198.51.{number}.1", today=today())
+            await take_answer(session, VILLAGE, SurveyAnswer(5, 2), address=f"198.51.{number}.1", today=today())
     review = await get(cast.sari, "/reviews", period=NOW_QUARTER)
     assert review["satisfaction"] == {
         "answers": 6,

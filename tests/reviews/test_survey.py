@@ -17,7 +17,7 @@ from app.core.clock import today
 from app.public.pages import PublicPages
 from app.reviews import satisfaction, survey
 from app.reviews.satisfaction import LEAST_ANSWERS, Satisfaction
-from app.reviews.survey import MOST_ANSWERS, MOST_VILLAGES, Answer, SurveyOutcome, network_of, read_answer
+from app.reviews.survey import MOST_ANSWERS, MOST_VILLAGES, SurveyAnswer, SurveyOutcome, network_of, read_answer
 from app.settings import PublicSettings, Settings
 from tests.conftest import Cast
 from tests.factories import BERAU_VILLAGE, VILLAGE, register
@@ -27,7 +27,7 @@ TODAY = today()
 
 async def answer(session: AsyncSession, village: str, address: str, benefit: int = 4, cost: int = 2) -> SurveyOutcome:
     async with session.begin():
-        return await survey.take_answer(session, village, Answer(benefit, cost), address=address, today=TODAY)
+        return await survey.take_answer(session, village, SurveyAnswer(benefit, cost), address=address, today=TODAY)
 
 
 async def rows(session: AsyncSession, table: str) -> list[Any]:
@@ -63,7 +63,7 @@ async def test_nothing_kept_tells_who_answered_and_the_salt_ends_with_the_day(se
     assert columns == {"village_code", "day", "benefit", "cost", "answers"}
     async with session.begin():
         tomorrow = TODAY + timedelta(days=1)
-        taken = await survey.take_answer(session, VILLAGE, Answer(5, 1), address="203.0.113.7", today=tomorrow)
+        taken = await survey.take_answer(session, VILLAGE, SurveyAnswer(5, 1), address="203.0.113.7", today=tomorrow)
     assert taken is SurveyOutcome.COUNTED
     ((_, other, _),) = [tuple(row) for row in await rows(session, "survey_source")]
     assert other != source, "another salt: days cannot be told to be of one network"
@@ -77,7 +77,7 @@ async def test_nothing_kept_tells_who_answered_and_the_salt_ends_with_the_day(se
 def test_only_the_scale_is_an_answer(bad: str) -> None:
     assert read_answer(bad, "3") is None
     assert read_answer("3", bad) is None
-    assert read_answer("1", "5") == Answer(1, 5)
+    assert read_answer("1", "5") == SurveyAnswer(1, 5)
 
 
 def test_an_address_that_is_none_is_one_network() -> None:
