@@ -30,8 +30,9 @@ PROMISED = """
 """
 # What a test was to reach: the dated terms; of a line with a speed of its own that, as when the test was planned.
 OF_DIRECTION = "coalesce(CASE WHEN s.bandwidth_{0}_mbps IS NULL THEN p.{0} END, t.contract_{0}_mbps)"
-# It ran, and there is no rate; or its device did not take it. `stopped` is our own doing.
-WITHOUT_RESULT = """(t.status = 'invalid' OR (t.status = 'failed' AND t.reason IS DISTINCT FROM 'stopped')
+# It ran, and there is no rate; or its device did not take it. Some failures are our own, or of what we registered.
+OUR_FAILURES = ("stopped", "forbidden", "bad_url", "no_http")
+WITHOUT_RESULT = f"""(t.status = 'invalid' OR (t.status = 'failed' AND coalesce(t.reason, '') NOT IN {OUR_FAILURES})
     OR (t.status = 'skipped' AND t.reason = 'not_taken'))"""
 TESTS = f"""
     WITH promised AS ({PROMISED}), test AS (
