@@ -46,7 +46,3 @@ def _run(lifeline: int, arguments: list[str], environment: dict[str, str], log: 
     except SystemExit as ended:
         code = ended.code
     os._exit(code if isinstance(code, int) else 0)
-
-
-if __name__ == "__main__":
-    main()

@@ -29,7 +29,8 @@ class Forks:
     """Starts `sinyal` commands by forking (tests/support/forking_api.py): many starts cost one import."""
 
     def __init__(self) -> None:
-        argv = [sys.executable, "-m", "tests.support.forking_api"]
+        # by -c: what has a module of its own as __main__ imports it again in each process that reads a spreadsheet
+        argv = [sys.executable, "-c", "from tests.support.forking_api import main; main()"]
         self._process = subprocess.Popen(argv, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
     def start(self, arguments: list[str], environment: dict[str, str], log: Path) -> int:
