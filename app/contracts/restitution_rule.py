@@ -81,7 +81,7 @@ class RestitutionRule(BaseModel):
     divisor_pct: Divisor | None = Field(
         None, description="proportional: divide by this share of the service time instead of all", examples=[99.5]
     )
-    bands: Annotated[tuple[Band, ...], Field(min_length=1, max_length=MAX_BANDS)] | None = Field(
+    bands: Annotated[tuple[Band, ...], Field(max_length=MAX_BANDS)] | None = Field(
         None, description="banded: limits descending, shares ascending", examples=[EXAMPLE["bands"]]
     )
     after_s: Annotated[int, Field(ge=0, le=WEEK_S)] | None = Field(
@@ -157,7 +157,7 @@ def read(row: dict[str, Any] | None) -> RestitutionRule | None:
 def check(rule: RestitutionRule) -> Iterator[Fault]:
     """Yield the faults between fields of a rule."""
     for name in NEEDED[rule.kind]:
-        if getattr(rule, name) is None:
+        if getattr(rule, name) in {None, ()}:
             yield Fault(f"restitution.{name}", "missing", "This field is required")
     for name in OF_ONE_KIND:
         if getattr(rule, name) is not None and name not in ALLOWED[rule.kind]:
