@@ -35,6 +35,41 @@ async def test_the_province_writes_a_contract_with_a_decimal_comma_and_changes_i
     assert contract["monthly_fee_idr"] == 4_500_000
 
 
+async def test_a_restitution_rule_is_written_in_a_plain_form_shown_in_words_and_changed_from_a_day_on(
+    cast: Cast, province: Visitor
+) -> None:
+    rule = {"restitution.kind": "banded", "restitution.bands": "99,5 5\n98; 20\n", "restitution.cap_pct": "15"}
+    page = await province.get("/console/contracts/new")
+    mixed = await province.submit(page, "", **FIELDS, **rule | {"restitution.below_pct": "95"})
+    assert set(mixed.errors()) == {"restitution.below_pct"}
+    assert mixed.form("")["restitution.bands"].split() == ["99,5", "5", "98;", "20"]
+    upside_down = await province.submit(page, "", **FIELDS, **rule | {"restitution.bands": "98 20\n99,5 5"})
+    assert upside_down.status == 422
+    assert "restitution.bands.1.below_pct" in upside_down.text
+    made = await province.submit(page, "", **FIELDS, **rule, monthly_fee_idr="4.500.000", fee_per="site")
+    path = made.response.headers["location"].split("?")[0]
+    shown = (await province.get(path)).text
+    assert "Restitusi di bawah ketersediaan 98%: 20% dari biaya" in shown
+    assert "Di bawah 99,5%: 5% × Rp 4.500.000 = Rp 225.000." in shown
+    form = await province.get(f"{path}/edit")
+    assert form.form("")["restitution.bands"].split() == ["99.5", "5", "98", "20"]
+    await province.submit(form, "")
+    contract = (await cast.sari.get(path.removeprefix("/console"))).json()
+    assert len(contract["terms"]) == 1, "sent back as it was shown, nothing changes"
+    tomorrow = (today() + timedelta(days=1)).isoformat()
+    other = {"restitution.kind": "per_incident", "restitution.bands": "", "restitution.after_s": "14.400"}
+    await province.submit(form, "", **other, **{"restitution.per_hour_pct": "0,5"}, effective_from=tomorrow)
+    form = await province.get(f"{path}/edit")
+    await province.submit(form, "", **{"restitution.kind": "", "restitution.bands": ""})
+    contract = (await cast.sari.get(path.removeprefix("/console"))).json()
+    assert [each["restitution"] and each["restitution"]["kind"] for each in contract["terms"]] == [
+        "banded",
+        None,
+        "per_incident",
+    ]
+    assert contract["terms"][2]["restitution"]["after_s"] == 14_400
+
+
 async def test_sites_are_put_under_a_contract_moved_and_taken_back(cast: Cast, province: Visitor) -> None:
     site = await register(cast)
     made = await cast.sari.post("/contracts", {**FIELDS, "sla_target_pct": 99.5})
@@ -43,12 +78,16 @@ async def test_sites_are_put_under_a_contract_moved_and_taken_back(cast: Cast, p
     unknown = await province.submit(page, f"{path}/sites", sites="64.02.05.2003-99", **{"from": "2026-11-01"})
     assert unknown.status == 422
     assert unknown.form(f"{path}/sites")["sites"].strip() == "64.02.05.2003-99"
-    done = await province.submit(page, f"{path}/sites", sites=site["code"], reason="Adendum", **{"from": "2026-11-01"})
+    line = f"{site['code']}; 2026-11-01; 1.250.000"
+    done = await province.submit(page, f"{path}/sites", sites=line, reason="Adendum", **{"from": "2026-11-02"})
     page = await province.follow(done)
+    assert "Rp 1.250.000" in page.text
     [change] = page.tree.xpath('//a[contains(@href, "/sites/") and contains(@href, "/contracts/")]/@href')
     form = await province.get(change)
-    await province.submit(form, "", to="2026-11-20", reason="Dialihkan")
-    assert "20 November 2026" in (await province.get(path)).text
+    await province.submit(form, "", to="2026-11-20", monthly_fee_idr="1.100.000", reason="Dialihkan")
+    moved = (await province.get(path)).text
+    assert "20 November 2026" in moved
+    assert "Rp 1.100.000" in moved
     await province.submit(await province.get(change), "", withdraw="1", reason="Salah kontrak")
     assert "Ditarik kembali" in (await province.get(change)).text
 
