@@ -149,6 +149,7 @@ class Deliverer:
             jitter=random.random(),
         )
         async with transaction(self._sessions) as session:
+            await queue.lock_channel(session, queued.channel.id)
             if settlement.state is NotificationState.BOUNCED and await fallback.hand_over_refused(
                 session, queued.notification.id, sealer, self._settings.public_base, now
             ):

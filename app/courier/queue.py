@@ -100,6 +100,11 @@ async def find_next(session: AsyncSession, channel_id: int, now: datetime) -> Qu
     return rows[0] if rows else None
 
 
+async def lock_channel(session: AsyncSession, channel_id: int) -> None:
+    """Lock it before any of its notifications, as whoever changes or deletes it does: no deadlocks."""
+    await session.execute(select(Channel.id).where(Channel.id == channel_id).with_for_update(key_share=True))
+
+
 async def record(session: AsyncSession, queued: Queued, done: Attempt, settlement: Settlement) -> None:
     """Write an attempt, and what becomes of the notification and of its channel."""
     answer, now = done.answer, done.started_at + timedelta(milliseconds=done.took_ms)

@@ -59,6 +59,17 @@ async def test_a_name_is_checked_by_what_it_resolves_to_at_each_connection(
     assert await deliver(url, ALLOWING) == Answer(DeliveryOutcome.REFUSED, NOT_ALLOWED)
 
 
+@pytest.mark.parametrize("form", ["http://{}:1/x", "gotify://{}:1/AbCdEf12345", "mailto://{}:1/a@x.go.id"])
+async def test_each_address_of_a_name_is_checked_when_it_is_its_turn(
+    form: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing listens at the first one, which is allowed."""
+    addresses = [("127.0.0.1", 1), ("169.254.169.254", 1)]
+    answer = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", address) for address in addresses]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: answer)
+    assert await deliver(form.format("two.example"), ALLOWING) == Answer(DeliveryOutcome.REFUSED, NOT_ALLOWED)
+
+
 async def test_an_allowed_network_is_delivered_to_and_a_denied_part_of_it_is_not(http: HttpReceiver) -> None:
     policy = Settings(alerts=AlertsSettings(allow=["127.0.0.1/32"])).receiver_policy
     assert (await deliver(f"http://127.0.0.1:{http.port}/x", policy)).outcome is DeliveryOutcome.ACCEPTED
