@@ -163,6 +163,7 @@ class AlertsSettings(BaseModel):
     deny: CommaSeparated = []
     group_wait_s: int = Field(30, ge=1, le=60)
     group_interval_s: int = Field(300, ge=1, le=3600)
+    simulated: bool = False
 
     @field_validator("allow", "deny", mode="before")
     @classmethod

@@ -139,6 +139,7 @@ def _environment(settings: Settings, script: Script) -> dict[str, str]:
         **child_environment(settings),
         "SINYAL_PROBE__ALLOW": ",".join(_allowed(settings)),
         "SINYAL_ALERTS__ALLOW": ",".join([*settings.alerts.allow, LOOPBACK]),
+        "SINYAL_ALERTS__SIMULATED": "true",
         "SINYAL_CANARIES": ",".join(CANARIES),
         "SINYAL_HOST": settings.host,
     }

@@ -105,9 +105,12 @@ async def patch_channel(
     *,
     caller: Caller,
     if_match: int | None,
-    sealing: Sealing,
+    sealing: Sealing | None,
 ) -> ChangedChannel:
-    """Raises what `create_channel` does, NotFound, and Stale for another version."""
+    """Raises what `create_channel` does, NotFound, and Stale for another version.
+
+    `sealing`: only a body that `needs_sealing` needs it: without the secret key a channel can still be paused.
+    """
     version = await next_version(session, Counter.ALERT)
     row = await channels.get_channel(session, channel_id, caller=caller, for_update=True)
     channel = row.channel
@@ -135,11 +138,13 @@ async def patch_channel(
     return ChangedChannel(await channels.get_channel(session, channel_id, caller=caller), secret)
 
 
-def _set_fields(channel: Channel, body: ChannelPatch, others: list[Channel], sealing: Sealing) -> str | None:
+def _set_fields(channel: Channel, body: ChannelPatch, others: list[Channel], sealing: Sealing | None) -> str | None:
     """Set what the body changes; return a secret that was generated. Raises Invalid, Conflict."""
     changes = body.model_dump(exclude_unset=True, include={"name", "language", "form", "fallback", "paused"})
     faults: list[Fault] = []
-    target = None if body.url is None else _read_target(body.url.get_secret_value(), sealing, faults)
+    target = None
+    if body.url is not None and sealing is not None:
+        target = _read_target(body.url.get_secret_value(), sealing, faults)
     if "fallback" in changes:
         faults += channel_faults.check_fallback(body.fallback, others, channel.provider_id, own_id=channel.id)
         changes["fallback_id"] = changes.pop("fallback")
@@ -154,6 +159,11 @@ def _set_fields(channel: Channel, body: ChannelPatch, others: list[Channel], sea
         channel.paused_at = utc_now() if body.paused else None
     for name, value in changes.items():
         setattr(channel, name, value)
+    return None if sealing is None else _set_sealed(channel, body, target, sealing)
+
+
+def _set_sealed(channel: Channel, body: ChannelPatch, target: ChannelTarget | None, sealing: Sealing) -> str | None:
+    """Set its URL and secret; return a secret that was generated."""
     secret = None
     if target is not None and body.url is not None:
         secret = _set_target(channel, target, body.url.get_secret_value(), sealing)

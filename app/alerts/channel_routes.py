@@ -93,13 +93,13 @@ async def get_channel(session: Session, caller: Reader, id: RowId, response: Res
     return channels.present(row, caller=caller)
 
 
-@router.patch("/{id}", response_model=ChannelChanged, responses=problems(403, 404, 409, 412))
+@router.patch("/{id}", response_model=ChannelChanged, responses=problems(403, 404, 409, 412, 503))
 async def patch_channel(
     session: Session,
     caller: Writer,
     id: RowId,
     body: ChannelPatch,
-    sealing: SealingOfApp,
+    request: Request,
     response: Response,
     if_match: IfMatch = None,
 ) -> dict[str, Any]:
@@ -107,6 +107,7 @@ async def patch_channel(
 
     Its name, URL, secret, language, form or fallback; pause it or let it go on. Whom it tells cannot be changed.
     """
+    sealing = await read_sealing(session, request) if body.needs_sealing else None
     changed = await channel_changes.patch_channel(
         session, id, body, caller=caller, if_match=read_version(if_match), sealing=sealing
     )

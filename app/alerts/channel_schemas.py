@@ -141,6 +141,10 @@ class ChannelPatch(BaseModel):
         require_given(self, "name", "url", "secret", "language", "form", "paused")
         return self
 
+    @property
+    def needs_sealing(self) -> bool:
+        return self.url is not None or self.secret is not None or self.rotate_secret
+
 
 def require_given(body: BaseModel, *names: str) -> None:
     """Raises FaultError for one of these fields that is given as null."""

@@ -12,13 +12,13 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access.scope import PROVINCE
 from app.alerts.affected_members import Audience, OutageMember, load_members
+from app.alerts.message_facts import is_simulated
 from app.alerts.models import Channel, Notification, NotificationKind
 from app.availability.models import ALL_PROVIDERS, ALL_TECHNOLOGIES, RegionAvailabilityDay
 from app.availability.percent import percent
 from app.core.clock import WITA, midnight, to_wita
 from app.core.freshness import hold_sql
 from app.incidents.models import Incident, IncidentStatus
-from app.measurements.simulated_past import simulated_until
 
 NAMESPACE = UUID("0b6a4b52-93d7-4a37-9a0e-7d1f0c1f6e34")
 BEGINS = time(7, 30)
@@ -148,4 +148,4 @@ async def read_digests(session: AsyncSession, span: Span, now: datetime) -> Dige
     )
     incidents = {incident.id: incident for incident in await session.scalars(query)}
     members = await load_members(session, incidents.keys())
-    return DigestReader(session, span, now, incidents, members, await simulated_until(session) is not None)
+    return DigestReader(session, span, now, incidents, members, await is_simulated(session))

@@ -16,6 +16,7 @@ from app.measurements.loss_counts import SiteTime, count_losses
 from app.measurements.simulated_past import simulated_until
 from app.postgres.engine import among
 from app.registry.models import Provider, Site
+from app.settings import settings
 
 EVIDENCE_OF = timedelta(days=1)  # lost readings are counted of outages that began within
 
@@ -45,7 +46,7 @@ async def load_facts(
     told = [each.told for each in recovered if each.told is not None and each.told.incident_id is not None]
     keys = [key.split(":") for key in group_keys]
     return MessageFacts(
-        is_simulated=await simulated_until(session) is not None,
+        is_simulated=await is_simulated(session),
         losses=await count_losses(session, [(each.site_id, each.started_at, now) for each in recent]),
         nodes=await _load_nodes(session, [int(key[1]) for key in keys if key[0] == "node"]),
         providers=await _load_providers(session, [int(key[1]) for key in keys if key[0] == "provider"]),
@@ -53,6 +54,11 @@ async def load_facts(
         refuted=await load_refuted(session, {each.incident_id: each.told_at for each in told}),
         settled=await load_settled(session, [each.subject for each in told], channel_id),
     )
+
+
+async def is_simulated(session: AsyncSession) -> bool:
+    """Whether messages say that they are of a simulation: this one is a demo, or its past was simulated."""
+    return settings().alerts.simulated or await simulated_until(session) is not None
 
 
 async def _load_nodes(session: AsyncSession, node_ids: Collection[int]) -> dict[int, ToldPlace]:

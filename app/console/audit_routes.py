@@ -23,6 +23,8 @@ PAGES = {  # of the console, by what an entry is about
     Audited.INCIDENT: "/incidents/{id}",
     Audited.MAINTENANCE: "/maintenance/{id}",
     Audited.PROVIDER: "/providers/{id}",
+    Audited.CHANNEL: "/channels/{id}",
+    Audited.RULE: "/rules/{id}",
 }
 
 

@@ -1,5 +1,6 @@
 """The form of a channel: what it asks of the API. Pure; what was typed into the URL is sent on and never kept."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,6 +15,19 @@ URL_EXAMPLES = (
     ("ntfy", "ntfys://ntfy.example.go.id/TOPIC"),
     ("Webhook", "https://hooks.example.go.id/sinyal-desa"),
 )
+
+PLACEHOLDERS_ID = {"USER": "PENGGUNA", "PASSWORD": "SANDI", "PHONE_ID": "ID_NOMOR", "ROOM": "RUANG", "TOPIC": "TOPIK"}
+
+
+def url_examples(language: str) -> list[tuple[str, str]]:
+    """Return services, and how their URLs are written, with the parts to fill in by names of the language."""
+    if language != "id":
+        return list(URL_EXAMPLES)
+    return [(service, _in_indonesian(example)) for service, example in URL_EXAMPLES]
+
+
+def _in_indonesian(example: str) -> str:
+    return re.sub(r"\b[A-Z][A-Z_]+\b", lambda found: PLACEHOLDERS_ID.get(found[0], found[0]), example)
 
 
 def new_channel(form: Form) -> dict[str, Any]:

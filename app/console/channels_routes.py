@@ -8,7 +8,7 @@ from fastapi import Response
 from app.access.scope import PROVINCE
 from app.console import choices
 from app.console.api_client import ApiProblem
-from app.console.channel_form import FIELDS, URL_EXAMPLES, changed_channel, new_channel
+from app.console.channel_form import FIELDS, changed_channel, new_channel, url_examples
 from app.console.page import Console, ConsoleRequest, page_router
 from app.core.errors import NotAllowed
 
@@ -117,7 +117,7 @@ async def _page(
         },
         problem=problem,
         fields=FIELDS,
-        url_examples=URL_EXAMPLES,
+        url_examples=url_examples(console.language),
         **await _names(console),
     )
 
@@ -131,7 +131,7 @@ async def _new(console: ConsoleRequest, values: Mapping[str, str], problem: ApiP
         values={**dict.fromkeys((*FIELDS, "default_rules"), ""), **values},
         problem=problem,
         fields=FIELDS,
-        url_examples=URL_EXAMPLES,
+        url_examples=url_examples(console.language),
         offices=await offices(console) if own == PROVINCE else [],
         others=[(each["id"], f"{each['name']} ({each['office_name']})") for each in channels["items"]],
         providers=await choices.providers(console.api),

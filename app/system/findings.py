@@ -8,7 +8,7 @@ from enum import StrEnum
 from app.core.words import Bilingual, duration_in_words, in_words, moment_in_words
 
 BEAT_LATE = timedelta(seconds=30)
-INBOX_LATE_S = 60
+INBOX_LATE_S, COURIER_LATE_S = 60, 60
 BUFFER_FILLING = 0.2  # of its limit
 HOUR_S, DAY_S = 3_600, 86_400
 LATE_S = {"hours": HOUR_S, "days": DAY_S, "availability": DAY_S, "months": DAY_S}  # counting, by stage
@@ -18,7 +18,7 @@ class SystemCheck(StrEnum):
     """What may be wrong: `worker_silent` (nothing is written), `blind` (no canary answers), `ingest_unproven` (our own
     heartbeat does not arrive as devices' pushes do), `inbox_late` (pushes wait), `counting_late`, `buffer_filling`
     (readings wait for the database), `readings_lost`, `pushes_refused` (set aside), `canary_silent`, `few_canaries`,
-    `sites_not_shown` (their status cannot be read).
+    `sites_not_shown` (their status cannot be read), `courier_silent` (no alert is delivered).
     """
 
     WORKER_SILENT = "worker_silent"
@@ -32,6 +32,7 @@ class SystemCheck(StrEnum):
     CANARY_SILENT = "canary_silent"
     FEW_CANARIES = "few_canaries"
     SITES_NOT_SHOWN = "sites_not_shown"
+    COURIER_SILENT = "courier_silent"
 
 
 class FindingSeverity(StrEnum):
@@ -66,6 +67,8 @@ class SystemFacts:
     buffer_limit: int = 0
     lost: int = 0
     rejected_sites: int = 0
+    channels: int = 0
+    courier_age_s: float | None = None  # of its last beat; None: none has run
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +81,7 @@ class SystemFinding:
 
 def find_problems(facts: SystemFacts) -> list[SystemFinding]:
     """Return what is wrong, critical first. What a silent worker last recorded of itself is not judged."""
-    works = [_sites_not_shown, _counting_late, _inbox_late, _pushes_refused]
+    works = [_sites_not_shown, _counting_late, _inbox_late, _pushes_refused, _courier_silent]
     if facts.beat_at is None or facts.now - facts.beat_at > BEAT_LATE:
         works = [_worker_silent, *works]
     else:
@@ -189,6 +192,18 @@ def _pushes_refused(facts: SystemFacts) -> Iterator[SystemFinding]:
             in_words("{n} reports of devices could not be processed and are set aside", n=facts.refused_pushes),
             in_words("They are tried again when the worker starts. See push_rejected in its log"),
         )
+
+
+def _courier_silent(facts: SystemFacts) -> Iterator[SystemFinding]:
+    age_s = facts.courier_age_s
+    if not facts.channels or (age_s is not None and age_s <= COURIER_LATE_S):
+        return
+    if age_s is None:
+        message = in_words("no alert has been delivered yet, although there are channels")
+    else:
+        message = in_words("no alert has been delivered for {age}", age=duration_in_words(int(age_s) // 60 * 60))
+    todo = in_words("Nothing is lost: alerts wait. Check that `sinyal courier` runs, and its log")
+    yield _warning(SystemCheck.COURIER_SILENT, message, todo)
 
 
 def _buffer_filling(facts: SystemFacts) -> Iterator[SystemFinding]:

@@ -53,7 +53,8 @@ async def read_overview(session: AsyncSession, api: ApiState, *, caller: Caller,
     """Only the province's own officers read the details."""
     beats = await store.read_beats(session)
     inbox, stages = await store.read_inbox(session), await store.read_stages(session, now)
-    facts = _facts(api, beats, inbox, stages, now)
+    courier = await store.read_courier(session)
+    facts = _facts(api, beats, inbox, stages, courier, now)
     findings = find_problems(facts)
     details = await _details(session, api, beats.get(CENTRAL), inbox) if caller.sees_addresses else None
     return {
@@ -69,7 +70,12 @@ async def read_overview(session: AsyncSession, api: ApiState, *, caller: Caller,
 
 
 def _facts(
-    api: ApiState, beats: Mapping[str, Row[Any]], inbox: Row[Any], stages: Sequence[Stage], now: datetime
+    api: ApiState,
+    beats: Mapping[str, Row[Any]],
+    inbox: Row[Any],
+    stages: Sequence[Stage],
+    courier: Row[Any],
+    now: datetime,
 ) -> SystemFacts:
     beat, silence = beats.get(CENTRAL), beats.get(SILENCE)
     figures = beat.figures if beat else {}
@@ -88,6 +94,8 @@ def _facts(
         buffer_limit=figures.get("buffer_limit_readings", 0),
         lost=figures.get("dropped_readings", 0),
         rejected_sites=len(api.snapshot.rejected),
+        channels=courier.channels,
+        courier_age_s=courier.age_s,
     )
 
 

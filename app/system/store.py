@@ -39,6 +39,10 @@ FAILING_CHANNELS = text("""
     ORDER BY id LIMIT 1000
 """)
 COURIER_BEAT = text("SELECT extract(epoch FROM now() - beat_at)::float AS age_s FROM courier_beat")
+COURIER = text("""
+    SELECT (SELECT count(*) FROM channel WHERE deleted_at IS NULL) AS channels,
+        (SELECT extract(epoch FROM now() - beat_at)::float FROM courier_beat) AS age_s
+""")
 FAILS_AFTER = 5  # failed deliveries in a row, as the courier's circuit breaker has it
 
 LAGS = text(f"""
@@ -112,6 +116,11 @@ async def read_deliveries(session: AsyncSession) -> Deliveries:
         {row.id: row.is_failing for row in channels},
         await session.scalar(COURIER_BEAT),
     )
+
+
+async def read_courier(session: AsyncSession) -> Row[Any]:
+    """Return `channels` (how many there are) and `age_s` of the courier's last beat; None: none has run."""
+    return (await session.execute(COURIER)).one()
 
 
 async def read_lags(session: AsyncSession) -> Sequence[Row[Any]]:

@@ -275,9 +275,12 @@ async def test_a_test_message_is_queued_for_the_courier_a_few_times_a_minute(
     assert (await cast.ana.get(path)).json()["state"] == "ok"
 
 
-async def test_without_its_key_the_service_seals_nothing(app: FastAPI, cast: Cast) -> None:
-    await create(cast.ana)
+async def test_without_its_key_the_service_seals_nothing_and_pauses_all_the_same(app: FastAPI, cast: Cast) -> None:
+    path = f"/channels/{(await create(cast.ana))['id']}"
     app.state.sealer, app.state.settings.secret_key = None, ["another key that seals other things"]
     refused = await cast.ana.post("/channels", channel(name="lain"))
     assert (refused.status_code, refused.json()["type"].rpartition("/")[2]) == (503, "secret-key-unusable")
+    for body in ({"url": HOOK}, {"rotate_secret": True}, {"secret": "sixteen letters it has"}):
+        assert (await cast.ana.patch(path, body)).status_code == 503
+    assert (await cast.ana.patch(path, {"paused": True, "name": "Jeda"})).json()["state"] == "paused"
     assert (await cast.ana.get("/channels")).status_code == 200

@@ -18,6 +18,7 @@ async def create(officer: Visitor, **fields: str) -> Page:
 async def test_a_webhook_is_created_its_secret_shown_once_and_its_url_never(
     cast: Cast, officer: Visitor, reader: Visitor
 ) -> None:
+    assert "mailtos://PENGGUNA:SANDI@" in (await officer.get(NEW)).text
     empty = await officer.get("/console/channels")
     assert "Belum ada saluran" in empty.text
     made = await create(officer, name=HOSTILE)

@@ -39,6 +39,8 @@ def test_a_service_that_works_says_so() -> None:
         (replace(WELL, lag_s={"months": 90_000}), SystemCheck.COUNTING_LATE, Health.ATTENTION),
         (replace(WELL, refused_pushes=1), SystemCheck.PUSHES_REFUSED, Health.ATTENTION),
         (replace(WELL, buffered=201), SystemCheck.BUFFER_FILLING, Health.ATTENTION),
+        (replace(WELL, channels=1), SystemCheck.COURIER_SILENT, Health.ATTENTION),
+        (replace(WELL, channels=1, courier_age_s=61), SystemCheck.COURIER_SILENT, Health.ATTENTION),
         (replace(WELL, lost=1), SystemCheck.READINGS_LOST, Health.ATTENTION),
         (replace(WELL, canaries={"203.0.113.1": True}), SystemCheck.FEW_CANARIES, Health.ATTENTION),
         (
@@ -52,6 +54,11 @@ def test_each_fault_is_found_alone(facts: SystemFacts, check: SystemCheck, healt
     findings = find_problems(facts)
     assert [finding.check for finding in findings] == [check]
     assert health_of(findings) is health
+
+
+def test_nobody_is_told_where_there_is_no_channel() -> None:
+    assert find_problems(replace(WELL, courier_age_s=3_600)) == []
+    assert find_problems(replace(WELL, channels=1, courier_age_s=12)) == []
 
 
 def test_no_device_reports_so_none_can_be_missed() -> None:
