@@ -2,6 +2,7 @@
 
 NOTICES = {
     "saved": "Saved",
+    "decision_recorded": "The decision is recorded",
     "window_planned": "Maintenance is planned",
     "window_cancelled": "Maintenance is cancelled",
     "incidents_changed": "The ticked incidents are changed",

@@ -15,6 +15,7 @@ from app.reviews.survey import SurveyAnswer, take_answer
 from app.settings import SettingsError
 from tests.conftest import Cast
 from tests.factories import BERAU_VILLAGE, VILLAGE
+from tests.support.console import Visitor
 from tests.support.open_data import write_outage
 from tests.support.openapi import operations, read_document
 from tests.support.site_histories import day, execute, site_since
@@ -186,3 +187,25 @@ def test_a_wrong_file_is_told_with_its_field(tmp_path: Path, content: str, named
     file.write_text(content)
     with pytest.raises(SettingsError, match=named):
         pemdi.read_evidence(file)
+
+
+async def test_officers_read_it_on_a_page_and_the_province_records_decisions_there(
+    cast: Cast, session: AsyncSession, province: Visitor, officer: Visitor
+) -> None:
+    await site_since(session, cast, day(200))
+    await count(session)
+    address, action = f"/console/reviews?period={NOW_QUARTER}", f"/console/reviews/{NOW_QUARTER}/decisions"
+    page = await province.get(address)
+    assert f"Tinjauan triwulan {NOW_QUARTER}" in page.text
+    made = await province.submit(page, action, text="Pasang <i>UPS</i>.")
+    assert made.status == 303
+    page = await province.follow(made)
+    assert "Keputusan sudah dicatat" in page.text
+    assert "Pasang &lt;i&gt;UPS&lt;/i&gt;." in page.response.text
+    refused = await province.submit(page, action, text=" ")
+    assert (refused.status, list(refused.errors())) == (422, ["text"])
+    district = await officer.get(address)
+    assert "Pasang <i>UPS</i>." in district.text
+    assert "decisions" not in district.response.text, "read, not recorded, by a district"
+    proofs = await officer.get("/console/reviews/evidence")
+    assert "perlu diisi" in proofs.text
