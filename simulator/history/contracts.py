@@ -13,6 +13,23 @@ from simulator.villages import draw
 FORGOTTEN_SHARE = 0.03  # of the sites are under no contract
 OFFICE_HOURS: dict[str, Any] = {"service_from": "07:30", "service_to": "16:00"}
 STRICT: dict[str, Any] = {"min_outage_s": 0, "excluded_causes": []}
+Rule = dict[str, Any]
+RULES: dict[str, Rule] = {
+    "proportional": {"kind": "proportional"},
+    "divided": {"kind": "proportional", "divisor_pct": 99.5, "unknown": "pro_rata"},
+    "shortfall": {"kind": "shortfall"},
+    "banded": {
+        "kind": "banded",
+        "bands": [
+            {"below_pct": 99, "share_pct": 5},
+            {"below_pct": 97, "share_pct": 15},
+            {"below_pct": 90, "share_pct": 40},
+        ],
+    },
+    "incidents": {"kind": "per_incident", "after_s": 14_400, "per_hour_pct": 0.5, "cap_pct": 25},
+    "hours": {"kind": "per_incident", "after_s": 7_200, "per_hour_idr": 50_000},
+    "cliff": {"kind": "cliff", "below_pct": 95, "cap_pct": 50},
+}
 FIRST_OF = {
     "telkom-wms": "0101",
     "indihome": "0103",
@@ -93,37 +110,36 @@ class PlannedContracts:
     def _contracts(self) -> Iterator[PlannedContract]:
         year = self.start.replace(month=1, day=1)
         cut = {"sla_target_pct": 99.0, "bandwidth_down_mbps": 30, "bandwidth_up_mbps": 15}
-        yield PlannedContract("0101", "telkom-wms", _terms(99.5, 4_500_000, 50, 25), year, addendum=(self.day(16), cut))
-        yield PlannedContract(
-            "0102", "telkom-wms", _terms(97, 3_200_000, 50, 25, excuses_parent=True, **OFFICE_HOURS), self.day(12)
-        )
-        yield PlannedContract("0103", "indihome", _terms(98, 1_150_000, 50, 25, **STRICT), year)
-        yield PlannedContract(
-            "0104",
-            "comtelindo",
-            _terms(99, 3_900_000, 50, 25, excuses_parent=True, excluded_causes=["power", "weather"]),
-            year,
-            self.day(20),
-        )
-        yield PlannedContract("0105", "comtelindo", _terms(99.5, 4_100_000, 100, 50, excuses_parent=True), self.day(20))
-        yield PlannedContract(
-            "0106",
-            "orbit",
-            _terms(97, 650_000, 20, 5, degraded_counts=True, service_from="06:00", service_to="22:00"),
-            year,
-        )
-        yield PlannedContract(
-            "0107", "telkomsat-starlink", _terms(99, 5_200_000, 150, 20, excluded_causes=["power", "weather"]), year
-        )
-        yield PlannedContract("0108", "bestcamp-starlink", _terms(95, 4_800_000, 100, 15, min_outage_s=900), year)
-        yield PlannedContract("0109", "iconplus", _terms(99.5, 5_000_000, 50, 25, **STRICT), year)
-        yield PlannedContract("0110", "iconplus", _terms(95, 7_500_000, 10, 2, degraded_counts=True), year)
+        main = _terms(99.5, 4_500_000, 50, 25, rule="proportional", min_coverage_pct=90)
+        yield PlannedContract("0101", "telkom-wms", main, year, addendum=(self.day(16), cut))
+        office = _terms(97, 3_200_000, 50, 25, rule="shortfall", excuses_parent=True, **OFFICE_HOURS)
+        yield PlannedContract("0102", "telkom-wms", office, self.day(12))
+        yield PlannedContract("0103", "indihome", _terms(98, 1_150_000, 50, 25, rule="banded", **STRICT), year)
+        weather: dict[str, Any] = {"excluded_causes": ["power", "weather"]}
+        ended = _terms(99, 3_900_000, 50, 25, rule="incidents", excuses_parent=True, **weather)
+        yield PlannedContract("0104", "comtelindo", ended, year, self.day(20))
+        follows = _terms(99.5, 4_100_000, 100, 50, rule="incidents", excuses_parent=True)
+        yield PlannedContract("0105", "comtelindo", follows, self.day(20))
+        hours = {"service_from": "06:00", "service_to": "22:00"}
+        cellular = _terms(97, 650_000, 20, 5, rule="divided", degraded_counts=True, **hours)
+        yield PlannedContract("0106", "orbit", cellular, year)
+        starlink = _terms(99, 5_200_000, 150, 20, rule="banded", **weather)
+        yield PlannedContract("0107", "telkomsat-starlink", starlink, year)
+        bestcamp = _terms(95, 4_800_000, 100, 15, rule="cliff", min_outage_s=900)
+        yield PlannedContract("0108", "bestcamp-starlink", bestcamp, year)
+        yield PlannedContract("0109", "iconplus", _terms(99.5, 5_000_000, 50, 25, rule="hours", **STRICT), year)
+        whole = _terms(95, 7_500_000, 10, 2, degraded_counts=True, fee_per="contract")  # and without a rule
+        yield PlannedContract("0110", "iconplus", whole, year)
 
 
-def _terms(target_pct: float, fee_idr: int, down_mbps: float, up_mbps: float, **others: Any) -> dict[str, Any]:
+def _terms(
+    target_pct: float, fee_idr: int, down_mbps: float, up_mbps: float, *, rule: str | None = None, **others: Any
+) -> dict[str, Any]:
     return {
         "sla_target_pct": target_pct,
         "monthly_fee_idr": fee_idr,
+        "fee_per": "site",
+        "restitution": None if rule is None else RULES[rule],
         "bandwidth_down_mbps": down_mbps,
         "bandwidth_up_mbps": up_mbps,
         **others,

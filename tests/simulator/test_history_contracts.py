@@ -5,6 +5,8 @@ from datetime import date, timedelta
 
 import pytest
 
+from app.contracts.restitution_rule import RuleKind
+from app.registry.models import FeePer
 from app.registry.regions import REGIONS_CSV
 from simulator.history.contracts import PlannedAssignment, PlannedContracts
 from simulator.villages import villages
@@ -37,6 +39,8 @@ def test_contracts_of_every_kind_are_in_use(
     assert {term.get("excuses_parent", False) for term in terms} == {True, False}
     assert {term.get("degraded_counts", False) for term in terms} == {True, False}
     assert {term["sla_target_pct"] for term in terms} >= {95, 99.5}
+    assert {term["restitution"] and term["restitution"]["kind"] for term in terms} == {None, *RuleKind}
+    assert {term["fee_per"] for term in terms} == {*FeePer}
 
 
 def test_in_the_month_a_contract_begins_one_ends_and_one_has_new_terms(planned: PlannedContracts) -> None:
