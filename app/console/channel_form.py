@@ -2,8 +2,10 @@
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
+from app.console.api_client import ApiProblem
 from app.console.forms import Form
 
 FIELDS = ["name", "office", "provider", "url", "secret", "language", "form", "fallback"]
@@ -15,8 +17,24 @@ URL_EXAMPLES = (
     ("ntfy", "ntfys://ntfy.example.go.id/TOPIC"),
     ("Webhook", "https://hooks.example.go.id/sinyal-desa"),
 )
-
-PLACEHOLDERS_ID = {"USER": "PENGGUNA", "PASSWORD": "SANDI", "PHONE_ID": "ID_NOMOR", "ROOM": "RUANG", "TOPIC": "TOPIK"}
+PLACEHOLDERS_ID = {
+    "ACCESS_TOKEN": "TOKEN_AKSES",
+    "API_KEY": "KUNCI_API",
+    "BOT_TOKEN": "TOKEN_BOT",
+    "CHAT": "OBROLAN",
+    "CHAT_ID": "ID_OBROLAN",
+    "FROM_PHONE": "NOMOR_PENGIRIM",
+    "ORGANIZATION": "ORGANISASI",
+    "PASSWORD": "SANDI",
+    "PHONE_ID": "ID_NOMOR",
+    "RECIPIENT": "PENERIMA",
+    "ROOM": "RUANG",
+    "SECRET": "RAHASIA",
+    "SENDER": "PENGIRIM",
+    "SERVER": "PELADEN",
+    "TOPIC": "TOPIK",
+    "USER": "PENGGUNA",
+}
 
 
 def url_examples(language: str) -> list[tuple[str, str]]:
@@ -24,6 +42,14 @@ def url_examples(language: str) -> list[tuple[str, str]]:
     if language != "id":
         return list(URL_EXAMPLES)
     return [(service, _in_indonesian(example)) for service, example in URL_EXAMPLES]
+
+
+def in_words_of(problem: ApiProblem, language: str) -> ApiProblem:
+    """Name the parts of a URL that a suggestion shows in the language."""
+    if language != "id":
+        return problem
+    errors = [{**error, "suggestion": _in_indonesian(error["suggestion"] or "") or None} for error in problem.errors]
+    return replace(problem, errors=errors)
 
 
 def _in_indonesian(example: str) -> str:

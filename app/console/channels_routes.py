@@ -8,7 +8,7 @@ from fastapi import Response
 from app.access.scope import PROVINCE
 from app.console import choices
 from app.console.api_client import ApiProblem
-from app.console.channel_form import FIELDS, changed_channel, new_channel, url_examples
+from app.console.channel_form import FIELDS, changed_channel, in_words_of, new_channel, url_examples
 from app.console.page import Console, ConsoleRequest, page_router
 from app.core.errors import NotAllowed
 
@@ -115,7 +115,7 @@ async def _page(
             **(typed or {}),
             "fallback": (typed or {}).get("fallback", channel["fallback"] or ""),
         },
-        problem=problem,
+        problem=problem and in_words_of(problem, console.language),
         fields=FIELDS,
         url_examples=url_examples(console.language),
         **await _names(console),
@@ -129,7 +129,7 @@ async def _new(console: ConsoleRequest, values: Mapping[str, str], problem: ApiP
         "channel_new.html",
         status=problem.status if problem else 200,
         values={**dict.fromkeys((*FIELDS, "default_rules"), ""), **values},
-        problem=problem,
+        problem=problem and in_words_of(problem, console.language),
         fields=FIELDS,
         url_examples=url_examples(console.language),
         offices=await offices(console) if own == PROVINCE else [],

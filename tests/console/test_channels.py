@@ -45,6 +45,8 @@ async def test_what_is_wrong_stands_beside_its_field_and_what_was_typed_stays(of
     assert {"url", "secret"} <= page.errors().keys() or page.errors().keys() & {"url", "secret", "fallback"}
     assert page.form(NEW)["name"] == "Jebakan"
     assert "json://169" not in str(page.errors())
+    cut_off = await create(officer, url="mailtos://mail.example.go.id")
+    assert "mailtos://PELADEN/PENERIMA" in cut_off.errors()["url"]
 
 
 async def test_it_is_changed_paused_and_deleted(
