@@ -39,6 +39,7 @@ class Audited(StrEnum):
     """The kind of object that an audit entry is about: `account`, `token`, `provider`, `contract`, `site_contract` (a
     site's days under a contract), `site`, `file` (an import), `contacts` (their export), `maintenance`, `incident`,
     `channel` and `rule` (of alerts), `sample` (sites drawn for the published method), `review` (a decision of one).
+    `channel` and `rule` (of alerts), `report` (a berita acara).
     """
 
     ACCOUNT = "account"
@@ -55,6 +56,7 @@ class Audited(StrEnum):
     RULE = "rule"
     SAMPLE = "sample"
     REVIEW = "review"
+    REPORT = "report"
 
 
 class Account(Base):

@@ -7,12 +7,14 @@ from app.access.models import ADMINS, PROVINCIAL, WRITERS, Role
 
 class Right(StrEnum):
     """`read`: everything within the scope; `write`: register, edit, import, acknowledge, plan maintenance; `province`:
-    change what all districts share (providers, contracts); `administer`: accounts, tokens, the audit log.
+    change what all districts share (providers, contracts, drafts of reports); `issue`: issue reports; `administer`:
+    accounts, tokens, the audit log.
     """
 
     READ = "read"
     WRITE = "write"
     PROVINCE = "province"
+    ISSUE = "issue"
     ADMINISTER = "administer"
 
 
@@ -20,6 +22,7 @@ HOLDERS: dict[Right, frozenset[Role]] = {
     Right.READ: frozenset(Role),
     Right.WRITE: WRITERS,
     Right.PROVINCE: PROVINCIAL,
+    Right.ISSUE: frozenset({Role.PROVINCE_ADMIN}),
     Right.ADMINISTER: ADMINS,
 }
 
@@ -27,6 +30,7 @@ REFUSALS = {
     Right.READ: "Role {role} may not read",
     Right.WRITE: "Role {role} may not do this: only admins and operators may",
     Right.PROVINCE: "Role {role} may not do this: only the province's admins and operators may",
+    Right.ISSUE: "Role {role} may not do this: only the province's admins may",
     Right.ADMINISTER: "Role {role} may not do this: only admins may",
 }
 

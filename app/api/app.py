@@ -62,6 +62,10 @@ from app.push.routes import router as pushes
 from app.registry import vocabulary
 from app.registry.check_routes import router as registry_checks
 from app.registry.routes import router as registry
+from app.reports.contract_report_routes import router as contract_reports
+from app.reports.file_routes import router as report_files
+from app.reports.objection_routes import router as report_objections
+from app.reports.routes import router as reports
 from app.reviews.routes import router as reviews
 from app.settings import Settings
 from app.settings import settings as configured_settings
@@ -114,6 +118,10 @@ ROUTERS = (
     cause_effects,
     incidents,
     maintenance,
+    contract_reports,
+    reports,
+    report_objections,
+    report_files,
     channels,
     alert_rules,
     notifications,
@@ -175,6 +183,7 @@ def _create_state(app: FastAPI) -> None:
     app.state.callers = CallerCache()
     app.state.imports = AccountQueues(at_once=1, queued=5, retry_after_s=30)
     app.state.previews = AccountQueues(at_once=1, queued=3, retry_after_s=10)  # of rules
+    app.state.report_drafts = AccountQueues(at_once=1, queued=5, retry_after_s=10)
     app.state.pages = AccountQueues(at_once=4, queued=40, retry_after_s=5)  # of the console
     app.state.metrics = CollectorRegistry()
     app.state.snapshot = Snapshot(refresh_s=settings.status.refresh_s)

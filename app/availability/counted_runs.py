@@ -2,13 +2,13 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from datetime import date
 from typing import Any
 
 from app.availability.contract_tally import ContractTally
 from app.availability.contract_words import why_in_words
-from app.availability.policy import ContractPolicy
+from app.availability.policy import ContractPolicy, TermsKey
 from app.availability.slices import Run, Slice
-from app.registry.models import LinkRole
 
 
 @dataclass(slots=True)
@@ -37,15 +37,18 @@ class CountedRun:
         }
 
 
-def counted_runs(slices: Iterable[Slice]) -> list[CountedRun]:
-    """Return each downtime of the slices under each of its contracts, and degraded time where the terms count it."""
-    found: dict[tuple[Run, int, LinkRole], CountedRun] = {}
+def counted_runs(slices: Iterable[Slice], *, by_terms: bool = False) -> list[CountedRun]:
+    """Return each downtime of the slices under each of its contracts, and degraded time where the terms count it.
+
+    `by_terms`: one that crosses a change of terms has a part under each of them.
+    """
+    found: dict[tuple[Run, TermsKey], CountedRun] = {}
     for slice_ in slices:
         for contract in slice_.contracts if slice_.run is not None else ():
             policy = contract.policy
             if slice_.run is None or (slice_.run.is_degraded and not policy.degraded_counts):
                 continue
-            key = slice_.run, policy.terms.contract_id, policy.terms.link_role
-            counted = found.setdefault(key, CountedRun(slice_.run, policy))
+            key = policy.terms if by_terms else policy.terms._replace(terms_on=date.min)
+            counted = found.setdefault((slice_.run, key), CountedRun(slice_.run, policy))
             counted.tally.add(slice_.length_s, contract.counted_as, claimed=slice_.claimed)
     return sorted(found.values(), key=lambda counted: counted.run.started_at)

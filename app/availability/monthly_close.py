@@ -13,7 +13,7 @@ from app.availability import site_history
 from app.availability.contract_reader import contract_names
 from app.availability.contract_verdict import contract_fields
 from app.availability.counting import tally_parts
-from app.availability.models import ClosedMonth, MonthCorrection
+from app.availability.models import ClosedMonth, MonthCorrection, StaleMonth
 from app.availability.tally import uptime_row
 from app.core.clock import WITA, WITA_SQL, to_slot
 from app.core.periods import Period, whole_month
@@ -97,6 +97,12 @@ async def _close(session: AsyncSession, site_months: Iterable[tuple[int, date]],
         figures = await _figures(session, site_ids, month, now=now)
         rows = [{"site_id": n, "month": month, "figures": figures[n], "closed_at": now} for n in site_ids]
         await session.execute(insert(ClosedMonth).on_conflict_do_nothing(), rows)
+
+
+async def stale_sites(session: AsyncSession, site_ids: Collection[int], month: date) -> list[int]:
+    """Return those of the sites whose month has changed, and is still to be corrected."""
+    query = select(StaleMonth.site_id).where(among(StaleMonth.site_id, site_ids), StaleMonth.month == month)
+    return list(await session.scalars(query))
 
 
 async def closed_figures(session: AsyncSession, site_id: int, parts: Sequence[Period]) -> dict[Period, dict[str, Any]]:

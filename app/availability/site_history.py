@@ -14,10 +14,11 @@ from app.availability.claim_overlay import claimed_intervals
 from app.availability.counting import CountableHistory
 from app.availability.intervals import FOREVER, IntervalMap, clip
 from app.availability.policy import ContractPolicy, DatedContract, SitePolicies, TermsKey
-from app.availability.timeline import timelines
+from app.availability.timeline import TimelineSegment, timelines
 from app.core.clock import floor_second, from_slot, midnight, to_slot
 from app.incidents.outage_causes import causes_of
 from app.judging.claim_store import claims_of
+from app.judging.claims import Claim
 from app.judging.judge import BAD
 from app.postgres.engine import among
 from app.registry.configuration import ConfigurationInForce
@@ -69,6 +70,15 @@ class ContractAssignment:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class SiteEvidence:
+    """A site's history, and the segments and claims that it was made of."""
+
+    history: CountableHistory
+    segments: Sequence[TimelineSegment]
+    claims: Sequence[Claim]
+
+
 async def list_sites(session: AsyncSession, site_ids: Select[Any]) -> list[SiteRef]:
     rows = await session.execute(select(Site.id, Site.village_code, Site.created_at).where(Site.id.in_(site_ids)))
     return [SiteRef(*row) for row in rows]
@@ -78,6 +88,14 @@ async def load_histories(
     session: AsyncSession, sites: Sequence[SiteRef], start: datetime, end: datetime, *, now: datetime
 ) -> dict[int, CountableHistory]:
     """Return each site's history by its id from start to end; outages in their whole length, and what affects them."""
+    evidence = await load_evidence(session, sites, start, end, now=now)
+    return {site_id: of_site.history for site_id, of_site in evidence.items()}
+
+
+async def load_evidence(
+    session: AsyncSession, sites: Sequence[SiteRef], start: datetime, end: datetime, *, now: datetime
+) -> dict[int, SiteEvidence]:
+    """Return each site's history as `load_histories` does, with what it was made of."""
     registered = {site.id: site.registered_at for site in sites}
     if not registered:
         return {}
@@ -93,7 +111,7 @@ async def load_histories(
     claims = await claims_of(session, list(registered), since, until)
     windows = await maintenance_overlay.windows_of(session, list(registered), since, until)
     causes = await causes_of(session, list(registered), since, until)
-    return {
+    histories = {
         site.id: CountableHistory(
             site_id=site.id,
             states=states[site.id],
@@ -109,6 +127,10 @@ async def load_histories(
             policies=policies[site.id],
         )
         for site in sites
+    }
+    return {
+        site_id: SiteEvidence(history, segments[site_id], claims.get(site_id, ()))
+        for site_id, history in histories.items()
     }
 
 

@@ -162,17 +162,17 @@ def _rows(
     """Yield a row a verdict; without any, one if the site was in service."""
     for verdict in verdicts:
         covered = verdict.figures["covered"] or {"from": period.start, "to": period.end}
-        place = _last_place(configurations, _slot(covered["from"]), _slot(covered["to"]))
+        place = last_place(configurations, _slot(covered["from"]), _slot(covered["to"]))
         yield SiteVerdict(site_id, place, verdict.figures, verdict.closed_at, verdict.correction)
     if not verdicts:
-        place = _last_place(configurations, to_slot(period.start), to_slot(period.end))
+        place = last_place(configurations, to_slot(period.start), to_slot(period.end))
         if place.active:
             reason = in_words("No verdict: the site was under no contract in this period.")
             figures = {"contract": None, "link_role": None, **NOTHING_COUNTED, "reason": reason}
             yield SiteVerdict(site_id, place, figures)
 
 
-def _last_place(configurations: IntervalMap[ConfigurationInForce], start: int, end: int) -> ConfigurationInForce:
+def last_place(configurations: IntervalMap[ConfigurationInForce], start: int, end: int) -> ConfigurationInForce:
     """Return the last configuration that was in service from start to end, if none was the last."""
     within = [configuration for _, _, configuration in clip(configurations, start, end)]
     return next((each for each in reversed(within) if each.active), within[-1])

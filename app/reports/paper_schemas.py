@@ -41,6 +41,12 @@ TERMS: dict[str, Any] = {
     "restitution": {"kind": "proportional", "cap_pct": 100, "unknown": "unproven"},
     "min_coverage_pct": 90.0,
     "leaves_out": [{"id": "Putus layanan yang lebih singkat dari 300 detik", "en": "Outages shorter than 300 s"}],
+    "paid_back": [
+        {
+            "id": "Restitusi: biaya × detik dihitung putus ÷ detik layanan",
+            "en": "Restitution: fee × seconds counted as down ÷ service seconds",
+        }
+    ],
 }
 CONTRACT: dict[str, Any] = {
     "id": 7,
@@ -174,6 +180,9 @@ class ReportTerms(BaseModel):
     )
     min_coverage_pct: float | None = Field(description="coverage below it proves nothing; null: none", examples=[90.0])
     leaves_out: list[Words] = Field(description="what does not count as downtime", examples=[TERMS["leaves_out"]])
+    paid_back: list[Words] = Field(
+        description="the fee, and how restitution is computed", examples=[TERMS["paid_back"]]
+    )
 
 
 class ReportContract(BaseModel):

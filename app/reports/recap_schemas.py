@@ -9,7 +9,15 @@ from app.core.moments import WitaMoment
 from app.registry.models import LinkRole
 from app.reports import figure_schemas, paper_schemas
 from app.reports.figure_schemas import SecondsCounted
-from app.reports.paper_schemas import Corrects, Parties, ReportContract, ReportMethod, ReportPeriod, ReportWarning
+from app.reports.paper_schemas import (
+    Corrects,
+    Parties,
+    ReportContract,
+    ReportMethod,
+    ReportObjection,
+    ReportPeriod,
+    ReportWarning,
+)
 
 YEAR: dict[str, Any] = {
     "month": "2026",
@@ -57,8 +65,9 @@ TOTALS: dict[str, Any] = {
     "most_idr": 28_159,
     "payable_idr": 4_471_841,
 }
+FORMAT = "sinyal-desa/rekapitulasi/1"
 RECAP_DATA: dict[str, Any] = {
-    "format": "sinyal-desa/rekapitulasi/1",
+    "format": FORMAT,
     "method": paper_schemas.METHOD,
     "contract": paper_schemas.CONTRACT,
     "parties": paper_schemas.PARTIES,
@@ -68,6 +77,7 @@ RECAP_DATA: dict[str, Any] = {
     "missing": ["2026-11", "2026-12"],
     "sites": [SITE],
     "totals": TOTALS,
+    "objections": [],
     "warnings": [],
     "corrects": None,
     "simulated": False,
@@ -141,6 +151,7 @@ class RecapData(BaseModel):
     missing: list[str] = Field(description="months of the contract that are not issued", examples=[["2026-11"]])
     sites: list[RecapSite] = Field(description="by code and link")
     totals: RecapTotals = Field(description="sums over the months")
+    objections: list[ReportObjection] = Field(description="by number", examples=[[]])
     warnings: list[ReportWarning] = Field(description="what has to be known beside the figures")
     corrects: Corrects | None = Field(description="the recapitulation that this one corrects", examples=[None])
     simulated: bool = Field(description="whether any of it rests on simulated measurements", examples=[False])

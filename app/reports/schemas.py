@@ -47,7 +47,9 @@ class ReportData(BaseModel):
     parties: Parties = Field(description="who signs, where, and by which papers")
     period: ReportPeriod = Field(description="the month and its seconds")
     as_of: WitaMoment = Field(description="when the data set was made", examples=[REPORT_DATA["as_of"]])
-    closed_at: WitaMoment = Field(description="when the month was closed (its last line)", examples=["2026-11-09"])
+    closed_at: WitaMoment = Field(
+        description="when the month was closed (its last line)", examples=["2026-11-09T00:05:00+08:00"]
+    )
     sites: list[ReportSite] = Field(description="by code and link")
     totals: ReportTotals = Field(description="sums over all lines")
     outages: list[ReportOutage] = Field(description="by code, link and start")

@@ -44,5 +44,6 @@ def open_to_all() -> None:
 Reader = Annotated[Caller, Depends(Allowed(Right.READ))]
 Writer = Annotated[Caller, Depends(Allowed(Right.WRITE))]
 Provincial = Annotated[Caller, Depends(Allowed(Right.PROVINCE))]
+Issuer = Annotated[Caller, Depends(Allowed(Right.ISSUE))]
 Admin = Annotated[Caller, Depends(Allowed(Right.ADMINISTER))]
 SignedIn = Annotated[Caller, Depends(Allowed(Right.READ, with_initial_password=True))]  # about the caller's own account

@@ -1,0 +1,112 @@
+"""What the calls of reports take."""
+
+import re
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationInfo
+
+from app.contracts.schemas import Day
+from app.core.errors import Fault
+from app.core.moments import WitaMoment
+from app.core.validation import FaultError, reject_nul
+from app.registry.schemas import Text
+from app.reports.models import Decision
+from app.reports.paper_schemas import PARTIES, Parties
+
+UNTIL = "last day (WITA) for objections, from tomorrow to 60 days ahead; default the fifth working day"
+
+
+def _reject_links(value: str, info: ValidationInfo) -> str:
+    if "://" in value or re.search(r"\bwww\.", value, re.IGNORECASE):
+        raise FaultError(
+            Fault(
+                info.field_name or "",
+                "no_links",
+                "Links are not part of a report",
+                "Name the evidence: its number, date and issuer",
+            )
+        )
+    return value
+
+
+Statement = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=2000),
+    AfterValidator(reject_nul),
+    AfterValidator(_reject_links),
+]
+Evidence = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=500),
+    AfterValidator(reject_nul),
+    AfterValidator(_reject_links),
+]
+
+
+class ReportIn(BaseModel):
+    """A month, or for the recapitulation a year, and what its papers say beside the figures."""
+
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"period": "2026-10", "parties": PARTIES}]}
+    )
+
+    period: Annotated[
+        str, Field(min_length=4, max_length=7, description="`2026-10`, or a year", examples=["2026-10", "2026"])
+    ]
+    parties: Parties = Field(default_factory=Parties, description="who signs, where, and by which papers")
+    objections_until: Day | None = Field(None, description=UNTIL, examples=["2026-11-16"])
+
+
+class CorrectionIn(BaseModel):
+    """Why an issued report is to be replaced by a new one."""
+
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"reason": "Penyebab dikoreksi atas laporan PLN"}]}
+    )
+
+    reason: Annotated[Text, Field(description="it is part of the correction", examples=["Penyebab dikoreksi"])]
+    objections_until: Day | None = Field(None, description=UNTIL, examples=["2026-11-16"])
+
+
+class ReportPatch(BaseModel):
+    """Only given fields change; of `parties`, too."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"parties": {"place": "Samarinda"}}]})
+
+    parties: Parties | None = Field(None, description="who signs, where, and by which papers", examples=[PARTIES])
+    objections_until: Day | None = Field(None, description="a later last day for objections", examples=["2026-11-20"])
+
+
+OBJECTION_IN: dict[str, Any] = {
+    "site": "64.02.05.2003-01",
+    "outage_started_at": "2026-10-07T09:12:20+08:00",
+    "text": "Listrik PLN padam di desa itu sampai siang.",
+    "evidence": "Laporan PLN ULP Bontang no. 88213",
+}
+
+
+class ObjectionIn(BaseModel):
+    """What the provider objects to."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"text": OBJECTION_IN["text"]}]})
+
+    site: Text | None = Field(None, description="code of a site in the report", examples=["64.02.05.2003-01"])
+    outage_started_at: WitaMoment | None = Field(
+        None, description="start of an outage of that site in the report", examples=["2026-10-07T09:12:20+08:00"]
+    )
+    text: Annotated[Statement, Field(description="what is wrong, and why", examples=[OBJECTION_IN["text"]])]
+    evidence: Evidence | None = Field(
+        None, description="what proves it: number, date, issuer", examples=[OBJECTION_IN["evidence"]]
+    )
+
+
+class DecisionIn(BaseModel):
+    """What the province decides on an objection, until the report is issued."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={"examples": [{"decision": "accepted", "text": "Penyebab diubah menjadi listrik padam."}]},
+    )
+
+    decision: Decision = Field(description="what is decided", examples=["accepted"])
+    text: Annotated[Statement, Field(description="the reasons", examples=["Penyebab diubah menjadi listrik padam."])]

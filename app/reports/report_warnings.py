@@ -1,0 +1,109 @@
+"""What a reader has to know beside a berita acara's figures, in both languages. Pure."""
+
+from collections.abc import Iterator, Sequence
+from datetime import date
+from typing import Any
+
+from app.contracts.fees import Fees
+from app.contracts.restitution_amounts import RestitutionStatus
+from app.contracts.rupiah import count_in_words, round_half_up, rupiah_in_words
+from app.core.words import Bilingual, day_in_words, in_words, joined
+from app.reports.closed_lines import ClosedLine
+from app.reports.figure_schemas import ReportSite
+from app.reports.report_totals import exact_fee
+
+NAMED = 10  # sites that a warning names; all have it in their lines
+
+Warnings = Iterator[dict[str, Any]]
+
+
+def warnings_of(
+    lines: Sequence[ReportSite],
+    closed: Sequence[ClosedLine],
+    codes: Sequence[str],
+    terms: Sequence[date],
+    fees: Fees,
+    *,
+    simulated: bool,
+) -> Warnings:
+    """Yield the warnings of a month; `codes` are the sites' of `closed`, `terms` the days on which terms began."""
+    if simulated:
+        yield _warning("simulated", in_words("These figures rest on simulated measurements: they are of no effect."))
+    for day in terms[1:]:
+        text = in_words(
+            "The contract's terms changed on {day}: each part is counted by its own.", day=day_in_words(day)
+        )
+        yield _warning("terms_changed", text)
+    yield from _of_sites(closed, codes)
+    yield from _of_restitution(lines)
+    yield from _of_fees(lines, fees)
+
+
+def _warning(code: str, text: Bilingual) -> dict[str, Any]:
+    return {"code": code, **text}
+
+
+def _of_sites(closed: Sequence[ClosedLine], codes: Sequence[str]) -> Warnings:
+    named = list(zip(closed, codes, strict=True))
+    if gone := [code for line, code in named if line.is_gone]:
+        text = in_words(
+            "When the month was closed these sites stood under this contract, and they do not any more: {sites}.",
+            sites=_names(gone),
+        )
+        yield _warning("no_longer_under_contract", text)
+    kept = [(line, code) for line, code in named if not line.is_gone]
+    if corrected := [code for line, code in kept if line.published is not None]:
+        text = in_words(
+            "Corrected since the month was closed, and told here as corrected: {sites}.", sites=_names(corrected)
+        )
+        yield _warning("corrected", text)
+    for line, code in kept:
+        listed_s = sum(each["counted_s"] for each in line.outages)
+        if listed_s != line.figures["counted_down_s"]:
+            text = in_words(
+                "{site}: its outages as known now add up to {listed} s, and {counted} s are counted.",
+                site=code,
+                listed=count_in_words(listed_s),
+                counted=count_in_words(line.figures["counted_down_s"]),
+            )
+            yield _warning("outages_differ", text)
+
+
+def _of_restitution(lines: Sequence[ReportSite]) -> Warnings:
+    if unproven := [line.code for line in lines if line.restitution.status is RestitutionStatus.NOT_PROVABLE]:
+        text = in_words(
+            "Too little was measured to claim restitution for {count} sites: {sites}.",
+            count=len(unproven),
+            sites=_names(unproven),
+        )
+        yield _warning("not_provable", text)
+    if any(line.restitution.status is RestitutionStatus.NO_RULE for line in lines):
+        text = in_words("The contract has no rule of restitution: none is computed where there is none.")
+        yield _warning("no_rule", text)
+
+
+def _of_fees(lines: Sequence[ReportSite], fees: Fees) -> Warnings:
+    if without := [line.code for line in lines if line.fee_idr is None]:
+        text = in_words("No fee is known for {count} sites: {sites}.", count=len(without), sites=_names(without))
+        yield _warning("no_fee", text)
+    if fees.unshared:
+        text = in_words(
+            "{amount} of the contract's fee fall on days on which no site shares it: they are in no line.",
+            amount=rupiah_in_words(round_half_up(fees.unshared)),
+        )
+        yield _warning("fee_unshared", text)
+    exact, rounded = exact_fee(lines), sum(line.fee_idr or 0 for line in lines)
+    if exact is not None and round_half_up(exact) != rounded:
+        text = in_words(
+            "The fees of the lines are rounded: they add up to {lines}, the exact sum is {sum}.",
+            lines=rupiah_in_words(rounded),
+            sum=rupiah_in_words(round_half_up(exact)),
+        )
+        yield _warning("fees_rounded", text)
+
+
+def _names(codes: Sequence[str]) -> Bilingual:
+    named: Bilingual = dict.fromkeys(("id", "en"), ", ".join(codes[:NAMED]))
+    if len(codes) <= NAMED:
+        return named
+    return joined([named, in_words("and {count} more", count=len(codes) - NAMED)])
