@@ -38,8 +38,8 @@ class Source(StrEnum):
 class Audited(StrEnum):
     """The kind of object that an audit entry is about: `account`, `token`, `provider`, `contract`, `site_contract` (a
     site's days under a contract), `site`, `file` (an import), `contacts` (their export), `maintenance`, `incident`,
-    `channel` and `rule` (of alerts), `sample` (sites drawn for the published method), `review` (a decision of one).
-    `channel` and `rule` (of alerts), `report` (a berita acara).
+    `channel` and `rule` (of alerts), `sample` (sites drawn for the published method), `review` (a decision of one),
+    `report` (a berita acara).
     """
 
     ACCOUNT = "account"

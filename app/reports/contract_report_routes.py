@@ -7,7 +7,7 @@ from app.contracts import store as contracts
 from app.core.clock import utc_now
 from app.reports import drafts, store
 from app.reports.figures import parse_report_period
-from app.reports.input_schemas import ReportIn
+from app.reports.input_schemas import ReportDraftIn
 from app.reports.params import ReportPeriodFilter
 from app.reports.report_schemas import ReportOut
 from app.web.account_queues import AccountQueues
@@ -53,7 +53,7 @@ async def draft_report(
     session: Session,
     caller: Provincial,
     id: RowId,
-    body: ReportIn,
+    body: ReportDraftIn,
     request: Request,
     response: Response,
     idempotency: IdempotencyKey,

@@ -16,19 +16,19 @@ from app.postgres.engine import require_version
 from app.reports import objection_term, report_faults, store
 from app.reports.data_rows import read_data, write_data
 from app.reports.figures import (
-    ReportPeriod,
+    MonthOrYear,
     basis_of,
     figures_now,
     parse_report_period,
     require_period_over,
 )
-from app.reports.input_schemas import CorrectionIn, ReportIn, ReportPatch
+from app.reports.input_schemas import CorrectionIn, ReportDraftIn, ReportPatch
 from app.reports.models import Report, ReportKind, ReportStatus
 from app.reports.paper_schemas import Parties
 
 
 async def create_draft(
-    session: AsyncSession, contract_id: int, body: ReportIn, *, caller: Caller, now: datetime
+    session: AsyncSession, contract_id: int, body: ReportDraftIn, *, caller: Caller, now: datetime
 ) -> Report:
     """Draft the first report of a contract and period.
 
@@ -106,7 +106,7 @@ async def get_draft(session: AsyncSession, report_id: int, *, caller: Caller) ->
     return report
 
 
-def _new(contract_id: int, period: ReportPeriod, kind: ReportKind, until: datetime, caller: Caller) -> Report:
+def _new(contract_id: int, period: MonthOrYear, kind: ReportKind, until: datetime, caller: Caller) -> Report:
     return Report(
         contract_id=contract_id,
         period=str(period),
@@ -150,7 +150,7 @@ async def _add(session: AsyncSession, report: Report, caller: Caller) -> Report:
     return report
 
 
-async def _require_first(session: AsyncSession, contract_id: int, period: ReportPeriod) -> None:
+async def _require_first(session: AsyncSession, contract_id: int, period: MonthOrYear) -> None:
     query = select(Report.id, Report.status).where(
         Report.contract_id == contract_id, Report.period == str(period), Report.corrects_id.is_(None)
     )

@@ -23,7 +23,7 @@ from app.reports.schemas import ReportData
 FIRST_YEAR, LAST_YEAR = 2020, 2099
 
 
-class ReportPeriod(NamedTuple):
+class MonthOrYear(NamedTuple):
     """A month by its first day, or a year."""
 
     month: date | None
@@ -38,12 +38,12 @@ class ReportPeriod(NamedTuple):
         return f"RK-{self}" if self.month is None else f"BA-{self}"
 
 
-def parse_report_period(text: str) -> ReportPeriod:
+def parse_report_period(text: str) -> MonthOrYear:
     """Parse `2026-10` or `2026`. Raises Invalid."""
     if (month := parse_month(text)) is not None and month.month is not None:
-        return ReportPeriod(month.month, month.month.year)
+        return MonthOrYear(month.month, month.month.year)
     if text.isascii() and text.isdigit() and FIRST_YEAR <= int(text) <= LAST_YEAR:
-        return ReportPeriod(None, int(text))
+        return MonthOrYear(None, int(text))
     raise Invalid(
         Fault(
             "period",
@@ -55,12 +55,12 @@ def parse_report_period(text: str) -> ReportPeriod:
     )
 
 
-def require_period_over(period: ReportPeriod, now: datetime) -> None:
+def require_period_over(period: MonthOrYear, now: datetime) -> None:
     """Raises Conflict until the month, or the year's last, may be closed."""
     require_over(period.month or date(period.year, 12, 1), now)
 
 
-async def basis_of(session: AsyncSession, contract_id: int, period: ReportPeriod) -> str:
+async def basis_of(session: AsyncSession, contract_id: int, period: MonthOrYear) -> str:
     if period.month is None:
         return await basis.basis_of_year(session, contract_id, period.year)
     return await basis.basis_of_month(session, contract_id, period.month)
@@ -69,7 +69,7 @@ async def basis_of(session: AsyncSession, contract_id: int, period: ReportPeriod
 async def figures_now(
     session: AsyncSession,
     contract: Contract,
-    period: ReportPeriod,
+    period: MonthOrYear,
     parties: Parties,
     *,
     objections: Sequence[ReportObjection] = (),

@@ -6,7 +6,7 @@ from app.core.tabular import CSV_TYPE
 from app.reports import store
 from app.reports.data_rows import read_data
 from app.reports.extract import extract
-from app.reports.params import ReportFile
+from app.reports.params import FileName, ReportFile
 from app.reports.report_files import report_files
 from app.web.deps import Reader, Session
 from app.web.params import RowId
@@ -25,7 +25,7 @@ RESPONSES = problems(404) | {
 
 
 @router.get("/{file}", responses=RESPONSES, response_class=Response)
-async def get_report_file(session: Session, caller: Reader, id: RowId, file: ReportFile) -> Response:
+async def get_report_file(session: Session, caller: Reader, id: RowId, file: FileName) -> Response:
     """One of the files of a report's data set.
 
     The same bytes each time, as they are attached to the PDF: `sha256` of the report is over the list of their SHA-256

@@ -5,12 +5,12 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationInfo
 
-from app.contracts.schemas import Day
+from app.contracts.term_types import Day
 from app.core.errors import Fault
 from app.core.moments import WitaMoment
 from app.core.validation import FaultError, reject_nul
 from app.registry.schemas import Text
-from app.reports.models import Decision
+from app.reports.models import ObjectionDecision
 from app.reports.paper_schemas import PARTIES, Parties
 
 UNTIL = "last day (WITA) for objections, from tomorrow to 60 days ahead; default the fifth working day"
@@ -43,7 +43,7 @@ Evidence = Annotated[
 ]
 
 
-class ReportIn(BaseModel):
+class ReportDraftIn(BaseModel):
     """A month, or for the recapitulation a year, and what its papers say beside the figures."""
 
     model_config = ConfigDict(
@@ -100,7 +100,7 @@ class ObjectionIn(BaseModel):
     )
 
 
-class DecisionIn(BaseModel):
+class ObjectionDecisionIn(BaseModel):
     """What the province decides on an objection, until the report is issued."""
 
     model_config = ConfigDict(
@@ -108,5 +108,5 @@ class DecisionIn(BaseModel):
         json_schema_extra={"examples": [{"decision": "accepted", "text": "Penyebab diubah menjadi listrik padam."}]},
     )
 
-    decision: Decision = Field(description="what is decided", examples=["accepted"])
+    decision: ObjectionDecision = Field(description="what is decided", examples=["accepted"])
     text: Annotated[Statement, Field(description="the reasons", examples=["Penyebab diubah menjadi listrik padam."])]

@@ -25,7 +25,7 @@ class ReportStatus(StrEnum):
     ISSUED = "issued"
 
 
-class Decision(StrEnum):
+class ObjectionDecision(StrEnum):
     """`accepted`, `rejected`, `partly`: accepted in part."""
 
     ACCEPTED = "accepted"
@@ -95,7 +95,7 @@ class Objection(Base):
     evidence: Mapped[str | None]
     filed_at: Mapped[Moment] = mapped_column(server_default=func.now())
     filed_by: Mapped[str]
-    decision: Mapped[Decision | None]
+    decision: Mapped[ObjectionDecision | None]
     decision_text: Mapped[str | None]
     decided_at: Mapped[Moment | None]
     decided_by: Mapped[str | None]

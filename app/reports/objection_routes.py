@@ -8,7 +8,7 @@ from app.reports import objections, store
 from app.reports.data_rows import read_data
 from app.reports.extract import extract
 from app.reports.figures import present_objection
-from app.reports.input_schemas import DecisionIn, ObjectionIn
+from app.reports.input_schemas import ObjectionDecisionIn, ObjectionIn
 from app.reports.paper_schemas import ReportObjection
 from app.reports.params import ObjectionNumber
 from app.reports.report_schemas import Objections, ReportOut
@@ -44,7 +44,7 @@ async def file_objection(session: Session, caller: Reader, id: RowId, body: Obje
 
 @router.post("/objections/{no}/decision", response_model=ReportObjection, responses=problems(403, 404, 409))
 async def decide_objection(
-    session: Session, caller: Provincial, id: RowId, no: ObjectionNumber, body: DecisionIn
+    session: Session, caller: Provincial, id: RowId, no: ObjectionNumber, body: ObjectionDecisionIn
 ) -> ReportObjection:
     """Decide on an objection.
 

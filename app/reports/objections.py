@@ -11,7 +11,7 @@ from app.reports import report_faults, store
 from app.reports.data_rows import Data, read_data, write_data
 from app.reports.drafts import get_draft
 from app.reports.figures import present_objection
-from app.reports.input_schemas import DecisionIn, ObjectionIn
+from app.reports.input_schemas import ObjectionDecisionIn, ObjectionIn
 from app.reports.models import Objection, Report
 from app.reports.schemas import ReportData
 
@@ -60,7 +60,7 @@ async def state_no_objections(session: AsyncSession, report_id: int, *, caller: 
 
 
 async def decide(
-    session: AsyncSession, report_id: int, number: int, body: DecisionIn, *, caller: Caller, now: datetime
+    session: AsyncSession, report_id: int, number: int, body: ObjectionDecisionIn, *, caller: Caller, now: datetime
 ) -> Objection:
     """Decide on an objection, also anew until the report is issued. Raises NotFound for an unknown number."""
     report = await get_draft(session, report_id, caller=caller)

@@ -5,10 +5,14 @@ from typing import Annotated
 
 from fastapi import Path, Query
 
+from app.reports.models import ReportKind, ReportStatus
+
 ReportPeriodFilter = Annotated[
     str | None, Query(max_length=7, description="a month like 2026-10, or a year", examples=["2026-10"])
 ]
 ObjectionNumber = Annotated[int, Path(ge=1, le=10_000, description="number of the objection", examples=[1])]
+KindFilter = Annotated[ReportKind | None, Query(description="only reports of this kind", examples=["month"])]
+StatusFilter = Annotated[ReportStatus | None, Query(description="only drafts, or issued ones", examples=["issued"])]
 
 
 class ReportFile(StrEnum):
@@ -20,3 +24,6 @@ class ReportFile(StrEnum):
     OUTAGES = "outages.csv"
     MONTHS = "months.csv"
     METHOD = "method.json"
+
+
+FileName = Annotated[ReportFile, Path(description="which file", examples=["sites.csv"])]

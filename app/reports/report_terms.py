@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from app.contracts import store as contracts
+from app.contracts import serializer
 from app.contracts.rule_words import paid_back
 from app.core.clock import WITA
 from app.core.periods import Period
@@ -26,7 +26,7 @@ def _terms_in_force(contract: Contract, period: Period) -> list[dict[str, Any]]:
     low, high = (moment.astimezone(WITA).date() for moment in (period.start, period.end))
     low, high = max(low, contract.valid_from), min(high, contract.valid_to or high)
     untils = [*(each.started_on for each in contract.terms[1:]), None]
-    shown = contracts.present(contract)["terms"]
+    shown = serializer.present(contract)["terms"]
     return [
         {**fields, **_fee_and_rule(terms), "terms_on": terms.started_on, "until": until}
         for terms, until, fields in zip(contract.terms, untils, shown, strict=True)

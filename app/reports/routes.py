@@ -13,8 +13,8 @@ from app.reports.data_rows import read_data
 from app.reports.extract import extract
 from app.reports.figures import parse_report_period
 from app.reports.input_schemas import CorrectionIn, ReportPatch
-from app.reports.models import Report, ReportKind, ReportStatus
-from app.reports.params import ReportPeriodFilter
+from app.reports.models import Report
+from app.reports.params import KindFilter, ReportPeriodFilter, StatusFilter
 from app.reports.refreshing import refresh
 from app.reports.report_schemas import ReportOut, ReportWhole
 from app.web.account_queues import AccountQueues
@@ -35,8 +35,8 @@ async def list_reports(
     period: ReportPeriodFilter = None,
     provider: ProviderSlug = None,
     contract: Annotated[int | None, Query(ge=1, le=2**31 - 1, description="id of a contract", examples=[7])] = None,
-    kind: ReportKind | None = None,
-    status: ReportStatus | None = None,
+    kind: KindFilter = None,
+    status: StatusFilter = None,
     limit: Limit = 100,
     cursor: Cursor = None,
 ) -> dict[str, Any]:

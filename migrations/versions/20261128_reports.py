@@ -70,7 +70,7 @@ STATEMENTS = (
         decided_at timestamptz,
         decided_by TEXT,
         CONSTRAINT pk_report_objection PRIMARY KEY (id),
-        CONSTRAINT uq_report_objection_report_id UNIQUE (report_id, no),
+        CONSTRAINT uq_report_objection_report_id_no UNIQUE (report_id, no),
         CONSTRAINT fk_report_objection_report_id FOREIGN KEY(report_id) REFERENCES report (id)
     )
     """,

@@ -16,14 +16,18 @@ from app.access import api_tokens
 from app.access.models import Account, Role, Token
 from app.alerts.message_links import make_token
 from app.alerts.models import Channel, Notification, NotificationKind
+from app.availability import monthly_close
 from app.core.clock import utc_now
 from app.core.sealing import Sealer
 from app.registry.models import Provider
+from app.reports.models import Objection, Report
 from tests.conftest import SECRET_KEY, Cast
 from tests.support.contracts import create_contract
 from tests.support.diagnoses import make_diagnosis
 from tests.support.incident_scenario import IncidentScenario
+from tests.support.monthly_close import AFTERWARDS, MONTH, NEXT, START
 from tests.support.open_data import make_edition
+from tests.support.site_histories import assign, make_contract, site_since
 
 MARK = "Rahasia"  # in the name of all that is Kutai Kartanegara's own
 CONTRACT_MARK = "K-7713"  # contracts are seen by every district, and by no other provider
@@ -104,6 +108,7 @@ async def create_resources(scenario: IncidentScenario, session: AsyncSession) ->
         session.add(token)
         await session.flush()
     channel, rule, notification = await _create_alerts(cast, session)
+    draft, issued = await _create_reports(cast, session, contract["id"])
     pushing = await scenario.site(name="Titik mandiri", probe="push")  # its code opens its page
     code = (await cast.ana.post(f"/sites/{pushing}/enrolment")).json()["code"]
     month = await make_edition(session)
@@ -119,6 +124,8 @@ async def create_resources(scenario: IncidentScenario, session: AsyncSession) ->
         "/contracts/{id}/sites/{assignment_id}": Resource(
             str(contract["id"]), below={"assignment_id": str(assigned.json()["items"][0]["id"])}
         ),
+        "/reports/{id}": Resource(str(draft), below={"no": "1", "file": "sites.csv"}),
+        "/reports/{id}/correct": Resource(str(issued)),
         "/accounts/{id}": Resource(str(account.id)),
         "/tokens/{id}": Resource(str(token.id)),
         "/channels/{id}": Resource(str(channel), own_provider=404),
@@ -138,6 +145,33 @@ async def create_resources(scenario: IncidentScenario, session: AsyncSession) ->
         "/data-terbuka/{month}": Resource(month, None, None, below={"version": "v1", "file": "kamus.csv"}),
         "/en/data-terbuka/{month}": Resource(month, None, None),
     }
+
+
+async def _create_reports(cast: Cast, session: AsyncSession, contract: int) -> tuple[int, int]:
+    """Let the contract have a closed month; return a draft that may be issued, and an issued report, of another."""
+    other = await make_contract(session, f"{CONTRACT_MARK}-2")
+    for number in (contract, other):
+        fields = {"name": f"Titik {MARK} {number}", "village_code": "64.02.05.2001"}
+        site = await site_since(session, cast, START, AFTERWARDS, **fields)
+        await assign(session, site, number, MONTH)
+    async with session.begin():
+        while await monthly_close.close_months(session, utc_now()):
+            pass
+    reports = []
+    for month in (MONTH, NEXT):
+        body = {"period": f"{month:%Y-%m}", "parties": {"ppk": {"name": MARK}, "provider_signatory": {"name": MARK}}}
+        drafted = await cast.sari.post(f"/contracts/{other}/reports", body)
+        assert drafted.status_code == 201, drafted.text
+        reports.append(drafted.json()["id"])
+    async with session.begin():
+        session.add(Objection(report_id=reports[0], no=1, text=f"Keberatan {MARK}", filed_by="telkom"))
+        await session.execute(update(Report).values(no_objections_at=utc_now(), no_objections_by="telkom"))
+    decision = {"decision": "rejected", "text": MARK}
+    decided = await cast.sari.post(f"/reports/{reports[0]}/objections/1/decision", decision)
+    assert decided.status_code == 200, decided.text
+    issued = await cast.sari.post(f"/reports/{reports[1]}/issue", headers={"If-Match": '"1"'})
+    assert issued.status_code == 200, issued.text
+    return reports[0], reports[1]
 
 
 async def _create_alerts(cast: Cast, session: AsyncSession) -> tuple[int, int, int]:

@@ -15,6 +15,7 @@ from app.core.clock import today
 from app.core.periods import first_of_next_month
 from app.push.routes import by_device_token
 from app.web.deps import Allowed, open_to_all
+from tests.support.monthly_close import MONTH
 
 FRAMEWORK = {"/docs/assets"}  # routes of FastAPI's own
 FILES = {"/assets/{name}"}  # of pages
@@ -47,6 +48,11 @@ REQUESTS |= {
     f"POST {language}/desa/{{code}}/penilaian": {"data": {"benefit": "4", "cost": "2"}} for language in ("", "/en")
 }
 
+REQUESTS |= {
+    f"POST {API}/contracts/{{id}}/reports": {"json": {"period": f"{MONTH:%Y-%m}"}},
+    f"POST {API}/reports/{{id}}/issue": {"headers": {"If-Match": '"2"'}},
+}
+
 SPEED_TEST = f"{API}/speedtest"
 REQUESTS |= {
     f"GET {SPEED_TEST}": {"params": {"grant": "none"}},
@@ -67,6 +73,10 @@ EXPECTED_STATUS |= dict.fromkeys((f"GET {language}/desa/{{code}}/penilaian" for 
 # Without a code: it is asked for, and a form without one is refused; with one, its page is redirected to.
 EXPECTED_STATUS |= {"POST /enrol": 422, "POST /enrol/{page}": 410}
 EXPECTED_STATUS |= dict.fromkeys(("GET /enrol/status", "GET /enrol/card", "GET /enrol/{code}/{page}"), 303)
+
+
+# What only providers do, of those who may read.
+PROVIDERS_OWN = {f"POST {API}/reports/{{id}}/objections", f"POST {API}/reports/{{id}}/no-objections"}
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from app.registry.models import Provider
 from app.settings import Settings
 from app.web.deps import Allowed, open_to_all
 from tests.access.matrix_world import CONTRACT_MARK, MARK, KnownCaller, Resource, create_resources, open_callers
-from tests.access.route_catalog import EXPECTED_STATUS, Call, NoPolicy, read_calls
+from tests.access.route_catalog import EXPECTED_STATUS, PROVIDERS_OWN, Call, NoPolicy, read_calls
 from tests.support.incident_scenario import IncidentScenario
 
 
@@ -115,6 +115,8 @@ def _expected(call: Call, resource: Resource | None, caller: KnownCaller) -> fro
     if str(call) in EXPECTED_STATUS:
         return frozenset({EXPECTED_STATUS[str(call)]})
     if caller.role not in HOLDERS[call.right]:
+        return frozenset({403})
+    if caller.outsider is None and str(call) in PROVIDERS_OWN and caller.role is not Role.PROVIDER_VIEWER:
         return frozenset({403})
     if caller.role is Role.PROVIDER_VIEWER and resource is not None and resource.own_provider is not None:
         return frozenset({resource.own_provider})
