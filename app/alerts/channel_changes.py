@@ -1,11 +1,9 @@
-"""Creates, changes and deletes channels. URLs and secrets are sealed here, and leave only as hints."""
+"""Creates, changes and deletes channels. URLs and secrets leave only as hints (`channel_sealing`)."""
 
-import secrets
 from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic import BaseModel
 from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import joinedload
@@ -15,26 +13,16 @@ from app.access.scope import Caller, require_writer
 from app.alerts import channel_faults, channels, rule_changes
 from app.alerts.channel_faults import WEBHOOK
 from app.alerts.channel_schemas import ChannelIn, ChannelPatch
+from app.alerts.channel_sealing import Sealing, read_target, set_sealed, set_target
 from app.alerts.channels import ChannelRow
 from app.alerts.default_rules import ensure_default_rules
 from app.alerts.models import AlertRule, Channel, Notification, NotificationState
 from app.alerts.offices import administered_by, find_office
-from app.alerts.targets import ChannelTarget, parse_target
 from app.core.clock import utc_now
 from app.core.errors import Conflict, Fault, Invalid
 from app.core.pii import MASK
-from app.core.sealing import Sealer
 from app.postgres.engine import Counter, next_version, require_version
 from app.registry import providers
-from probes.policy import AddressPolicy
-
-
-@dataclass(frozen=True, slots=True)
-class Sealing:
-    """What a channel's target is checked and sealed with."""
-
-    sealer: Sealer
-    policy: AddressPolicy
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,16 +34,6 @@ class ChangedChannel:
     rules: Collection[int] = ()
 
 
-class Fingerprint(BaseModel):
-    body: str
-
-
-def fingerprint(body: ChannelIn, sealing: Sealing) -> Fingerprint:
-    """Return what tells one request from another, and nothing of its URL and secret to who reads it."""
-    hidden = [body.url.get_secret_value(), body.secret.get_secret_value() if body.secret else ""]
-    return Fingerprint(body=body.model_dump_json() + sealing.sealer.sign("idempotency", "\n".join(hidden)))
-
-
 async def create_channel(session: AsyncSession, body: ChannelIn, *, caller: Caller, sealing: Sealing) -> ChangedChannel:
     """Raises Invalid with every fault, NotAllowed for an office beyond the caller's, Conflict for a name in use."""
     version = await next_version(session, Counter.ALERT)  # one at a time: what is counted and compared below holds
@@ -64,7 +42,7 @@ async def create_channel(session: AsyncSession, body: ChannelIn, *, caller: Call
     provider = None
     if body.provider is not None:
         provider = await providers.find_by_slug(session, body.provider, faults)
-    target = _read_target(body.url.get_secret_value(), sealing, faults)
+    target = read_target(body.url.get_secret_value(), sealing, faults)
     others = [] if office is None else await _list_of_office(session, office)
     faults += channel_faults.check_fallback(body.fallback, others, provider.id if provider else None, own_id=None)
     if target is not None and target.service != WEBHOOK and body.secret is not None:
@@ -84,7 +62,7 @@ async def create_channel(session: AsyncSession, body: ChannelIn, *, caller: Call
         version=version,
     )
     channel.provider = provider
-    secret = _set_target(channel, target, body.url.get_secret_value(), sealing)
+    secret = set_target(channel, target, body.url.get_secret_value(), sealing)
     if body.secret is not None:
         secret = None
         channel.secret = sealing.sealer.seal(body.secret.get_secret_value())
@@ -144,7 +122,7 @@ def _set_fields(channel: Channel, body: ChannelPatch, others: list[Channel], sea
     faults: list[Fault] = []
     target = None
     if body.url is not None and sealing is not None:
-        target = _read_target(body.url.get_secret_value(), sealing, faults)
+        target = read_target(body.url.get_secret_value(), sealing, faults)
     if "fallback" in changes:
         faults += channel_faults.check_fallback(body.fallback, others, channel.provider_id, own_id=channel.id)
         changes["fallback_id"] = changes.pop("fallback")
@@ -159,20 +137,7 @@ def _set_fields(channel: Channel, body: ChannelPatch, others: list[Channel], sea
         channel.paused_at = utc_now() if body.paused else None
     for name, value in changes.items():
         setattr(channel, name, value)
-    return None if sealing is None else _set_sealed(channel, body, target, sealing)
-
-
-def _set_sealed(channel: Channel, body: ChannelPatch, target: ChannelTarget | None, sealing: Sealing) -> str | None:
-    """Set its URL and secret; return a secret that was generated."""
-    secret = None
-    if target is not None and body.url is not None:
-        secret = _set_target(channel, target, body.url.get_secret_value(), sealing)
-    if body.rotate_secret:
-        secret = _generate_secret(channel, sealing)
-    if body.secret is not None:
-        secret = None
-        channel.secret = sealing.sealer.seal(body.secret.get_secret_value())
-    return secret
+    return None if sealing is None else set_sealed(channel, body, target, sealing)
 
 
 async def delete_channel(session: AsyncSession, channel_id: int, *, caller: Caller) -> None:
@@ -209,32 +174,6 @@ async def delete_channel(session: AsyncSession, channel_id: int, *, caller: Call
 async def _list_of_office(session: AsyncSession, office: str) -> list[Channel]:
     query = select(Channel).where(Channel.region_code == office, Channel.deleted_at.is_(None))
     return list(await session.scalars(query))
-
-
-def _read_target(url: str, sealing: Sealing, faults: list[Fault]) -> ChannelTarget | None:
-    try:
-        return parse_target(url, policy=sealing.policy)
-    except Invalid as invalid:
-        faults += invalid.faults
-        return None
-
-
-def _set_target(channel: Channel, target: ChannelTarget, url: str, sealing: Sealing) -> str | None:
-    """Set where a channel delivers to, which is untested then; return the secret of a new webhook."""
-    was_webhook = channel.service == WEBHOOK
-    channel.service, channel.target_hint = target.service, target.hint
-    channel.target = sealing.sealer.seal(url)
-    channel.failures, channel.retry_at, channel.problem, channel.accepted_at = 0, None, None, None
-    if target.service != WEBHOOK:
-        channel.secret = None
-        return None
-    return None if was_webhook else _generate_secret(channel, sealing)
-
-
-def _generate_secret(channel: Channel, sealing: Sealing) -> str:
-    secret = secrets.token_urlsafe(32)
-    channel.secret = sealing.sealer.seal(secret)
-    return secret
 
 
 async def _default_rules(session: AsyncSession, channel: Channel, caller: Caller) -> list[int]:

@@ -3,9 +3,9 @@ from typing import Annotated, Any
 import structlog
 from fastapi import APIRouter, Depends, Request, Response
 
-from app.alerts import channel_changes, channels, trial
-from app.alerts.channel_changes import Sealing
+from app.alerts import channel_changes, channel_sealing, channels, trial
 from app.alerts.channel_schemas import ChannelChanged, ChannelIn, ChannelMade, ChannelOut, ChannelPatch
+from app.alerts.channel_sealing import Sealing
 from app.alerts.notification_schemas import NotificationOut
 from app.alerts.sealer import open_sealer
 from app.core.errors import SealingUnavailable
@@ -73,7 +73,7 @@ async def create_channel(
     Its URL is checked, sealed, and never shown again; a webhook's secret is shown in this answer alone, not in its
     repetition. Send a test next. An office's first channel gets default rules, unless `default_rules` is false.
     """
-    fingerprint = channel_changes.fingerprint(body, sealing)
+    fingerprint = channel_sealing.fingerprint(body, sealing)
     if channel_id := await idempotency.find(session, fingerprint, caller=caller):
         return channels.present(await channels.get_channel(session, channel_id, caller=caller), caller=caller)
     made = await channel_changes.create_channel(session, body, caller=caller, sealing=sealing)

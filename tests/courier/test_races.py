@@ -11,8 +11,8 @@ from structlog.testing import capture_logs
 from app.access.models import Role
 from app.access.scope import Caller
 from app.alerts import channel_changes, rule_changes
-from app.alerts.channel_changes import Sealing
 from app.alerts.channel_schemas import ChannelPatch
+from app.alerts.channel_sealing import Sealing
 from app.alerts.models import AlertRule, Channel
 from app.alerts.rule_schemas import RuleIn, RulePatch
 from app.core.errors import Conflict, Invalid, Stale
