@@ -13,6 +13,7 @@ from typing import Any
 import httpx
 import pytest
 from fastapi import FastAPI
+from jsonschema import Draft202012Validator
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
 from starlette.routing import BaseRoute
@@ -154,6 +155,65 @@ async def test_the_check_sums_are_those_of_the_files(session: AsyncSession) -> N
     summed = "".join(f"{told[name]}  {name}\n" for name in sorted(data))
     assert edition is not None
     assert edition.sha256 == package["sha256"] == hashlib.sha256(summed.encode()).hexdigest()
+
+
+# What the Data Package standard asks of a package, a resource, a field: https://datapackage.org, version 2.
+NAME = {"type": "string", "pattern": "^[-a-z0-9._/]+$"}
+SCHEMA_OF_FIELDS = {
+    "type": "object",
+    "required": ["fields", "primaryKey"],
+    "properties": {
+        "fields": {
+            "minItems": 1,
+            "items": {
+                "required": ["name", "type"],
+                "properties": {"type": {"enum": ["string", "integer", "number", "yearmonth"]}},
+            },
+        },
+        "missingValues": {"items": {"type": "string"}},
+    },
+}
+RESOURCE = {
+    "required": ["name", "path", "bytes", "hash"],
+    "properties": {
+        "name": NAME,
+        "path": {"type": "string", "pattern": "^[^/.][^/]*$"},
+        "bytes": {"type": "integer"},
+        "hash": {"type": "string", "pattern": "^sha256:[0-9a-f]{64}$"},
+        "encoding": {"const": "utf-8"},
+        "mediatype": {"type": "string", "pattern": "^[a-z]+/[-+.a-z]+$"},
+        "type": {"const": "table"},
+        "schema": SCHEMA_OF_FIELDS,
+    },
+}
+PACKAGE = {
+    "required": ["$schema", "name", "resources", "version", "created", "licenses", "contributors"],
+    "properties": {
+        "$schema": {"const": "https://datapackage.org/profiles/2.0/datapackage.json"},
+        "name": NAME,
+        "id": {"type": "string", "format": "uri"},
+        "version": {"type": "string", "pattern": r"^\d+\.\d+\.\d+$"},
+        "created": {"type": "string", "pattern": r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+08:00$"},
+        "licenses": {
+            "minItems": 1,
+            "items": {
+                "required": ["name"],
+                "properties": {"name": {"type": "string", "pattern": "^[-a-zA-Z0-9._]+$"}},
+            },
+        },
+        "contributors": {"minItems": 1, "items": {"properties": {"roles": {"type": "array"}}}},
+        "keywords": {"items": {"type": "string"}},
+        "resources": {"minItems": 1, "items": RESOURCE},
+    },
+}
+
+
+async def test_the_package_is_as_the_standard_has_it(session: AsyncSession) -> None:
+    package = json.loads((await files_of(session, await publish(session)))["datapackage.json"])
+    assert [error.message for error in Draft202012Validator(PACKAGE).iter_errors(package)] == []
+    names = [resource["name"] for resource in package["resources"]]
+    assert len(set(names)) == len(names)
+    assert {resource.get("same_as") for resource in package["resources"]} - {None} <= set(names)
 
 
 async def test_every_column_has_its_standard_in_every_description(session: AsyncSession) -> None:

@@ -13,6 +13,7 @@ from app.public.editions.edition import Edition
 PROFILE = "https://datapackage.org/profiles/2.0/"
 KEYWORDS = ["internet gratis desa", "ketersediaan layanan", "Kalimantan Timur", "Satu Data Indonesia"]
 NAME = "internet-desa-kaltim"
+DIALECT = {"delimiter": ",", "lineTerminator": "\r\n", "quoteChar": '"', "header": True}
 BY_NAME = {dataset.name: dataset for dataset in DATASETS}
 
 
@@ -69,11 +70,9 @@ def describe(edition: Edition, files: Sequence[EditionFile]) -> dict[str, Any]:
 
 
 def resource(file: EditionFile) -> dict[str, Any]:
-    """Return the description of a data file; GeoJSON is no table, and has none of its schema."""
+    """Return the description of a data file: CSV is the table; the other formats name the table that they repeat."""
     dataset, extension = dataset_of(file), file.name.partition(".")[2]
-    table: dict[str, Any] = {"type": "table", "schema": schema_of(dataset)}
-    if extension == "csv":
-        table["dialect"] = {"delimiter": ",", "lineTerminator": "\r\n", "quoteChar": '"', "header": True}
+    table = {"type": "table", "schema": schema_of(dataset), "dialect": DIALECT}
     return {
         "name": file.name,
         "path": file.name,
@@ -86,7 +85,7 @@ def resource(file: EditionFile) -> dict[str, Any]:
         "encoding": "utf-8",
         "bytes": len(file.body),
         "hash": f"sha256:{file.sha256}",
-        **({} if extension == "geojson" else table),
+        **(table if extension == "csv" else {"same_as": f"{dataset.name}.csv"}),
     }
 
 
