@@ -39,6 +39,7 @@ pytest_plugins = [
     "tests.support.agent_fixtures",
     "tests.support.alerts",
     "tests.support.console",
+    "tests.support.forked_commands",
     "tests.support.incident_scenario",
     "tests.support.measured_sites",
     "tests.support.monthly_close",
@@ -246,19 +247,18 @@ async def open_cast(app: FastAPI, session: AsyncSession) -> AsyncIterator[Cast]:
     async with session.begin():
         await providers.ensure_providers(session, {"telkom-wms": "Telkom WMS", "iconplus": "Icon+"})
         iconplus = await session.scalar(select(Provider.id).where(Provider.slug == "iconplus"))
-    people = {}
-    for name, role, region, provider in (
-        ("sari", Role.PROVINCE_ADMIN, "64", None),
-        ("ana", Role.DISTRICT_OPERATOR, "64.02", None),
-        ("ben", Role.DISTRICT_OPERATOR, "64.03", None),
-        ("vera", Role.VIEWER, "64", None),
-        ("icon", Role.PROVIDER_VIEWER, "64", iconplus),
-    ):
-        async with session.begin():
+        people = {}
+        for name, role, region, provider in (
+            ("sari", Role.PROVINCE_ADMIN, "64", None),
+            ("ana", Role.DISTRICT_OPERATOR, "64.02", None),
+            ("ben", Role.DISTRICT_OPERATOR, "64.03", None),
+            ("vera", Role.VIEWER, "64", None),
+            ("icon", Role.PROVIDER_VIEWER, "64", iconplus),
+        ):
             secret = await api_tokens.create_token(
                 session, name=name, role=role, region_code=region, provider_id=provider
             )
-        people[name] = Person(_client(app, {"Authorization": f"Bearer {secret}"}))
+            people[name] = Person(_client(app, {"Authorization": f"Bearer {secret}"}))
     people["stranger"] = Person(_client(app, {}))
     yield Cast(**people)
     for person in people.values():

@@ -1,4 +1,4 @@
-"""`sinyal account`, `token` and `agent` as subprocesses; and the first account of a new service."""
+"""`sinyal account`, `token` and `agent`, each in a process; and the first account of a new service."""
 
 import os
 import shlex
@@ -25,27 +25,19 @@ from tests.access.browser import PASSWORD
 from tests.conftest import drop_database, make_database
 from tests.factories import site
 from tests.support.demo_process import free_port
+from tests.support.forked_commands import ForkedCommands
 
 pytestmark = pytest.mark.real_time
 
 
 class Sinyal:
-    def __init__(self, url: str, session: AsyncSession) -> None:
-        self.session = session
+    def __init__(self, url: str, session: AsyncSession, commands: ForkedCommands) -> None:
+        self.session, self._commands = session, commands
         self.environment = os.environ | {"SINYAL_DATABASE_URL": url}
 
     def run(self, *words: str, stdin: str = "") -> tuple[int, str, str]:
         """Return exit code, standard output and standard error."""
-        process = subprocess.run(
-            [sys.executable, "-m", "app.cli", *words],
-            cwd=ROOT,
-            env=self.environment,
-            input=stdin,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
+        process = self._commands.run(*words, environment=self.environment, stdin=stdin)
         return process.returncode, process.stdout, process.stderr
 
     def account(self, username: str, role: str, *more: str, stdin: str = "") -> tuple[int, str, str]:
@@ -54,11 +46,11 @@ class Sinyal:
 
 
 @pytest.fixture
-async def sinyal(server_url: str, migrated_template: str) -> AsyncIterator[Sinyal]:
+async def sinyal(server_url: str, migrated_template: str, forked_commands: ForkedCommands) -> AsyncIterator[Sinyal]:
     url = await make_database(server_url, migrated_template)
     engine = open_engine(url, name="test")
     async with open_sessions(engine)() as session:
-        yield Sinyal(url, session)
+        yield Sinyal(url, session, forked_commands)
     await engine.dispose()
     await drop_database(url, server_url)
 

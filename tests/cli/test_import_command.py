@@ -1,10 +1,10 @@
-"""`sinyal import sites`, as a subprocess."""
+"""`sinyal import sites`, in a process of its own."""
 
 import getpass
 import os
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import openpyxl
@@ -18,6 +18,7 @@ from app.registry import providers
 from app.runtime import instance
 from app.settings import Settings
 from tests.conftest import drop_database, make_database
+from tests.support.forked_commands import ForkedCommands
 from tests.support.imports import HEADER, MUARA, unreportable_workbook
 
 
@@ -32,10 +33,25 @@ async def database(server_url: str, migrated_template: str) -> AsyncIterator[tup
     await drop_database(url, server_url)
 
 
-def sinyal(url: str, *arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
+Sinyal = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def sinyal(forked_commands: ForkedCommands) -> Sinyal:
+    """Return what runs `sinyal import sites` on the database of a URL."""
+
+    def run(url: str, *arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
+        variables = {**os.environ, "SINYAL_DATABASE_URL": url, **environment}
+        return forked_commands.run("import", "sites", *map(str, arguments), environment=variables)
+
+    return run
+
+
+def started_anew(url: str, file: Path) -> subprocess.CompletedProcess[str]:
+    """The same in a Python that has imported nothing yet."""
     return subprocess.run(
-        [sys.executable, "-m", "app.cli", "import", "sites", *map(str, arguments)],
-        env={**os.environ, "SINYAL_DATABASE_URL": url, **environment},
+        [sys.executable, "-m", "app.cli", "import", "sites", str(file)],
+        env={**os.environ, "SINYAL_DATABASE_URL": url},
         capture_output=True,
         text=True,
         timeout=60,
@@ -44,7 +60,7 @@ def sinyal(url: str, *arguments: str | Path, **environment: str) -> subprocess.C
 
 
 async def test_a_file_is_checked_then_written_and_invalid_rows_end_with_1(
-    database: tuple[str, AsyncEngine], tmp_path: Path
+    database: tuple[str, AsyncEngine], tmp_path: Path, sinyal: Sinyal
 ) -> None:
     url, engine = database
     file, report = tmp_path / "kukar.csv", tmp_path / "hasil.xlsx"
@@ -58,7 +74,7 @@ async def test_a_file_is_checked_then_written_and_invalid_rows_end_with_1(
     partial = sinyal(url, file, "--partial", "--lang", "en")
     assert (partial.returncode, partial.stdout.splitlines()[-1]) == (1, "create 1  update 0  same 0  error 1: written")
     file.write_text(f"{HEADER}\n{MUARA}\n")
-    repeated = sinyal(url, file)
+    repeated = started_anew(url, file)
     assert (repeated.returncode, repeated.stdout) == (0, "baru 0  diperbarui 0  tetap 1  salah 0: tertulis\n")
     file.write_text(f"{HEADER};Telepon kontak\n{MUARA.replace('100.20', '100.22').replace('serat', 'SERAT')};0812\n")
     changed = sinyal(url, file, "--dry-run").stdout
@@ -74,7 +90,7 @@ async def test_a_file_is_checked_then_written_and_invalid_rows_end_with_1(
 
 
 async def test_a_file_that_says_no_probe_is_read_and_what_many_rows_share_comes_before_the_rows(
-    database: tuple[str, AsyncEngine], tmp_path: Path
+    database: tuple[str, AsyncEngine], tmp_path: Path, sinyal: Sinyal
 ) -> None:
     url, _ = database
     file = tmp_path / "kukar.csv"
@@ -90,7 +106,7 @@ async def test_a_file_that_says_no_probe_is_read_and_what_many_rows_share_comes_
 
 
 async def test_a_workbook_that_cannot_be_reported_on_is_refused_and_not_written(
-    database: tuple[str, AsyncEngine], tmp_path: Path
+    database: tuple[str, AsyncEngine], tmp_path: Path, sinyal: Sinyal
 ) -> None:
     url, _ = database
     file, report = tmp_path / "kukar.xlsx", tmp_path / "hasil.xlsx"
@@ -100,7 +116,9 @@ async def test_a_workbook_that_cannot_be_reported_on_is_refused_and_not_written(
     assert (report.exists(), sinyal(url, file).stdout) == (False, "baru 1  diperbarui 0  tetap 0  salah 0: tertulis\n")
 
 
-async def test_a_file_that_is_no_table_is_one_line(database: tuple[str, AsyncEngine], tmp_path: Path) -> None:
+async def test_a_file_that_is_no_table_is_one_line(
+    database: tuple[str, AsyncEngine], tmp_path: Path, sinyal: Sinyal
+) -> None:
     url, _ = database
     file = tmp_path / "surat.pdf"
     file.write_bytes(b"%PDF-1.7")
@@ -116,7 +134,7 @@ async def test_a_file_that_is_no_table_is_one_line(database: tuple[str, AsyncEng
 
 
 async def test_an_address_is_accepted_that_the_running_instance_accepts(
-    database: tuple[str, AsyncEngine], tmp_path: Path
+    database: tuple[str, AsyncEngine], tmp_path: Path, sinyal: Sinyal
 ) -> None:
     """The demo allows loopback addresses on its own account: its API accepts them, and so must this command."""
     url, _ = database
