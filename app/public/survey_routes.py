@@ -92,7 +92,8 @@ async def _read_form(request: Request) -> dict[str, str]:
         body += piece
         if len(body) > MAX_FORM:
             return {}
-    return {name: values[0] for name, values in parse_qs(body.decode("utf-8", "replace"), max_num_fields=10).items()}
+    fields = parse_qs(body.decode("utf-8", "replace"))
+    return {name: values[0] for name, values in fields.items()}
 
 
 for path in (PATH, ENGLISH + PATH):

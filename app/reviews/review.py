@@ -3,15 +3,14 @@
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import select, text
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.sql import func
 
 from app.access.scope import PROVINCE, Caller
 from app.aggregates.selection import SiteGroup
 from app.availability.child_regions import uptime_of_children
 from app.availability.group_uptime import group_uptime
-from app.core.clock import WITA
+from app.core.clock import WITA, midnight
 from app.core.periods import Period, Step
 from app.core.words import Bilingual, in_words
 from app.registry import regions
@@ -21,6 +20,11 @@ from app.reviews.quarter import bounds_of
 from app.reviews.response_times import response_times
 from app.reviews.satisfaction import Satisfaction
 
+VERSION = text("""
+    SELECT (SELECT count(*) FROM review_decision WHERE period = :name),
+        (SELECT coalesce(sum(answers), 0) FROM survey_day WHERE day >= :first AND day < :next),
+        (SELECT coalesce(max(version), 0) FROM incident WHERE started_at >= :start AND started_at < :end)
+""")
 VILLAGES_AT = text("""
     SELECT count(DISTINCT site_id) AS sites, count(DISTINCT village_code) AS villages FROM site_configuration
     WHERE kind = 'access_point' AND lifecycle = 'active' AND started_at <= :at AND coalesce(ended_at > :at, true)
@@ -51,15 +55,11 @@ async def read_review(
     }
 
 
-async def version_of(session: AsyncSession, name: str) -> tuple[int, int]:
-    """Return what changes with every decision and answer of the quarter."""
+async def version_of(session: AsyncSession, name: str) -> tuple[int, ...]:
+    """Return what changes with every decision, every answer, and every change of an incident of the quarter."""
     first, following = bounds_of(name)
-    count = await session.scalar(select(func.count()).where(ReviewDecision.period == name))
-    answers = await session.scalar(
-        text("SELECT coalesce(sum(answers), 0) FROM survey_day WHERE day >= :first AND day < :next"),
-        {"first": first, "next": following},
-    )
-    return count or 0, int(answers or 0)
+    values = {"name": name, "first": first, "next": following, "start": midnight(first), "end": midnight(following)}
+    return tuple(int(value) for value in (await session.execute(VERSION, values)).one())
 
 
 def as_fields(row: ReviewDecision) -> dict[str, Any]:

@@ -153,6 +153,8 @@ async def test_an_incomplete_answer_is_asked_for_again_with_what_was_chosen(app:
             assert refused.status_code == 422
             chosen = html.fromstring(refused.text).xpath("//input[@checked]")
             assert [(each.get("name"), each.get("value")) for each in chosen] == [("benefit", "4")]
+        many = await client.post(f"/desa/{VILLAGE}/penilaian", content=b"a=1&" * 120)
+        assert many.status_code == 422
         large = await client.post(f"/desa/{VILLAGE}/penilaian", content=b"benefit=4&cost=2&pad=" + b"x" * 1000)
         assert large.status_code == 422
         other = {"Sec-Fetch-Site": "cross-site"}

@@ -1,7 +1,13 @@
 """The worker's job that writes the public pages as plain files."""
 
+from datetime import datetime
 from pathlib import Path
 
+import pytest
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.public.editions import store
+from app.public.publication import Publication
 from app.settings import PublicSettings
 from app.worker import public_files
 from app.worker.process import Worker
@@ -25,3 +31,15 @@ async def test_a_folder_that_cannot_be_written_is_logged_and_stops_nothing(worke
     publish_to(worker, tmp_path / "file" / "public")
     (job,) = public_files.jobs(worker.context)
     await job.run()
+
+
+async def test_open_data_of_closed_months_is_published(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str | None] = []
+
+    async def publish(session: AsyncSession, publication: Publication, *, url: str | None, now: datetime) -> None:
+        asked.append(url)
+
+    monkeypatch.setattr(store, "publish_next", publish)
+    (job,) = [job for job in worker.jobs() if job.name == "open_data"]
+    await job.run()
+    assert asked == [worker.context.settings.public_base]

@@ -7,6 +7,7 @@ async function renew() {
   const shown = content();
   if (!shown || document.visibilityState !== "visible" || Date.now() - asked < shown.dataset.poll * 1000) return;
   if (shown.contains(document.activeElement)) return; // somebody types or reads with the keyboard
+  if (shown.querySelector("form :checked")) return; // or answers
   asked = Date.now() + Math.random() * 10000; // readers of a village shall not all ask at once
   try {
     const answer = await fetch(location.href);
