@@ -8,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.aggregates.selection import SiteGroup
 from app.aggregates.series_tables import name_group, table
 from app.compliance.attested import MethodPart
+from app.compliance.method import METODE_V1
 from app.compliance.row import Basis
 from app.compliance.schemas import AttestedOut, ComplianceOut
 from app.compliance.shares import ComplianceVerdict, Doubt, PartResult
@@ -148,7 +149,7 @@ async def compliance_table(session: AsyncSession, response: ComplianceOut, group
 async def attested_table(session: AsyncSession, response: AttestedOut, group: SiteGroup) -> Table:
     names = {row.slug: row.name for row in await session.execute(select(Provider.slug, Provider.name))}
     rows = [{**row.model_dump(), "provider": names[row.provider]} for row in response.items]
-    return table(await _title(session, ATTESTED, "Metode v1", group), response, ATTESTED_COLUMNS, rows)
+    return table(await _title(session, ATTESTED, METODE_V1.version, group), response, ATTESTED_COLUMNS, rows)
 
 
 async def _title(session: AsyncSession, what: Text, version: str, group: SiteGroup) -> Text:

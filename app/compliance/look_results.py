@@ -34,13 +34,11 @@ HOURS = f"""
     WITH stretch AS (
         SELECT site_id, to_timestamp(low) AS low, to_timestamp(high) AS high
         FROM json_to_recordset(cast(:stretches AS json)) AS n(site_id int, low bigint, high bigint)
-    ), left_out AS (
-        SELECT DISTINCT h.site_id, h.hour, (h.hour AT TIME ZONE {WITA_SQL})::date AS day
+    ), d AS (
+        SELECT DISTINCT ON (h.site_id, h.hour) h.*, (h.hour AT TIME ZONE {WITA_SQL})::date AS day
         FROM stretch JOIN look_hour h ON h.site_id = stretch.site_id
             AND h.hour > stretch.low - interval '1 hour' AND h.hour < stretch.high
         WHERE h.hour >= :start AND h.hour < :end
-    ), d AS (
-        SELECT h.*, left_out.day FROM left_out JOIN look_hour h USING (site_id, hour)
     )
     SELECT d.site_id, c.provider_id, c.technology, {{sums}}
     FROM d {CONFIGURED} WHERE c.village_code ^@ :region {{condition}}

@@ -30,7 +30,7 @@ from tests.support.demo_process import free_port
 DAYS, TIMES = 92, 5
 PATHS = {
     "a quarter, all rows": "/compliance?",
-    "a quarter, one provider": "/compliance?provider=telkom-wms&",
+    "a quarter, one technology": "/compliance?technology=geo&",
     "a quarter, attested, 1,000 rows": "/compliance/attested?limit=1000&",
     "a quarter, XLSX": "/compliance?format=xlsx&",
 }

@@ -235,6 +235,19 @@ async def test_hours_of_maintenance_excluded_causes_and_outside_service_hours_ar
     assert looks["evening"]["counted"] == 2 * DAYS * 4 * 60
 
 
+async def test_a_technology_that_is_corrected_later_is_held_against_its_own_limit(
+    session: AsyncSession, cast: Cast, sites: list[int]
+) -> None:
+    await execute(session, "UPDATE look_day SET within = '{1, 20, 300}'")
+    assert (await row_of(cast))["latency"]["passed"] == 2 * DAYS
+    await execute(session, "UPDATE site_configuration SET technology = 'cellular' WHERE technology = 'fiber'")
+    (row,) = (await compliance(cast, technology="cellular"))["items"]
+    assert (row["latency"]["limit_ms"], row["latency"]["passed"]) == (150, 2 * DAYS * 20)
+    await execute(session, "UPDATE look_day SET within = '{1}' WHERE site_id = :id", id=sites[0])
+    (row,) = (await compliance(cast, technology="cellular"))["items"]
+    assert row["latency"]["measured_sites"] == 1, "days counted before there was this limit are not measured"
+
+
 async def test_what_was_not_measured_is_attested_and_never_passes(
     session: AsyncSession, cast: Cast, sites: list[int]
 ) -> None:
