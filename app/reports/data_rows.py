@@ -4,6 +4,8 @@ from typing import Any
 
 import orjson
 
+from app.access.scope import PROVINCE
+from app.reports.extract import extract
 from app.reports.models import Report
 from app.reports.recap_schemas import RecapData
 from app.reports.report_files import data_hash, report_files
@@ -20,6 +22,11 @@ def read_data(report: Report) -> Data:
     kind = RecapData if len(report.period) == YEAR_LENGTH else ReportData
     data: Data = kind.model_validate_json(report.data)
     return data
+
+
+def visible_data(report: Report, region_code: str) -> str:
+    """Return the data set as JSON as an office of that region sees it; the province to the byte as it is stored."""
+    return report.data if region_code == PROVINCE else canonical(extract(read_data(report), region_code))
 
 
 def write_data(report: Report, data: Data) -> None:

@@ -1,3 +1,5 @@
+import asyncio
+
 from fastapi import APIRouter, Response
 
 from app.access.scope import PROVINCE
@@ -32,7 +34,8 @@ async def get_report_file(session: Session, caller: Reader, id: RowId, file: Fil
     as `sha256sum` prints it, by name. An office of a district gets the lines of its region.
     """
     report = await store.get_report(session, id, caller=caller)
-    content = report_files(extract(read_data(report), caller.region_code)).get(file.value)
+    files = await asyncio.to_thread(lambda: report_files(extract(read_data(report), caller.region_code)))
+    content = files.get(file.value)
     if content is None:
         raise NotFound("This report has no file {given}", values={"given": file.value})
     media_type = "application/json" if file is ReportFile.METHOD else CSV_TYPE

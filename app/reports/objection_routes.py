@@ -14,7 +14,7 @@ from app.reports.params import ObjectionNumber
 from app.reports.report_schemas import Objections, ReportOut
 from app.web.deps import Provincial, Reader, Session
 from app.web.json_body import JsonRoute
-from app.web.params import RowId
+from app.web.params import IfMatch, RowId, read_version
 from app.web.problem_details import problems
 
 router = APIRouter(prefix="/reports/{id}", tags=["reports"], route_class=JsonRoute)
@@ -54,14 +54,14 @@ async def decide_objection(
     return present_objection(await objections.decide(session, id, no, body, caller=caller, now=utc_now()))
 
 
-@router.post("/no-objections", response_model=ReportOut, responses=problems(403, 404, 409))
-async def state_no_objections(session: Session, caller: Reader, id: RowId) -> dict[str, Any]:
+@router.post("/no-objections", response_model=ReportOut, responses=problems(403, 404, 409, 412))
+async def state_no_objections(session: Session, caller: Reader, id: RowId, if_match: IfMatch = None) -> dict[str, Any]:
     """Say that there are no objections, or no further ones.
 
     Only the contract's provider does. The report can be issued before its term is over. It no longer holds once a
-    figure changes, or another objection is filed. Idempotent.
+    figure changes, or another objection is filed. With If-Match it is said of the version that was read. Idempotent.
     """
     now = utc_now()
-    report = await objections.state_no_objections(session, id, caller=caller, now=now)
+    report = await objections.state_no_objections(session, id, caller=caller, if_match=read_version(if_match), now=now)
     (row,) = await store.present_all(session, [report], caller=caller, now=now)
     return row

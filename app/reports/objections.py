@@ -7,9 +7,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.access import audit
 from app.access.scope import PROVINCE, Caller, require_writer
 from app.core.errors import Conflict, Fault, Invalid, NotAllowed, NotFound
+from app.postgres.engine import require_version
 from app.reports import report_faults, store
 from app.reports.data_rows import Data, read_data, write_data
 from app.reports.drafts import get_draft
+from app.reports.extract import extract
 from app.reports.figures import present_objection
 from app.reports.input_schemas import ObjectionDecisionIn, ObjectionIn
 from app.reports.models import Objection, Report
@@ -28,7 +30,7 @@ async def file_objection(
     """
     report = await _open_draft(session, report_id, caller=caller, now=now)
     filed = await store.list_objections(session, report_id)
-    _require_in_report(read_data(report), body)
+    _require_in_report(extract(read_data(report), caller.region_code), body)
     _require_new(filed, body)
     objection = Objection(
         report_id=report.id,
@@ -48,10 +50,19 @@ async def file_objection(
     return objection
 
 
-async def state_no_objections(session: AsyncSession, report_id: int, *, caller: Caller, now: datetime) -> Report:
-    """Record that the provider has no objections, or no further ones, to the draft as it is. Idempotent."""
+async def state_no_objections(
+    session: AsyncSession, report_id: int, *, caller: Caller, if_match: int | None, now: datetime
+) -> Report:
+    """Record that the provider has no objections, or no further ones, to the draft as it is. Idempotent.
+
+    Raises what `file_objection` does, Stale for another version than the one that was read, and NotAllowed for an
+    account that sees a part of the report.
+    """
     report = await _open_draft(session, report_id, caller=caller, now=now)
+    if caller.region_code != PROVINCE:
+        raise NotAllowed("This account sees a part of the report: one for all districts agrees to the whole")
     if report.no_objections_at is None:
+        require_version(if_match, report.version)
         report.no_objections_at, report.no_objections_by = now, caller.who
         report.version += 1
         await session.flush()

@@ -1,16 +1,16 @@
+import asyncio
 from operator import itemgetter
 from typing import Annotated, Any
 
+import orjson
 from fastapi import APIRouter, Query, Request, Response
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access.scope import PROVINCE, Caller
 from app.core.clock import utc_now
-from app.core.words import Bilingual
 from app.registry.params import ProviderSlug
 from app.reports import drafts, issuing, store
-from app.reports.data_rows import read_data
-from app.reports.extract import extract
+from app.reports.data_rows import visible_data
 from app.reports.figures import parse_report_period
 from app.reports.input_schemas import CorrectionIn, ReportPatch
 from app.reports.models import Report
@@ -61,16 +61,22 @@ async def list_reports(
 
 
 @router.get("/{id}", response_model=ReportWhole, responses=problems(404))
-async def get_report(session: Session, caller: Reader, id: RowId, response: Response) -> dict[str, Any]:
+async def get_report(session: Session, caller: Reader, id: RowId) -> Response:
     """One report with its data set.
 
     A draft is brought up to date first, where what it rests on has changed: `changes` tells what. An office of a
     district gets the lines of its region.
     """
-    report = await store.get_report(session, id, caller=caller)
-    notice = await refresh(session, report, caller=caller, now=utc_now())
-    response.headers["ETag"] = f'"{report.version}"'
-    return await _whole(session, report, notice, caller)
+    report, now = await store.get_report(session, id, caller=caller), utc_now()
+    notice = await refresh(session, report, caller=caller, now=now)
+    (row,) = await store.present_all(session, [report], caller=caller, now=now)
+    fields = ReportOut.model_validate(row).model_dump(mode="json") | {
+        "extract": None if caller.region_code == PROVINCE else caller.region_code,
+        "notice": notice,
+        "data": orjson.Fragment(await asyncio.to_thread(visible_data, report, caller.region_code)),
+    }
+    headers = {"ETag": f'"{report.version}"'}
+    return Response(orjson.dumps(fields), media_type="application/json", headers=headers)
 
 
 @router.patch("/{id}", response_model=ReportOut, responses=problems(403, 404, 409, 412))
@@ -136,9 +142,3 @@ async def _out(session: AsyncSession, report: Report, response: Response, caller
     response.headers["ETag"] = f'"{report.version}"'
     (row,) = await store.present_all(session, [report], caller=caller, now=utc_now())
     return row
-
-
-async def _whole(session: AsyncSession, report: Report, notice: Bilingual | None, caller: Caller) -> dict[str, Any]:
-    (row,) = await store.present_all(session, [report], caller=caller, now=utc_now())
-    region = None if caller.region_code == PROVINCE else caller.region_code
-    return row | {"extract": region, "notice": notice, "data": extract(read_data(report), caller.region_code)}
