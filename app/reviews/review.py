@@ -96,7 +96,7 @@ async def _satisfaction(session: AsyncSession, name: str, region: str) -> dict[s
 
 
 def _notes(name: str, now: datetime, *, of_offices: bool) -> list[Bilingual]:
-    notes = [in_words("Who uses the access points is not counted: clients is null.")]
+    notes = [in_words("How many people use the access points is not counted.")]
     if now.astimezone(WITA).date() < bounds_of(name)[1]:
         notes.append(in_words("The quarter is not over: these are the figures up to now."))
     if of_offices:

@@ -58,7 +58,7 @@ async def test_service_quality_is_that_of_the_aggregates(cast: Cast, session: As
         "64.03": 1,
     }
     assert review["use"] == {"access_points": 2, "villages": 2, "villages_in_region": 1038, "clients": None}
-    assert "clients bernilai null" in review["notes"][0]["id"]
+    assert "tidak dihitung" in review["notes"][0]["id"]
     own = await get(cast.ben, "/reviews", period=NOW_QUARTER)
     assert (own["region"], own["use"]["access_points"]) == ("64.03", 1)
     assert (await cast.ben.get("/reviews", params={"period": NOW_QUARTER, "region": "64.02"})).status_code == 403
