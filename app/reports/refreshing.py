@@ -7,7 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.access.scope import Caller
 from app.contracts import store as contracts
 from app.core.errors import Conflict
-from app.core.words import Bilingual, in_words
+from app.core.words import Bilingual, in_words, joined
 from app.reports import objection_term, report_changes, store
 from app.reports.data_rows import Data, is_same, read_data, write_data
 from app.reports.figures import basis_of, figures_now, objections_of, parse_report_period
@@ -28,8 +28,9 @@ async def refresh(session: AsyncSession, report: Report, *, caller: Caller, now:
         return None
     try:
         data = await data_now(session, report, caller=caller, now=now)
-    except Conflict:
-        return in_words("Its figures are being counted again: this is the draft as it was before.")
+    except Conflict as refusal:
+        reasons = [in_words(fault.message, **fault.values) for fault in refusal.faults]
+        return in_words("This is the draft as it was before: {reasons}.", reasons=joined(reasons, "; "))
     report.basis = basis
     put_data(report, data, now)
     await session.flush()

@@ -126,7 +126,8 @@ async def test_while_it_is_counted_again_the_draft_stays_as_it_was_and_says_so(m
     await over(month, draft["id"])
     await month.invalidate()
     seen = await month.read(draft["id"])
-    assert seen["notice"]["en"].startswith("Its figures are being counted again")
+    assert "being counted again" in seen["notice"]["en"]
+    assert "sedang dihitung ulang" in seen["notice"]["id"]
     assert seen["version"] == draft["version"]
     refused = await month.issue(draft["id"])
     assert (refused.status_code, codes(refused)) == (409, ["being_recounted"])
