@@ -55,6 +55,7 @@ from app.public.page_cache import PublicPageCache
 from app.public.pages import PublicPages
 from app.public.routes import router as public_pages
 from app.public.survey_routes import router as survey
+from app.public.verification_routes import router as verification_pages
 from app.push.asgi_bypass import PushBypass
 from app.push.endpoint import PushEndpoint
 from app.push.rate_limits import PushLimits
@@ -63,6 +64,7 @@ from app.registry import vocabulary
 from app.registry.check_routes import router as registry_checks
 from app.registry.routes import router as registry
 from app.reports.contract_report_routes import router as contract_reports
+from app.reports.document_routes import router as report_documents
 from app.reports.file_routes import router as report_files
 from app.reports.objection_routes import router as report_objections
 from app.reports.routes import router as reports
@@ -122,6 +124,7 @@ ROUTERS = (
     reports,
     report_objections,
     report_files,
+    report_documents,
     channels,
     alert_rules,
     notifications,
@@ -166,6 +169,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         assets,
         console,
         public_pages,
+        verification_pages,
         survey,
     ):
         app.include_router(router)

@@ -18,6 +18,7 @@ from app.documents.printable import printable_values
 TEMPLATES = Path(__file__).parent / "templates"
 COMPOSE = Path(__file__).with_name("compose.py")
 WALL_S = 60  # a machine may be busy with other things; a document of 169 sites takes one
+MAX_PROBLEM = 1_000  # characters of what went wrong
 MAX_ORDER_BYTES = 32 * 2**20
 ENVIRONMENT = {"RAYON_NUM_THREADS": "1", "LANG": "C.UTF-8", "PATH": os.defpath}
 
@@ -47,7 +48,7 @@ async def typeset(
         "template": str(TEMPLATES / template),
         "values": printable_values(values),
         "files": {file.name: [file.content.decode(), file.media_type, file.description] for file in files},
-        "made_at": made_at.isoformat(),
+        "made_at": made_at.replace(microsecond=0).isoformat(),
     }
     content = json.dumps(order).encode()
     if len(content) > MAX_ORDER_BYTES:
@@ -73,5 +74,5 @@ async def _composed(order: bytes) -> bytes:
             process.kill()
             await process.wait()
     if process.returncode != 0:
-        raise TypesettingFailed(problem.decode(errors="replace").strip().rpartition("\n")[2][:500])
+        raise TypesettingFailed(problem.decode(errors="replace").strip()[-MAX_PROBLEM:])
     return pdf

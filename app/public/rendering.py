@@ -19,6 +19,7 @@ from app.public.publication import Publication
 from app.public.service_seconds import NORMAL_PCT, ServiceSeconds
 from app.public.snapshot import ANSWERED_DAYS, PublicSnapshot
 from app.registry import regions
+from app.reports.verification import Verification
 from app.reviews.satisfaction import LEAST_ANSWERS, Satisfaction
 from app.reviews.survey import MOST_ANSWERS
 
@@ -88,6 +89,13 @@ class PageRenderer:
         """Return the page that says what became of an answer; `given`: what was chosen of an incomplete one."""
         values = {"code": code, "village": regions.names()[code], "outcome": outcome, "given": given}
         return self._render("survey.html", language, **values)
+
+    def verification(self, paper: Verification | None, code: str, language: str) -> str:
+        """Return what a paper's code verifies, or that it is of none."""
+        if paper is None:
+            return self._render("unverified.html", language)
+        other = "" if language == "en" else ENGLISH
+        return self._render("verification.html", language, paper=paper, other_path=f"{other}/verifikasi/{code}")
 
     def missing(self, language: str) -> str:
         return self._render("missing.html", language)

@@ -13,7 +13,7 @@ from app.reports.berita_acara_parties import (
     opening,
 )
 from app.reports.berita_acara_sums import money_notes, money_rows, seconds_rows, verdicts
-from app.reports.paper_frame import DOTS, PaperHeading, frame, signing_day
+from app.reports.paper_frame import DOTS, PaperHeading, checked_at, frame, signing_day
 from app.reports.paper_schemas import ReportObjection
 from app.reports.recap_schemas import RecapData
 from app.reports.schemas import ReportData
@@ -51,7 +51,7 @@ def berita_acara(data: ReportData, heading: PaperHeading) -> dict[str, Any]:
         "closing": f"{CLOSING} Lampiran I sampai IV merupakan bagian yang tidak terpisahkan.",
         "signed_at": f"{data.parties.place or DOTS}, {signing_day(heading)}",
         "signatures": list_signatures(data),
-        **_annexes(data),
+        **_annexes(data, heading),
     }
 
 
@@ -88,7 +88,7 @@ def _objection(objection: ReportObjection) -> dict[str, Any]:
     }
 
 
-def _annexes(data: ReportData) -> dict[str, Any]:
+def _annexes(data: ReportData, heading: PaperHeading) -> dict[str, Any]:
     counted = [outage for outage in data.outages if outage.counted_s]
     others = len(data.outages) - len(counted)
     note = f"{grouped(len(counted))} gangguan dihitung; detiknya berjumlah {grouped(data.totals.counted_down_s)}."
@@ -108,6 +108,6 @@ def _annexes(data: ReportData) -> dict[str, Any]:
         "steps_note": "Untuk setiap baris yang dikenai restitusi atau yang tidak dapat dibuktikan. "
         + data.method.rounding.id,
         "steps": list(step_lines(data)),
-        "checking": list(CHECKING),
+        "checking": [*CHECKING, *checked_at(heading)],
         "statements": [statement.id for statement in data.method.statements],
     }

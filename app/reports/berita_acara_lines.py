@@ -20,7 +20,6 @@ from app.reports.figure_schemas import (
 )
 from app.reports.schemas import ReportData
 
-NO_RULE = "kontrak tidak memuat aturan restitusi: tidak dihitung"
 STATUS_WORDS = {
     RestitutionStatus.NONE: "tidak ada restitusi",
     RestitutionStatus.DUE: "restitusi",

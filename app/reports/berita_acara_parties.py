@@ -2,12 +2,9 @@
 
 from typing import Any
 
-from app.contracts.restitution_rule import read
-from app.contracts.rule_words import rule_in_words
 from app.core.clock import to_wita
 from app.core.i18n import write_moment
-from app.documents.figures import day_in_words, grouped, long_day, rupiah, target
-from app.reports.berita_acara_lines import NO_RULE
+from app.documents.figures import day_in_words, grouped, long_day, target
 from app.reports.paper_frame import DOTS, PaperHeading
 from app.reports.paper_schemas import ReportTerms
 from app.reports.recap_schemas import RecapData
@@ -81,29 +78,16 @@ def contract_facts(data: ReportData | RecapData) -> Rows:
 
 def describe_terms(terms: ReportTerms) -> dict[str, Any]:
     until = "" if terms.until is None else f" sampai sebelum {long_day(terms.until)}"
-    fee = rupiah(terms.monthly_fee_idr)
-    whose = {"site": " setiap titik akses", "contract": " seluruh kontrak"}[terms.fee_per]
-    left_out = "; ".join(words.id for words in terms.leaves_out) or "tidak ada"
-    coverage = terms.min_coverage_pct
+    hours = f"{terms.service_from}–{terms.service_to} WITA" if terms.service_from else "sepanjang hari"
     return {
         "heading": f"Sejak {long_day(terms.terms_on)}{until}",
         "rows": [
             ("Target ketersediaan", target(terms.sla_target_pct)),
-            (
-                "Jam layanan",
-                f"{terms.service_from}–{terms.service_to} WITA" if terms.service_from else "sepanjang hari",
-            ),
-            ("Tidak dihitung", left_out),
-            ("Biaya sebulan", "tidak disebut" if terms.monthly_fee_idr is None else fee + whose + ", sebelum pajak"),
-            ("Restitusi", _rule(terms)),
-            *([("Data terpantau paling sedikit", target(coverage))] if coverage is not None else []),
+            ("Jam layanan", hours),
+            ("Tidak dihitung", "\n".join(words.id for words in terms.leaves_out) or "tidak ada"),
+            ("Biaya dan restitusi", "\n".join(words.id for words in terms.paid_back)),
         ],
     }
-
-
-def _rule(terms: ReportTerms) -> str:
-    rule = read(terms.restitution)
-    return NO_RULE if rule is None else "; ".join(words["id"] for words in rule_in_words(rule))
 
 
 def list_signatures(data: ReportData | RecapData) -> list[dict[str, Any]]:

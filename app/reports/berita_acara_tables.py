@@ -10,6 +10,7 @@ from app.pages.formats import month
 from app.registry.site_labels import CODE, NAME, REGION_COLUMNS, TECHNOLOGY
 from app.reports.berita_acara_lines import STATUS_WORDS
 from app.reports.paper_frame import PaperHeading
+from app.reports.recap_schemas import RecapData
 from app.reports.schemas import ReportData
 
 RUPIAH = Kind(Text("Rp", "Rp"), "#,##0")
@@ -86,7 +87,7 @@ def report_table(data: ReportData, heading: PaperHeading) -> Table:
         _title(data, heading),
         SITE_COLUMNS,
         lines,
-        notes=list(_notes(data, heading)),
+        notes=notes(data, heading),
         subject=heading.number,
         sheet=Text("Titik akses", "Sites"),
         further=[
@@ -109,13 +110,16 @@ def _title(data: ReportData, heading: PaperHeading) -> Text:
     return Text(f"Berita acara {name}{month(shown, 'id')}", f"Berita acara {name}{month(shown, 'en')}")
 
 
-def _notes(data: ReportData, heading: PaperHeading) -> list[Text]:
-    notes = [Text(f"SHA-256 data: {heading.sha256}", f"SHA-256 of the data: {heading.sha256}")]
+def notes(data: ReportData | RecapData, heading: PaperHeading) -> list[Text]:
+    """Return the lines above the table: hash, marks, warnings."""
+    lines = [Text(f"SHA-256 data: {heading.sha256}", f"SHA-256 of the data: {heading.sha256}")]
     if not heading.is_issued:
-        notes.append(Text("Rancangan: belum berlaku", "A draft: not in force"))
+        lines.append(Text("Rancangan: belum berlaku", "A draft: not in force"))
+    if heading.extract_of is not None:
+        lines.append(Text(f"Kutipan untuk {heading.extract_of}", f"An extract for {heading.extract_of}"))
     if data.simulated:
-        notes.append(Text("Data simulasi: tidak berlaku", "Simulated data: not in force"))
-    return notes + [Text(warning.id, warning.en) for warning in data.warnings]
+        lines.append(Text("Data simulasi: tidak berlaku", "Simulated data: not in force"))
+    return lines + [Text(warning.id, warning.en) for warning in data.warnings]
 
 
 def _lines(sentences: list[dict[str, Any]]) -> dict[str, str] | None:

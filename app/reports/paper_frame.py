@@ -1,5 +1,6 @@
 """What every paper of a contract has around its content: number, title, marks, footer, and when it is signed. Pure."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -24,7 +25,23 @@ class PaperHeading:
     sha256: str
     issued_at: datetime | None
     objections_until: datetime | None
-    verify_url: str
+    verify_code: str
+    verify_url: str | None  # None: the service does not know under which address it is reached
+    extract_of: str | None = None  # the region whose lines alone it has
+
+
+def _marks(data: ReportData | RecapData, heading: PaperHeading) -> Iterator[tuple[tuple[str, str], bool]]:
+    """Yield what may lie behind each page, with its words for the footer, and whether it applies."""
+    yield ("SIMULASI", "Data simulasi: tidak berlaku"), data.simulated
+    yield ("RANCANGAN", "Rancangan: belum berlaku"), not heading.is_issued
+    yield ("KUTIPAN", "Kutipan: tidak untuk ditandatangani"), heading.extract_of is not None
+
+
+def checked_at(heading: PaperHeading) -> list[str]:
+    """Return where a paper is verified, as a sentence; none where the service does not know its address."""
+    if heading.verify_url is None:
+        return []
+    return [f"Dokumen ini dapat diperiksa di {heading.verify_url}, atau dengan memindai kode QR di halaman pertama."]
 
 
 def signing_day(heading: PaperHeading) -> str:
@@ -34,26 +51,28 @@ def signing_day(heading: PaperHeading) -> str:
 def frame(data: ReportData | RecapData, heading: PaperHeading, title: str) -> dict[str, Any]:
     """Return title, footer and marks."""
     period = period_name(data)
-    marks = [mark for mark, applies in (("SIMULASI", data.simulated), ("RANCANGAN", not heading.is_issued)) if applies]
-    in_footer = {"SIMULASI": "Data simulasi: tidak berlaku", "RANCANGAN": "Rancangan: belum berlaku"}
+    marks = [mark for mark, applies in _marks(data, heading) if applies]
     subtitles = [f"Nomor {heading.number}", f"{data.contract.provider_name}, {period}"]
     if not heading.is_issued and heading.objections_until is not None:
         subtitles.append(
             f"Rancangan; keberatan diterima sampai {write_moment(heading.objections_until, seconds=False)}"
         )
+    if heading.extract_of is not None:
+        subtitles.append(f"Kutipan untuk {heading.extract_of}")
     return {
         "title": f"{title} (Koreksi)" if heading.is_correction else title,
         "subtitles": subtitles,
         "author": "Sinyal Desa",
         "description": f"{heading.number}: kontrak {data.contract.number}, {period}",
         "keywords": [heading.number, data.contract.number, data.period.month],
-        "watermark": "\n".join(marks) or None,
+        "watermark": "\n".join(mark for mark, _ in marks) or None,
+        "verify_code": heading.verify_code,
         "verify_url": heading.verify_url,
         "footer": {
             "number": heading.number,
             "sha256": heading.sha256,
             "method": f"Metode {data.method.version}. Dihasilkan ulang dari data yang sama, angkanya sama.",
-            "mark": ". ".join(in_footer[mark] for mark in marks),
+            "mark": ". ".join(text for _, text in marks),
         },
     }
 

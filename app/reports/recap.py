@@ -12,7 +12,7 @@ from app.reports.berita_acara import CLOSING, list_corrections
 from app.reports.berita_acara_lines import by_length, seconds_cells
 from app.reports.berita_acara_parties import contract_facts, list_parties, list_signatures, opening
 from app.reports.berita_acara_sums import bounds_note, money_row, seconds_rows
-from app.reports.paper_frame import DOTS, PaperHeading, frame, signing_day
+from app.reports.paper_frame import DOTS, PaperHeading, checked_at, frame, signing_day
 from app.reports.recap_schemas import RecapData
 
 TITLE = "Rekapitulasi Tahunan Pengukuran Layanan"
@@ -58,7 +58,7 @@ def recap(data: RecapData, heading: PaperHeading) -> dict[str, Any]:
         "signed_at": f"{data.parties.place or DOTS}, {signing_day(heading)}",
         "signatures": list_signatures(data),
         "sites": list(_sites(data)),
-        "checking": list(CHECKING),
+        "checking": [*CHECKING, *checked_at(heading)],
         "statements": [statement.id for statement in data.method.statements],
     }
 

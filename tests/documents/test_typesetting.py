@@ -15,7 +15,7 @@ from app.documents import printable, typesetting
 from app.documents.printable import SHOWN
 from app.documents.typesetting import AttachedFile, TypesettingFailed, typeset
 
-AT = datetime(2026, 11, 17, 1, tzinfo=UTC)
+AT = datetime(2026, 11, 17, 1, 0, 0, 123_456, tzinfo=UTC)
 FILE = AttachedFile("angka.csv", "desa,detik\r\nSepaku é,60\r\n".encode(), "text/csv", "Angka")
 PROBE = """#import "paper.typ": *
 #show: paper

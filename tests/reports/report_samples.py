@@ -19,7 +19,8 @@ HEADING = PaperHeading(
     sha256="5d41402abc4b2a76b9719d911017c592ae3f1b0c2f8f4f6a0f6b9a1d2c3e4f50",
     issued_at=datetime(2026, 11, 17, 1, 0, tzinfo=UTC),
     objections_until=datetime(2026, 11, 16, 16, 0, tzinfo=UTC),
-    verify_url="https://sinyal.example.id/verifikasi/7KQ2-M9XD-4TRA",
+    verify_code="7KQ2M9XD4TRA",
+    verify_url="https://sinyal.example.id/verifikasi/7KQ2M9XD4TRA",
 )
 
 

@@ -1,0 +1,28 @@
+"""`/verifikasi/{code}`: the page that the QR code of a paper leads to. Not cached: there is no end of codes."""
+
+from fastapi import APIRouter, Depends, Request, Response
+
+from app.pages.responses import html_page
+from app.postgres.engine import transaction
+from app.public.addresses import ENGLISH
+from app.public.routes import RETRY, language_of, pages_of
+from app.reports.verification import find_paper
+from app.web.deps import open_to_all
+from app.web.problem_details import UNAVAILABLE
+
+router = APIRouter(include_in_schema=False, dependencies=[Depends(open_to_all)])
+
+UNCACHED = {"Cache-Control": "no-store"}
+
+
+@router.get(ENGLISH + "/verifikasi/{code}")
+@router.get("/verifikasi/{code}")
+async def verify(request: Request, code: str) -> Response:
+    """Tell what a paper with this code says; 404 for a code of none."""
+    renderer, language = pages_of(request).renderer, language_of(request)
+    try:
+        async with transaction(request.app.state.sessions) as session:
+            paper = await find_paper(session, code)
+    except UNAVAILABLE:
+        return html_page(renderer.unavailable(language), status=503, headers=RETRY)
+    return html_page(renderer.verification(paper, code, language), status=200 if paper else 404, headers=UNCACHED)

@@ -1,0 +1,70 @@
+"""What anybody who holds a paper may read of it by its code: that it is ours, its sums, and what is in force."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import cast, select
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import defer, joinedload
+
+from app.registry.models import Contract
+from app.reports.models import Report, ReportKind, ReportStatus
+
+CODE = re.compile(r"[A-Za-z0-9_-]{1,40}")
+MAX_CORRECTIONS = 50  # that are followed: each corrects the one before
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """`number`, `sha256` and `totals`: of an issued report alone. `in_force`: number of its latest correction."""
+
+    kind: ReportKind
+    contract: str
+    provider: str
+    period: str
+    simulated: bool
+    number: str | None = None
+    issued_at: datetime | None = None
+    corrects: str | None = None
+    in_force: str | None = None
+    sha256: str | None = None
+    totals: Mapping[str, Any] | None = None
+
+
+async def find_paper(session: AsyncSession, code: str) -> Verification | None:
+    """Return what a code verifies, None for an unknown one. No name of a person is in it."""
+    if not CODE.fullmatch(code):
+        return None
+    simulated = cast(Report.data, JSONB)["simulated"].as_boolean()
+    query = (
+        select(Report, simulated)
+        .options(defer(Report.data, raiseload=True), joinedload(Report.contract).joinedload(Contract.provider))
+        .where(Report.verify_code == code)
+    )
+    row = (await session.execute(query)).one_or_none()
+    if row is None:
+        return None
+    report: Report = row[0]
+    contract = report.contract
+    said = (report.kind, contract.number, contract.provider.name, report.period, bool(row[1]))
+    if report.status is not ReportStatus.ISSUED:
+        return Verification(*said)
+    corrects = await session.scalar(select(Report.number).where(Report.id == report.corrects_id))
+    in_force = await _latest_correction(session, report.id)
+    return Verification(*said, report.number, report.issued_at, corrects, in_force, report.sha256, report.totals)
+
+
+async def _latest_correction(session: AsyncSession, report_id: int) -> str | None:
+    number = None
+    for _ in range(MAX_CORRECTIONS):
+        query = select(Report.id, Report.number).where(
+            Report.corrects_id == report_id, Report.status == ReportStatus.ISSUED
+        )
+        if (row := (await session.execute(query)).one_or_none()) is None:
+            break
+        report_id, number = row
+    return number
