@@ -109,6 +109,7 @@ async def create_resources(scenario: IncidentScenario, session: AsyncSession) ->
         await session.flush()
     channel, rule, notification = await _create_alerts(cast, session)
     draft, issued = await _create_reports(cast, session, contract["id"])
+    paper = (await cast.sari.get(f"/reports/{issued}")).json()["verify_code"]
     pushing = await scenario.site(name="Titik mandiri", probe="push")  # its code opens its page
     code = (await cast.ana.post(f"/sites/{pushing}/enrolment")).json()["code"]
     month = await make_edition(session)
@@ -140,6 +141,7 @@ async def create_resources(scenario: IncidentScenario, session: AsyncSession) ->
         "/providers/{id}": Resource("telkom-wms", other_district=None),
         **{f"{language}/kabupaten/{{code}}": Resource(HERE, None, None) for language in ("", "/en")},
         **{f"{language}/desa/{{code}}": Resource(VILLAGE, None, None) for language in ("", "/en")},
+        **{f"{language}/verifikasi/{{code}}": Resource(paper, None, None) for language in ("", "/en")},
         "/data/{file}": Resource("kamus.csv", None, None),
         "/reviews/{period}": Resource("2026-Q3", None, None),
         "/data-terbuka/{month}": Resource(month, None, None, below={"version": "v1", "file": "kamus.csv"}),

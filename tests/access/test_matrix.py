@@ -100,10 +100,11 @@ def _violations(call: Call, resource: Resource | None, caller: KnownCaller, answ
         yield f"{status}, not {sorted(expected)}: {answer.text[:200]}"
     if caller.outsider and MARK in answer.text:
         yield f"it shows data out of scope: {answer.text[:200]}"
-    if caller.outsider == "other_provider" and CONTRACT_MARK in answer.text:
+    if caller.outsider == "other_provider" and CONTRACT_MARK in answer.text and call.path not in BY_SECRET_CODE:
         yield f"it shows a contract out of scope: {answer.text[:200]}"
 
 
+BY_SECRET_CODE = {"/verifikasi/{code}", "/en/verifikasi/{code}"}  # whoever holds the paper with it knows its contract
 SUCCESS = frozenset({200, 201, 202, 204})
 
 
