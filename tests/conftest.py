@@ -31,6 +31,7 @@ from app.registry import providers
 from app.registry.models import Provider
 from app.runtime.migrate import migrate
 from app.settings import AggregatesSettings, LimitsSettings, ProbeSettings, Settings
+from tests.support.plain_savepoints import send_plainly
 
 SECRET_KEY = "kunci uji yang tidak menjaga apa pun"  # of the app
 
@@ -61,9 +62,13 @@ def pytest_runtest_makereport(
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files that wait for real time begin first: others then run while they wait (`make test` has four processes)."""
+    """Files that wait for real time begin first: others then run while they wait (`make test` has four processes).
+
+    Of the others the largest begin first, so that the last ones are short, and all processes end together.
+    """
     waiting = {item.path for item in items if item.get_closest_marker("real_time")}
-    items.sort(key=lambda item: item.path not in waiting)
+    sizes = {path: path.stat().st_size for path in {item.path for item in items}}
+    items.sort(key=lambda item: (0, 0) if item.path in waiting else (1, -sizes[item.path]))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
@@ -137,9 +142,9 @@ async def migrated_template(server_url: str) -> AsyncIterator[str]:
 @pytest.fixture(scope="session")
 async def engine(server_url: str, migrated_template: str) -> AsyncIterator[AsyncEngine]:
     url = await make_database(server_url, migrated_template)
-    # all tests of a process share a connection, and each savepoint is a statement, too
-    roomy = make_url(url).update_query_dict({"prepared_statement_cache_size": "2000"})
+    roomy = make_url(url).update_query_dict({"prepared_statement_cache_size": "2000"})  # all tests share a connection
     engine = open_engine(roomy.render_as_string(hide_password=False), name="test")
+    send_plainly(engine)
     async with async_sessionmaker(engine)() as session, session.begin():
         await partitions.create_ahead(session, utc_now())
     yield engine

@@ -235,13 +235,15 @@ async def test_fifty_incidents_take_no_more_statements_than_one(
     def count(*_: Any) -> None:
         statements[-1] += 1
 
-    event.listen(engine.sync_engine, "before_cursor_execute", count)
+    for kind in ("before_cursor_execute", "savepoint"):
+        event.listen(engine.sync_engine, kind, count)
     try:
         for chosen, cause in ((ids[:1], "power"), (ids, "link")):
             statements.append(0)
             assert (await bulk(scenario.cast.sari, ids=chosen, changes={"cause": cause}))["changed"] == len(chosen)
     finally:
-        event.remove(engine.sync_engine, "before_cursor_execute", count)
+        for kind in ("before_cursor_execute", "savepoint"):
+            event.remove(engine.sync_engine, kind, count)
     assert statements[1] <= statements[0] + 3, "of which a flush may take one each for what it inserts"
     assert await scenario.count("outage_cause WHERE withdrawn_at IS NULL") == 50
 

@@ -41,6 +41,7 @@ async def test_sound_sites_cost_one_statement(scenario: IncidentScenario) -> Non
         connection = (await session.connection()).sync_connection
         assert connection is not None
         event.listen(connection, "before_cursor_execute", lambda *args: statements.append(args[2]))
+        event.listen(connection, "savepoint", lambda *args: statements.append("SAVEPOINT"))
         await reconcile_incidents(session, [DirtyRange(site, scenario.at(0), scenario.at(60))], now=scenario.now)
         assert len(statements) == 1
 
