@@ -6,7 +6,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access import audit
-from app.access.scope import Caller
+from app.access.scope import PROVINCE, Caller, require_writer
 from app.core.errors import Conflict, Fault, Invalid
 from app.postgres.engine import require_version
 from app.reports import report_faults, store
@@ -34,6 +34,7 @@ async def issue(
     4. Take the next number. Of two at once the second finds it issued.
     """
     report = await get_draft(session, report_id, caller=caller)
+    require_writer(caller, PROVINCE)
     _require_looked_at(if_match)
     require_version(if_match, report.version)
     _require_parties(report.id, read_data(report).parties)

@@ -1,10 +1,11 @@
 """A site's line in a berita acara: its stretches by terms with their fees, what is due, and notes. Pure."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from fractions import Fraction
+from functools import cached_property
 from typing import Any
 
 from app.availability.closed_verdicts import Figures
@@ -27,7 +28,7 @@ SECONDS = ("covered_s", "service_s", "good_s", "counted_down_s", "unknown_s", "c
 DISTRICT, SUBDISTRICT = 5, 8  # digits and dots of their codes
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class MonthOfContract:
     """What all lines of a report share."""
 
@@ -37,6 +38,14 @@ class MonthOfContract:
     fees: Fees
     sites: Mapping[int, Any]  # rows of code, name, service_no
     providers: Mapping[int, str]  # names
+
+    @cached_property
+    def fees_of_line(self) -> Mapping[Hashable, Mapping[date, Fraction | None]]:
+        """Return the fees by site and link, and by the day on which terms began."""
+        by_line: dict[Hashable, dict[date, Fraction | None]] = {}
+        for (line, terms_on), fee in self.fees.of_stretch.items():
+            by_line.setdefault(line, {})[terms_on] = fee
+        return by_line
 
 
 def report_line(month: MonthOfContract, line: ClosedLine) -> dict[str, Any]:
@@ -101,7 +110,7 @@ def _stretches(month: MonthOfContract, line: ClosedLine) -> list[dict[str, Any]]
         terms_on = line.live.terms_on if line.live is not None else _terms_on(month, _slot(covered["from"]))
         one = {"from": covered["from"], "to": covered["to"], "terms_on": terms_on, "covered_s": covered["seconds"]}
         found = [figures | one]
-    return [_stretch(month, line, each) for each in found]
+    return [_stretch(month, line, each, alone=len(found) == 1) for each in found]
 
 
 def _terms_on(month: MonthOfContract, slot: int) -> date:
@@ -109,9 +118,9 @@ def _terms_on(month: MonthOfContract, slot: int) -> date:
     return max((each for each in month.terms if each <= day), default=min(month.terms))
 
 
-def _stretch(month: MonthOfContract, line: ClosedLine, figures: Figures) -> dict[str, Any]:
+def _stretch(month: MonthOfContract, line: ClosedLine, figures: Figures, *, alone: bool) -> dict[str, Any]:
     terms_on = date.fromisoformat(str(figures["terms_on"]))
-    fee = month.fees.of_stretch.get(((line.site_id, line.link_role), terms_on))
+    fee = _fee(month.fees_of_line.get((line.site_id, line.link_role), {}), None if alone else terms_on)
     return {
         "from": figures["from"],
         "to": figures["to"],
@@ -120,6 +129,13 @@ def _stretch(month: MonthOfContract, line: ClosedLine, figures: Figures) -> dict
         "target_pct": figures["target_pct"] or float(month.terms[terms_on].sla_target_pct),
         "fee": None if fee is None else f"{fee.numerator}/{fee.denominator}",
     }
+
+
+def _fee(of_line: Mapping[date, Fraction | None], terms_on: date | None) -> Fraction | None:
+    """Return the fee of a line's days under these terms, of all its days without them; None if any has none."""
+    found = [fee for day, fee in of_line.items() if terms_on in {None, day}]
+    known = [fee for fee in found if fee is not None]
+    return sum(known, Fraction(0)) if known and len(known) == len(found) else None
 
 
 def _restitution(
