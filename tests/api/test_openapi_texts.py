@@ -35,6 +35,8 @@ PROMISED = """
     list_channels create_channel get_channel patch_channel delete_channel send_test
     list_rules create_rule preview_rule get_rule patch_rule delete_rule
     list_notifications get_notification list_announcements
+    list_contract_reports draft_report list_reports get_report patch_report issue_report correct_report
+    list_objections file_objection decide_objection state_no_objections get_report_file
     get_compliance list_attested list_samples record_sample
     get_review add_decision list_evidence
 """
