@@ -27,7 +27,7 @@ def rows_of(name):  # numbers as exact fractions
         yield {n: Fraction(text) if text and re.search("^fee$|_(s|pct|idr)$", n) else text for n, text in row.items()}
 
 
-files = {Path(path).name: Path(path).read_bytes() for path in sys.argv[1:]}
+files, groups, fee, said, due = {Path(path).name: Path(path).read_bytes() for path in sys.argv[1:]}, {}, 0, {}, {}
 if len(files) == 1:  # a PDF: a Filespec tells a file's name and the number of the object that holds it
     [pdf], files = files.values(), {}
     for name, number in re.findall(rb"/Type/Filespec/F\(([^)]+)\)/UF\([^)]+\)/EF<</F (\d+) 0 R", pdf):
@@ -37,15 +37,14 @@ if len(files) == 1:  # a PDF: a Filespec tells a file's name and the number of t
 hashes = "".join(f"{hashlib.sha256(files[name]).hexdigest()}  {name}\n" for name in sorted(files))
 method, outages = json.loads(files["method.json"], parse_int=Fraction, parse_float=Fraction), [*rows_of("outages.csv")]
 terms = {of["terms_on"]: (of["restitution"], of["min_coverage_pct"]) for of in method["contract"]["terms"]}
-groups, fee, said, due = {}, 0, {}, {}
 for row in rows_of("sites.csv"):  # rows of a line that have the same rule are taken together
     line, (rule, least) = (row["site"], row["link_role"]), terms[row["terms_on"]]
     fee, said[line], due[line] = fee + (row["fee"] or 0), row["restitution_idr"], due.get(line, 0)
     if rule and row["fee"] != "" and row["covered_s"]:
-        rate = rule["kind"] == "proportional" and row["fee"] / row["covered_s"]
-        groups.setdefault((line, str(rule), row["target_pct"], least, rate), []).append(row)
-for (line, _, target, least, _), group in groups.items():
-    days, counted, unseen = {row["terms_on"] for row in group}, Counter(), Counter()
+        own = {"proportional": row["fee"] / row["covered_s"], "shortfall": row["target_pct"]}.get(rule["kind"])
+        groups.setdefault((line, str(rule), least, own), []).append(row)
+for (line, _, least, _), group in groups.items():
+    days, target, counted, unseen = {row["terms_on"] for row in group}, group[0]["target_pct"], Counter(), Counter()
     for each in outages:
         if (each["site"], each["link_role"]) == line and each["terms_on"] in days:
             counted[each["started_at"]] += each["counted_s"]
@@ -53,8 +52,9 @@ for (line, _, target, least, _), group in groups.items():
     sums = [sum(row[name] for row in group) for name in ("fee", "service_s", "counted_down_s", "unknown_s")]
     if least is None or 100 * (sums[1] - sums[3]) >= least * sums[1]:  # else too little was seen to claim anything
         due[line] += pays(terms[group[0]["terms_on"]][0], target, *sums, [(counted[at], unseen[at]) for at in counted])
-due = {line: floor(amount + Fraction(1, 2)) for line, amount in due.items()}
-found, totals = {"fee_idr": floor(fee + Fraction(1, 2)), "restitution_idr": sum(due.values())}, method["totals"]
+due, paid = {line: floor(amount + Fraction(1, 2)) for line, amount in due.items()}, floor(fee + Fraction(1, 2))
+back, totals = sum(due.values()), method["totals"]
+found = {"fee_idr": paid, "restitution_idr": back, "payable_idr": paid - back}
 wrong = [line for line in said if due[line] != said[line]] + [of for of in found if found[of] != (totals[of] or 0)]
 print("SHA-256 data:", hashlib.sha256(hashes.encode()).hexdigest(), *(f"{of}: {found[of]}" for of in found))
 sys.exit(f"Not equal: {wrong}" if wrong else print(f"{len(said)} lines are equal to the rupiah"))

@@ -49,7 +49,7 @@ class FeeStretch:
 
 
 def taken_together(stretches: Sequence[FeeStretch]) -> list[list[FeeStretch]]:
-    """Return the stretches, those of the same rule, target and least coverage together.
+    """Return the stretches, those of the same rule and least coverage together, where it decides of the same target.
 
     Terms that change something else mid-month then change no amount. Downtime is paid at the fee of its own days: by
     proportion, days of another fee stay apart.
@@ -65,7 +65,8 @@ def _alike(stretch: FeeStretch) -> tuple[object, ...]:
     rule, fee = stretch.rule, stretch.fee
     is_by_second = rule is not None and rule.kind is RuleKind.PROPORTIONAL
     rate = fee / stretch.covered_s if is_by_second and fee is not None else None
-    return rule, stretch.target_pct, stretch.min_coverage_pct, fee is None, rate
+    target_pct = stretch.target_pct if rule is not None and rule.kind is RuleKind.SHORTFALL else None
+    return rule, target_pct, stretch.min_coverage_pct, fee is None, rate
 
 
 def merged(group: Sequence[FeeStretch]) -> FeeStretch:

@@ -13,6 +13,8 @@ from app.registry.schemas import Text
 from app.reports.models import ObjectionDecision
 from app.reports.paper_schemas import PARTIES, Parties
 
+MAX_LINES = 40  # of a statement: lines without words must not fill a paper until nobody can typeset it
+
 UNTIL = "last day (WITA) for objections, from tomorrow to 60 days ahead; default the fifth working day"
 
 
@@ -29,17 +31,33 @@ def _reject_links(value: str, info: ValidationInfo) -> str:
     return value
 
 
+def _limit_lines(value: str, info: ValidationInfo) -> str:
+    if (lines := len(value.splitlines())) > MAX_LINES:
+        raise FaultError(
+            Fault(
+                info.field_name or "",
+                "too_many_lines",
+                "{given} lines: a statement has at most {most}",
+                "Write it as running text",
+                values={"given": lines, "most": MAX_LINES},
+            )
+        )
+    return value
+
+
 Statement = Annotated[
     str,
     StringConstraints(strip_whitespace=True, min_length=1, max_length=2000),
     AfterValidator(reject_nul),
     AfterValidator(_reject_links),
+    AfterValidator(_limit_lines),
 ]
 Evidence = Annotated[
     str,
     StringConstraints(strip_whitespace=True, min_length=1, max_length=500),
     AfterValidator(reject_nul),
     AfterValidator(_reject_links),
+    AfterValidator(_limit_lines),
 ]
 
 

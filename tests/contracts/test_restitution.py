@@ -182,6 +182,16 @@ def test_two_parts_of_an_outage_under_two_terms_are_one_outage() -> None:
     assert both.idr == 2 * 0.5 / 100 * 9_000_000, "six hours, two of them beyond the four that cost nothing"
 
 
+@pytest.mark.parametrize("kind", ["by_share", "cliff", "banded", "proportional"])
+def test_a_new_target_mid_month_changes_no_amount_of_a_rule_that_asks_for_none(kind: str) -> None:
+    began = datetime(2026, 10, 7, 20, tzinfo=WITA)
+    first = month(rule(kind), 50 * 3_600, outages=[CountedOutage(began, 50 * 3_600)])
+    second = replace(first, terms_on=date(2026, 10, 16), counted_down_s=0, good_s=MONTH_S, outages=[])
+    same = compute_restitution([first, second])
+    other = compute_restitution([first, replace(second, target_pct=Decimal("99.499"))])
+    assert (other.idr, other.status) == (same.idr, same.status)
+
+
 @pytest.mark.parametrize(
     ("changes", "status"),
     [

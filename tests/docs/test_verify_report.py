@@ -15,6 +15,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+import orjson
 import pytest
 
 from app.contracts.restitution import CountedOutage, FeeStretch, compute_restitution
@@ -91,6 +92,7 @@ def a_month(terms: list[dict[str, Any]], lines: list[list[dict[str, Any]]]) -> R
         data["sites"].append(site | {"code": code, "stretches": [_row(each) for each in counted], "restitution": line})
     data["totals"] |= {"fee_idr": round_half_up(fees)}
     data["totals"]["restitution_idr"] = sum(each["restitution"]["idr"] for each in data["sites"])
+    data["totals"]["payable_idr"] = data["totals"]["fee_idr"] - data["totals"]["restitution_idr"]
     return ReportData.model_validate(data)
 
 
@@ -144,8 +146,9 @@ def test_every_rule_gives_the_same_rupiah(tmp_path: Path, monkeypatch: pytest.Mo
         random = Random(f"{number} {unknown}")
         least = random.choice([None, Decimal("96.5")])
         of = {"rule": rule | {"unknown": unknown}, "target_pct": Decimal("99.25"), "min_coverage_pct": least}
+        target = of | {"target_pct": Decimal("98.5")}
         other = of | {"rule": random.choice([None, RULES[number - 1]])}
-        data = a_month([of, of, other], random_lines(random, 12))
+        data = a_month([of, random.choice([of, target]), other], random_lines(random, 12))
         files = report_files(data)
         printed, status = verify(tmp_path, files, monkeypatch)
         assert status is None, (rule, status)
@@ -183,6 +186,25 @@ def test_a_changed_rupiah_is_found(tmp_path: Path, files: dict[str, bytes], monk
 def test_changed_seconds_are_found(tmp_path: Path, files: dict[str, bytes], monkeypatch: pytest.MonkeyPatch) -> None:
     changed = files | {"sites.csv": files["sites.csv"].replace(b",6400,", b",6500,", 1)}
     assert "Not equal" in str(verify(tmp_path, changed, monkeypatch)[1])
+
+
+@pytest.mark.parametrize("name", ["fee_idr", "restitution_idr", "payable_idr"])
+def test_a_changed_total_is_found(
+    tmp_path: Path, files: dict[str, bytes], monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    method = orjson.loads(files["method.json"])
+    method["totals"][name] += 1
+    changed = files | {"method.json": orjson.dumps(method)}
+    assert f"'{name}'" in str(verify(tmp_path, changed, monkeypatch)[1])
+
+
+def test_a_row_that_was_dropped_is_found(
+    tmp_path: Path, files: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shorter = b"".join(files["sites.csv"].splitlines(keepends=True)[:-1])
+    printed, status = verify(tmp_path, files | {"sites.csv": shorter}, monkeypatch)
+    assert "fee_idr" in str(status)
+    assert data_hash(files) not in printed
 
 
 def test_the_script_is_short_and_needs_python_alone() -> None:

@@ -90,6 +90,8 @@ async def test_what_is_not_in_the_report_is_refused(month: ReportMonth) -> None:
         ({"text": "x", "evidence": "www.bukti.example"}, 422, "no_links"),
         ({"text": " "}, 422, "string_too_short"),
         ({"text": "x" * 2001}, 422, "string_too_long"),
+        ({"text": "x\n" * 41 + "y"}, 422, "too_many_lines"),
+        ({"text": "x", "evidence": "x\u2028" * 41 + "y"}, 422, "too_many_lines"),
         ({"text": "a\0b"}, 422, "nul"),
     ):
         answer = await month.cast.icon.post(f"/reports/{draft['id']}/objections", body)
