@@ -69,8 +69,9 @@ class ApiClient:
     async def get(self, path: str, /, **params: Any) -> Any:
         return (await self.send("GET", path, params=params)).json()
 
-    async def post(self, path: str, body: Any = None, /, **params: Any) -> Any:
-        return await self._send_json("POST", path, body, params)
+    async def post(self, path: str, body: Any = None, /, *, version: str | None = None, **params: Any) -> Any:
+        """`version`: what the caller saw, for If-Match."""
+        return await self._send_json("POST", path, body, params, {"if-match": version} if version else {})
 
     async def patch(self, path: str, body: Any, /, *, version: str | None = None, **params: Any) -> Any:
         """`version`: what the caller saw, for If-Match."""

@@ -1,5 +1,6 @@
 """Renders templates: one Jinja environment a language and folder, in which `_` translates and filters write numbers."""
 
+import re
 from functools import cache, partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,6 +18,7 @@ from app.pages.texts import text
 from app.pages.words import word_filters
 
 SHARED = Path(__file__).parent / "templates"
+CALL = re.compile(r"\b(GET|POST|PATCH|PUT|DELETE) /|/api/v1/|If-Match")  # for programs: pages have forms and links
 # As templates draw them: `charts.share_bar(seconds, label=…, words=words)`
 CHARTS = SimpleNamespace(day_grid=day_grid, read_days=read_days, share_bar=share_bar)
 
@@ -36,6 +38,7 @@ def environment(folder: Path, language: str) -> Environment:
         lstrip_blocks=True,
     )
     made.globals.update(_=partial(text, language=language), language=language, asset=asset_name)
+    made.tests["of_a_call"] = lambda suggestion: CALL.search(suggestion) is not None
     made.globals.update(charts=CHARTS, words=chart_words(language))
     made.filters.update(
         number=partial(formats.number, language=language),

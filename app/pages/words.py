@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from app.pages.alert_words import ALERT_WORDS, ENGLISH_ALERT_WORDS
 from app.pages.contract_words import CONTRACT_WORDS, ENGLISH_CONTRACT_WORDS
 from app.pages.record_words import ENGLISH_RECORD_WORDS, RECORD_WORDS
+from app.pages.report_words import ENGLISH_REPORT_WORDS, REPORT_WORDS
 from app.registry import indonesian
 from app.registry.vocabulary import CHOICES
 
@@ -14,6 +15,7 @@ INDONESIAN: Mapping[str, Mapping[str, str]] = {
     **RECORD_WORDS,
     **ALERT_WORDS,
     **CONTRACT_WORDS,
+    **REPORT_WORDS,
     "state": {**indonesian.STATES, "inactive": "di luar masa layanan", "maintenance": "pemeliharaan"},
     "unknown_reason": indonesian.UNKNOWN_REASONS,
     "cause": indonesian.CAUSES,
@@ -36,6 +38,7 @@ ENGLISH = {
     **ENGLISH_RECORD_WORDS,
     **ENGLISH_ALERT_WORDS,
     **ENGLISH_CONTRACT_WORDS,
+    **ENGLISH_REPORT_WORDS,
     "technology": {"fiber": "fibre", "leo": "satellite (LEO)", "geo": "satellite (GEO, VSAT)"},
 }
 

@@ -31,6 +31,7 @@ async def test_no_page_shows_a_role_what_the_api_keeps_from_it_or_is_stored_by_a
     ids |= {name: resources[f"/{name}/{{id}}"].id for name in ("sites", "incidents", "contracts", "providers")}
     ids |= {name: resources[f"/{name}/{{id}}"].id for name in ("maintenance", "accounts", "tokens")}
     ids |= {name: resources[f"/{name}/{{id}}"].id for name in ("channels", "rules", "notifications")}
+    ids |= {"reports": resources["/reports/{id}"].id, "lines": "64.02.05.2003-01"}
     ids["acknowledge"] = resources["/acknowledgements/{token}"].id
     await publish(app)
     providers = {provider.slug: provider.id for provider in await session.scalars(select(Provider))}

@@ -17,6 +17,7 @@ from tests.conftest import SECRET_KEY
 from tests.support.contracts import create_contract
 from tests.support.diagnoses import make_diagnosis
 from tests.support.incident_scenario import IncidentScenario
+from tests.support.stored_report import store_draft
 
 OVERRIDE = "\u202e"  # what follows reads from right to left, unless it is isolated
 MARK = "<script>alert(1)</script>"
@@ -70,7 +71,11 @@ async def create_hostile_registry(scenario: IncidentScenario, session: AsyncSess
     assert told.status_code == 202, told.text
     (rule, *_) = (await cast.ana.get("/rules")).json()["items"]
     assert (await cast.ana.patch(f"/rules/{rule['id']}", {"name": hostile(80)})).status_code == 200
+    async with session.begin():
+        report = await store_draft(session, contract["id"], text=HOSTILE)
     ids = {
+        "report_id": report,
+        "site_code": f"{VILLAGE}-01",
         "channel_id": channel["id"],
         "rule_id": rule["id"],
         "notification_id": told.json()["id"],
@@ -90,6 +95,10 @@ async def create_hostile_registry(scenario: IncidentScenario, session: AsyncSess
         "village": VILLAGE,
         "pushing": pushing["id"],
         "file": "kamus.csv",
+        "month": "2026-10",
+        "version": 1,
+        "period": "2026-Q3",
+        "number": 1,
     }
     return HostileRegistry({name: str(value) for name, value in ids.items()})
 

@@ -1,20 +1,26 @@
 """Every HTML page of a running service, found by walking the routes: a page that is new is among them by itself."""
 
+import asyncio
 import re
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
 from fastapi.routing import iter_route_contexts
+from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.routing import BaseRoute
 
 from app.alerts.message_links import make_token
 from app.core.clock import utc_now
 from app.core.sealing import Sealer, read_keys
+from app.postgres.embedded import find_url
+from app.postgres.engine import open_engine
 from app.settings import Settings
 from tests.support.demo_process import Demo
+from tests.support.stored_report import store_draft
 
-ROOTS = {"", "console", "layar", "en", "kabupaten", "desa", "cari", "metode", "data", "data-terbuka"}
+ROOTS = {"", "console", "layar", "en", "kabupaten", "desa", "cari", "metode", "data", "data-terbuka", "verifikasi"}
 # Files, streams, redirects; a month of open data is published once it is closed, which no demo waits for.
 NOT_HTML = re.compile(r".*(/stream|/report|/penilaian|\{month\}|\{file\}|:path\})")
 PARAMETER = re.compile(r"([^/]+)/\{[^}]+\}")
@@ -60,6 +66,31 @@ def _notification(running: Demo) -> Any:
     return answer.json()["id"]
 
 
+def _report(running: Demo) -> Any:
+    """Return a draft's id: a stored one where no month is closed."""
+    if items := running.get("/reports", limit=1)["items"]:
+        return items[0]["id"]
+    contract = _first("/contracts")(running)
+
+    async def store() -> int:
+        url = find_url(running.folder)
+        assert url is not None
+        engine = open_engine(url, name="test")
+        async with AsyncSession(engine) as session, session.begin():
+            return await store_draft(session, contract)
+
+    with ThreadPoolExecutor(1) as thread:  # this one's loop is running
+        return thread.submit(asyncio.run, store()).result()
+
+
+def _verify_code(running: Demo) -> Any:
+    return running.get(f"/reports/{_report(running)}")["verify_code"]
+
+
+def _line(running: Demo) -> Any:
+    return running.get(f"/reports/{_report(running)}")["data"]["sites"][0]["code"]
+
+
 # What stands for a parameter, by the part of the path before it.
 SAMPLES: dict[str, Callable[[Demo], Any]] = {
     "sites": _site,
@@ -72,6 +103,9 @@ SAMPLES: dict[str, Callable[[Demo], Any]] = {
     "audit": _first("/audit"),
     "channels": _channel,
     "rules": _rule,
+    "reports": _report,
+    "lines": _line,
+    "verifikasi": _verify_code,
     "notifications": _notification,
     "diagnoses": lambda running: _created(running, f"/sites/{_site(running)}/diagnoses", {"kind": "ping"}),
     "regions": lambda running: "64.01",
