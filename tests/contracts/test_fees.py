@@ -6,7 +6,7 @@ from fractions import Fraction
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import selectinload
@@ -22,6 +22,7 @@ from tests.support.contracts import assign_contract, assign_days, create_contrac
 JANUARY, ADDENDUM = date(2026, 1, 1), date(2026, 10, 16)
 DAY_S = 86_400
 MONTH_S = 31 * DAY_S
+UNTIMED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # a busy machine is no finding
 
 
 def terms(fee_idr: int | None, per: FeePer = FeePer.CONTRACT, *, day: date = JANUARY, days: int = 31) -> FeeTerms:
@@ -60,6 +61,7 @@ def test_a_fee_that_changes_is_shared_by_those_of_its_days() -> None:
     assert [*found.values()] == [1_500, 1_600, 1_600]
 
 
+@UNTIMED
 @given(st.lists(st.integers(1, 31), min_size=1, max_size=8), st.integers(0, 10**15), st.integers(1, 30))
 def test_terms_that_change_something_else_leave_every_share_and_the_sum(days: list[int], fee: int, cut: int) -> None:
     def shares(dated: Sequence[FeeTerms], pieces: Sequence[FeePiece]) -> dict[Any, Fraction]:
