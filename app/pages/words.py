@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 
 from app.pages.alert_words import ALERT_WORDS, ENGLISH_ALERT_WORDS
+from app.pages.compliance_words import COMPLIANCE_WORDS, ENGLISH_COMPLIANCE_WORDS
 from app.pages.contract_words import CONTRACT_WORDS, ENGLISH_CONTRACT_WORDS
 from app.pages.record_words import ENGLISH_RECORD_WORDS, RECORD_WORDS
 from app.pages.report_words import ENGLISH_REPORT_WORDS, REPORT_WORDS
@@ -16,6 +17,7 @@ INDONESIAN: Mapping[str, Mapping[str, str]] = {
     **ALERT_WORDS,
     **CONTRACT_WORDS,
     **REPORT_WORDS,
+    **COMPLIANCE_WORDS,
     "state": {**indonesian.STATES, "inactive": "di luar masa layanan", "maintenance": "pemeliharaan"},
     "unknown_reason": indonesian.UNKNOWN_REASONS,
     "cause": indonesian.CAUSES,
@@ -39,6 +41,7 @@ ENGLISH = {
     **ENGLISH_ALERT_WORDS,
     **ENGLISH_CONTRACT_WORDS,
     **ENGLISH_REPORT_WORDS,
+    **ENGLISH_COMPLIANCE_WORDS,
     "technology": {"fiber": "fibre", "leo": "satellite (LEO)", "geo": "satellite (GEO, VSAT)"},
 }
 

@@ -200,7 +200,7 @@ async def test_an_issued_report_is_corrected_by_a_new_one_with_the_same_signator
     assert f"Mengoreksi {issued['number']}" in correction.text
     assert "Laporan PLN datang" in correction.text
     assert PARTIES["ppk"]["name"] in correction.text
-    assert "Sudah dikoreksi" in (await province.get(path)).text
+    assert "Koreksinya sedang disusun" in (await province.get(path)).text
     assert (await province.get(f"{path}/correct")).status == 303
 
 
