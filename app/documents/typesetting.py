@@ -44,6 +44,10 @@ async def typeset(
 
     Hold a slot of `FileSlots` meanwhile: it keeps a core busy.
     """
+    return await _composed(await asyncio.to_thread(_order, template, values, files, made_at))
+
+
+def _order(template: str, values: Mapping[str, Any], files: Sequence[AttachedFile], made_at: datetime) -> bytes:
     order = {
         "template": str(TEMPLATES / template),
         "values": printable_values(values),
@@ -53,7 +57,7 @@ async def typeset(
     content = json.dumps(order).encode()
     if len(content) > MAX_ORDER_BYTES:
         raise TypesettingFailed("The document has more content than one may have")
-    return await _composed(content)
+    return content
 
 
 async def _composed(order: bytes) -> bytes:

@@ -1,5 +1,6 @@
 """`GET /reports/{id}/document`: a report as a PDF to be signed, as a page, or as a workbook."""
 
+import asyncio
 from enum import StrEnum
 from typing import Annotated
 
@@ -59,7 +60,8 @@ async def get_report_document(
         paper = await _read(request, id, caller)
         name = f"{paper.name}.{format.value}"
         if format is DocumentFormat.HTML:
-            return html_page(papers.paper_page(paper.data, paper.heading, request.scope.get("root_path", "")))
+            base = request.scope.get("root_path", "")
+            return html_page(await asyncio.to_thread(papers.paper_page, paper.data, paper.heading, base))
         if format is DocumentFormat.XLSX:
             content, kind = await papers.paper_workbook(paper.data, paper.heading, language), XLSX_TYPE
         else:
@@ -74,4 +76,4 @@ async def _read(request: Request, report_id: int, caller: Caller) -> Paper:
     async with transaction(state.sessions) as session:
         report = await store.get_report(session, report_id, caller=caller)
         await refresh(session, report, caller=caller, now=utc_now())
-        return paper_of(report, caller.region_code, state.settings.public_base)
+        return await asyncio.to_thread(paper_of, report, caller.region_code, state.settings.public_base)

@@ -1,5 +1,6 @@
 """Drafts of reports: made once a month is closed, open to the provider at once, and kept up to date until issued."""
 
+import asyncio
 import secrets
 from datetime import date, datetime
 from typing import Any
@@ -90,7 +91,7 @@ async def patch_draft(
         report.objections_until = _objections_until(body.objections_until, now)
     if body.parties is not None:
         data = data.model_copy(update={"parties": _merged(data.parties, body.parties)})
-        write_data(report, data)
+        await asyncio.to_thread(write_data, report, data)
     report.version += 1
     await session.flush()
     after = _audit_fields(report)
@@ -135,7 +136,7 @@ async def _fill(
             reason=report.reason or "",
             now=now,
         )
-    write_data(report, data)
+    await asyncio.to_thread(write_data, report, data)
 
 
 async def _add(session: AsyncSession, report: Report, caller: Caller) -> Report:

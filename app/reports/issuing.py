@@ -1,5 +1,6 @@
 """Issues a draft: what was looked at, once, under the next number of its series; never changed again."""
 
+import asyncio
 from datetime import datetime
 
 from sqlalchemy import text
@@ -39,7 +40,8 @@ async def issue(
     require_version(if_match, report.version)
     _require_parties(report.id, read_data(report).parties)
     await _require_heard(session, report, now)
-    if put_data(report, await data_now(session, report, caller=caller, now=now), now):
+    data = await data_now(session, report, caller=caller, now=now)
+    if await asyncio.to_thread(put_data, report, data, now):
         await session.flush()
         return report, report_faults.changed_meanwhile()
     series = parse_report_period(report.period).series

@@ -1,5 +1,6 @@
 """What the provider says of a draft within its term, and what the province decides on each."""
 
+import asyncio
 from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -15,6 +16,7 @@ from app.reports.extract import extract
 from app.reports.figures import present_objection
 from app.reports.input_schemas import ObjectionDecisionIn, ObjectionIn
 from app.reports.models import Objection, Report
+from app.reports.paper_schemas import ReportObjection
 from app.reports.schemas import ReportData
 
 MOST = 300  # of a report: each wants a decision
@@ -30,7 +32,7 @@ async def file_objection(
     """
     report = await _open_draft(session, report_id, caller=caller, now=now)
     filed = await store.list_objections(session, report_id)
-    _require_in_report(extract(read_data(report), caller.region_code), body)
+    _require_in_report(await asyncio.to_thread(read_data, report), caller, body)
     _require_new(filed, body)
     objection = Objection(
         report_id=report.id,
@@ -101,12 +103,18 @@ async def _take_over(session: AsyncSession, report: Report) -> None:
     """Make the objections part of the data set."""
     await session.flush()
     rows = await store.list_objections(session, report.id)
-    write_data(report, read_data(report).model_copy(update={"objections": [present_objection(row) for row in rows]}))
+    objections = [present_objection(row) for row in rows]
+    await asyncio.to_thread(_write, report, objections)
     report.version += 1
     await session.flush()
 
 
-def _require_in_report(data: Data, body: ObjectionIn) -> None:
+def _write(report: Report, objections: list[ReportObjection]) -> None:
+    write_data(report, read_data(report).model_copy(update={"objections": objections}))
+
+
+def _require_in_report(whole: Data, caller: Caller, body: ObjectionIn) -> None:
+    data = extract(whole, caller.region_code)
     codes = {line.code for line in data.sites}
     if body.site is not None and body.site not in codes:
         raise Invalid(

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from app.core.tables import Language, require_few_rows
+from app.core.tables import Language, Table, require_few_rows
 from app.core.workbook import xlsx
 from app.documents.printable import printable_values
 from app.documents.qr import qr_svg
@@ -30,7 +30,7 @@ DESCRIPTIONS = {
 
 async def paper_pdf(data: ReportData | RecapData, heading: PaperHeading, files: Mapping[str, bytes]) -> bytes:
     """Return the PDF: the same bytes for the same data set, files and heading. Raises TypesettingFailed."""
-    template, paper = _paper(data, heading)
+    template, paper = await asyncio.to_thread(_paper, data, heading)
     attached = [AttachedFile(name, content, *DESCRIPTIONS[name]) for name, content in sorted(files.items())]
     paper |= {"qr": heading.verify_url and qr_svg(heading.verify_url)}
     return await typeset(f"{template}.typ", paper, attached, made_at=heading.issued_at or data.as_of)
@@ -44,10 +44,14 @@ def paper_page(data: ReportData | RecapData, heading: PaperHeading, base: str) -
 
 async def paper_workbook(data: ReportData | RecapData, heading: PaperHeading, language: Language) -> bytes:
     """Return the workbook. Raises Invalid for more rows than one may have."""
-    table = recap_table(data, heading) if isinstance(data, RecapData) else report_table(data, heading)
+    table = await asyncio.to_thread(_table, data, heading)
     for sheet in (table, *table.further):
         require_few_rows(len(sheet.rows), sheet.columns, "xlsx")
     return await asyncio.to_thread(xlsx, table, language)
+
+
+def _table(data: ReportData | RecapData, heading: PaperHeading) -> Table:
+    return recap_table(data, heading) if isinstance(data, RecapData) else report_table(data, heading)
 
 
 def _paper(data: ReportData | RecapData, heading: PaperHeading) -> tuple[str, dict[str, Any]]:

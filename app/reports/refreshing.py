@@ -1,5 +1,6 @@
 """Keeps drafts up to date: counted again when what they rest on has changed."""
 
+import asyncio
 from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -23,7 +24,9 @@ async def refresh(session: AsyncSession, report: Report, *, caller: Caller, now:
     basis = await basis_of(session, report.contract_id, parse_report_period(report.period))
     if basis == report.basis:
         return None
-    await store.get_report(session, report.id, caller=caller, for_update=True)  # one at a time
+    if not await store.lock_unless_locked(session, report.id):  # whoever waits would keep a connection
+        return in_words("This is the draft as it was before: it is being brought up to date.")
+    await store.get_report(session, report.id, caller=caller, for_update=True)
     if report.status is not ReportStatus.DRAFT or report.basis == basis:
         return None
     try:
@@ -32,7 +35,7 @@ async def refresh(session: AsyncSession, report: Report, *, caller: Caller, now:
         reasons = [in_words(fault.message, **fault.values) for fault in refusal.faults]
         return in_words("This is the draft as it was before: {reasons}.", reasons=joined(reasons, "; "))
     report.basis = basis
-    put_data(report, data, now)
+    await asyncio.to_thread(put_data, report, data, now)
     await session.flush()
     return None
 
@@ -41,7 +44,7 @@ async def data_now(session: AsyncSession, report: Report, *, caller: Caller, now
     """Return the data set of a draft as of now. Raises Conflict."""
     corrected = None
     if report.corrects_id is not None:
-        corrected = await store.get_report(session, report.corrects_id, caller=caller)
+        corrected = await session.get_one(Report, report.corrects_id)  # which an office need not have lines in
     return await figures_now(
         session,
         await contracts.get_contract(session, report.contract_id, caller=caller),

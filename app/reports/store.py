@@ -97,6 +97,12 @@ async def get_report(session: AsyncSession, report_id: int, *, caller: Caller, f
     return report
 
 
+async def lock_unless_locked(session: AsyncSession, report_id: int) -> bool:
+    """Lock a report; return False at once if another transaction has it."""
+    query = select(Report.id).where(Report.id == report_id).with_for_update(skip_locked=True)
+    return await session.scalar(query) is not None
+
+
 async def find_correction(session: AsyncSession, report_id: int) -> Report | None:
     return await session.scalar(
         select(Report).options(defer(Report.data, raiseload=True)).where(Report.corrects_id == report_id)

@@ -10,7 +10,7 @@ from starlette.routing import BaseRoute
 from app.postgres.engine import open_engine, open_sessions
 from app.web.account_queues import AccountQueues
 from tests.conftest import drop_database, make_app, make_database, open_cast
-from tests.support.report_month import PARTIES, PERIOD, ReportMonth, build
+from tests.support.report_month import HOUR, PARTIES, PERIOD, ReportMonth, build
 from tests.support.site_histories import execute
 
 
@@ -38,3 +38,15 @@ async def test_of_two_that_draft_or_issue_at_once_one_does_and_there_is_one_numb
     async with alone.session.begin():
         numbers = await alone.session.execute(text("SELECT series, last FROM report_number"))
         assert [tuple(row) for row in numbers] == [(f"BA-{PERIOD}", 1)]
+
+
+async def test_who_reads_a_draft_while_another_brings_it_up_to_date_does_not_wait(alone: ReportMonth) -> None:
+    draft = (await alone.draft(parties=PARTIES))["id"]
+    await alone.correct_ledger(hours=6)
+    async with alone.session.begin():
+        await alone.session.execute(text("SELECT FROM report WHERE id = :id FOR UPDATE"), {"id": draft})
+        seen = await alone.read(draft)
+    assert "sedang diperbarui" in seen["notice"]["id"]
+    assert seen["data"]["sites"][0]["counted_down_s"] == 4 * HOUR
+    after = await alone.read(draft)
+    assert (after["notice"], after["data"]["sites"][0]["counted_down_s"]) == (None, 6 * HOUR)
