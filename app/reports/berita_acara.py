@@ -36,7 +36,7 @@ def berita_acara(data: ReportData, heading: PaperHeading) -> dict[str, Any]:
         "opening": opening(data, heading),
         "parties": list_parties(data),
         "declaration": "Kedua pihak menyatakan hasil pengukuran layanan internet desa sebagai berikut.",
-        "facts": list_facts(data),
+        "facts": list_facts(data, heading),
         "terms": [describe_terms(terms) for terms in data.contract.terms],
         "seconds": list(seconds_rows(data.totals)),
         "verdicts": verdicts(data),
@@ -91,7 +91,10 @@ def _objection(objection: ReportObjection) -> dict[str, Any]:
 def _annexes(data: ReportData, heading: PaperHeading) -> dict[str, Any]:
     counted = [outage for outage in data.outages if outage.counted_s]
     others = len(data.outages) - len(counted)
-    note = f"{grouped(len(counted))} gangguan dihitung; detiknya berjumlah {grouped(data.totals.counted_down_s)}."
+    listed_s, counted_s = sum(outage.counted_s for outage in counted), data.totals.counted_down_s
+    note = f"{grouped(len(counted))} gangguan dihitung; detiknya berjumlah {grouped(listed_s)}."
+    if listed_s != counted_s:
+        note += f" Lampiran I menghitung {grouped(counted_s)}: lihat Catatan."
     if others:
         note += (
             f" Dari {grouped(others)} gangguan lain tidak satu detik pun dihitung: sebabnya ada di Lampiran I menurut "

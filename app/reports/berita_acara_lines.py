@@ -7,6 +7,7 @@ from typing import Any
 
 from app.availability.contract_columns import EXCLUDED, LINK_ROLES
 from app.contracts.restitution_amounts import RestitutionStatus
+from app.contracts.rupiah import round_half_up
 from app.core.clock import to_wita
 from app.documents.figures import NOTHING, bounds, grouped, hours, rupiah, share, target
 from app.registry.indonesian import CAUSES, TECHNOLOGIES, VERDICTS
@@ -99,7 +100,7 @@ def _restitution_note(line: RestitutionLine) -> str | None:
 
 def _stretch(stretch: ReportStretch) -> dict[str, Any]:
     last = to_wita(stretch.to) - timedelta(seconds=1)
-    fee = None if stretch.fee is None else round(Fraction(stretch.fee))
+    fee = None if stretch.fee is None else round_half_up(Fraction(stretch.fee))
     return {
         "label": f"{_short_day(stretch.from_)}–{_short_day(last)} menurut ketentuan sejak {stretch.terms_on:%d-%m-%Y}",
         "target": f"target {target(stretch.target_pct)}",

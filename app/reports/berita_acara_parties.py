@@ -45,13 +45,25 @@ def _given(rows: list[tuple[str, str | None]]) -> Rows:
     return [(label, value) for label, value in rows if value]
 
 
-def list_facts(data: ReportData) -> Rows:
+def list_facts(data: ReportData, heading: PaperHeading) -> Rows:
     return [
         *contract_facts(data),
         ("Titik akses", f"{grouped(data.totals.sites)} baris (Lampiran I)"),
+        *hearing(heading),
         ("Bulan ditutup", write_moment(data.closed_at, seconds=False)),
         ("Data per", f"{write_moment(data.as_of, seconds=False)}, metode {data.method.version}"),
     ]
+
+
+def hearing(heading: PaperHeading) -> Rows:
+    """Return until when the provider could object, or when it said, and by which account, that it has no objections."""
+    rows = []
+    if heading.objections_until is not None:
+        rows.append(("Keberatan diterima", f"sampai {write_moment(heading.objections_until, seconds=False)}"))
+    if heading.no_objections_at is not None:
+        said = write_moment(heading.no_objections_at, seconds=False)
+        rows.append(("Tanpa keberatan lagi", f"dinyatakan penyedia ({heading.no_objections_by}), {said}"))
+    return rows
 
 
 def contract_facts(data: ReportData | RecapData) -> Rows:

@@ -15,7 +15,7 @@ from app.reports.paper_schemas import PARTIES, Parties
 
 MAX_LINES = 40  # of a statement: lines without words must not fill a paper until nobody can typeset it
 
-UNTIL = "last day (WITA) for objections, from tomorrow to 60 days ahead; default the fifth working day"
+UNTIL = "last day (WITA) for objections, from the next working day to 60 days ahead; default the fifth working day"
 
 
 def _reject_links(value: str, info: ValidationInfo) -> str:

@@ -28,6 +28,6 @@ def end_of(day: date) -> datetime:
 
 
 def allowed_days(now: datetime) -> tuple[date, date]:
-    """Return the first and the last day that may be chosen as the last one for objections."""
-    today = now.astimezone(WITA).date()
-    return today + timedelta(days=1), today + timedelta(days=MOST_DAYS)
+    """Return the first and the last day that may be chosen as the last one for objections: at least a working day."""
+    first = after_working_days(now, 1).astimezone(WITA).date() - timedelta(days=1)
+    return first, now.astimezone(WITA).date() + timedelta(days=MOST_DAYS)

@@ -27,6 +27,8 @@ class PaperHeading:
     objections_until: datetime | None
     verify_code: str
     verify_url: str | None  # None: the service does not know under which address it is reached
+    no_objections_at: datetime | None = None
+    no_objections_by: str | None = None  # account of the provider
     extract_of: str | None = None  # the region whose lines alone it has
 
 

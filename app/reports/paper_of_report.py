@@ -46,6 +46,8 @@ def paper_of(report: Report, region_code: str, public_base: str | None) -> Paper
         sha256=sha256,
         issued_at=report.issued_at,
         objections_until=report.objections_until,
+        no_objections_at=report.no_objections_at,
+        no_objections_by=report.no_objections_by,
         verify_code=report.verify_code,
         verify_url=public_base and f"{public_base}{VERIFICATION}{report.verify_code}",
         extract_of=None if is_whole else regions.names()[region_code],

@@ -10,7 +10,7 @@ from app.documents.figures import grouped, long_day, share
 from app.pages.formats import month
 from app.reports.berita_acara import CLOSING, list_corrections
 from app.reports.berita_acara_lines import by_length, seconds_cells
-from app.reports.berita_acara_parties import contract_facts, list_parties, list_signatures, opening
+from app.reports.berita_acara_parties import contract_facts, hearing, list_parties, list_signatures, opening
 from app.reports.berita_acara_sums import bounds_note, money_row, seconds_rows
 from app.reports.paper_frame import DOTS, PaperHeading, checked_at, frame, signing_day
 from app.reports.recap_schemas import RecapData
@@ -34,6 +34,7 @@ def recap(data: RecapData, heading: PaperHeading) -> dict[str, Any]:
         "declaration": "Kedua pihak menyatakan rekapitulasi pengukuran layanan internet desa sebagai berikut.",
         "facts": [
             *contract_facts(data),
+            *hearing(heading),
             ("Bulan yang terbit", grouped(totals.months)),
             ("Data per", f"{write_moment(data.as_of, seconds=False)}, metode {data.method.version}"),
         ],

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 
 from app.contracts.rupiah import count_in_words, rupiah_in_words
 from app.core.words import Bilingual, in_words
+from app.registry.indonesian import VERDICTS
 from app.reports.figure_schemas import ReportSite
 from app.reports.recap_schemas import RecapData
 from app.reports.schemas import ReportData
@@ -64,12 +65,21 @@ def _figure_changes(old: ReportSite, new: ReportSite) -> Iterator[Bilingual]:
     if old.unknown_s != new.unknown_s:
         seconds = _pair(count_in_words, old.unknown_s, new.unknown_s)
         yield in_words("{site}: unknown {before} s became {after} s", site=site, **seconds)
+    if old.verdict != new.verdict:
+        verdicts = {"before": _verdict_in_words(old), "after": _verdict_in_words(new)}
+        yield in_words("{site}: {before} became {after}", site=site, **verdicts)
     if old.fee_idr != new.fee_idr:
         fees = _pair(rupiah_in_words, old.fee_idr or 0, new.fee_idr or 0)
         yield in_words("{site}: fee {before} became {after}", site=site, **fees)
     if old.restitution.idr != new.restitution.idr:
         amounts = _pair(rupiah_in_words, old.restitution.idr, new.restitution.idr)
         yield in_words("{site}: restitution {before} became {after}", site=site, **amounts)
+
+
+def _verdict_in_words(line: ReportSite) -> Bilingual:
+    if line.verdict is None:
+        return in_words("no service time")
+    return {"id": VERDICTS[line.verdict], "en": line.verdict.value}
 
 
 def _pair(write: Callable[[int], Bilingual], before: int, after: int) -> dict[str, Bilingual]:

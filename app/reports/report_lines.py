@@ -15,6 +15,7 @@ from app.availability.site_verdicts import last_place
 from app.contracts import restitution_rule
 from app.contracts.fees import Fees
 from app.contracts.restitution import CountedOutage, FeeStretch, compute_restitution
+from app.contracts.restitution_rule import RuleKind
 from app.contracts.rupiah import count_in_words, round_half_up
 from app.core.clock import WITA, from_slot, to_slot
 from app.core.periods import Period
@@ -178,6 +179,10 @@ def _notes(month: MonthOfContract, line: ClosedLine) -> Iterator[Bilingual]:
     yield from _moves(month, line)
     if line.closed_at is None:
         yield in_words("Out of service all the time.")
+    elif out_s := _out_of_service_s(line, start, end):
+        yield in_words("Out of service for {seconds} s: no service time.", seconds=count_in_words(out_s))
+    if _is_cut(month, line):
+        yield in_words("An outage goes on beyond the month: each month counts its own part, anew.")
     if line.published is not None:
         yield in_words(
             "Corrected since the month was closed ({reason}): counted down {before} s then, {after} s now.",
@@ -185,6 +190,23 @@ def _notes(month: MonthOfContract, line: ClosedLine) -> Iterator[Bilingual]:
             before=count_in_words(line.published["counted_down_s"]),
             after=count_in_words(line.figures["counted_down_s"]),
         )
+
+
+def _out_of_service_s(line: ClosedLine, start: int, end: int) -> int:
+    """Return the seconds under the contract in which the site was out of service: nothing is measured then."""
+    return sum(to - since for since, to, each in clip(line.configurations, start, end) if not each.active)
+
+
+def _is_cut(month: MonthOfContract, line: ClosedLine) -> bool:
+    """Whether an outage crosses the month's bounds under a rule by which its length decides."""
+    terms = [month.terms[each["terms_on"]] for each in line.outages if each["counted_s"] and _crosses(month, each)]
+    rules = [restitution_rule.read(each.restitution) for each in terms]
+    return any(rule is not None and rule.kind is RuleKind.PER_INCIDENT for rule in rules)
+
+
+def _crosses(month: MonthOfContract, outage: dict[str, Any]) -> bool:
+    ended_at = outage["ended_at"]
+    return outage["started_at"] < month.period.start or ended_at is None or ended_at > month.period.end
 
 
 def _moves(month: MonthOfContract, line: ClosedLine) -> Iterator[Bilingual]:

@@ -86,6 +86,13 @@ def _of_fees(lines: Sequence[ReportSite], fees: Fees) -> Warnings:
     if without := [line.code for line in lines if line.fee_idr is None]:
         text = in_words("No fee is known for {count} sites: {sites}.", count=len(without), sites=_names(without))
         yield _warning("no_fee", text)
+    if idle := [line for line in lines if line.service_s == 0 and line.fee_idr]:
+        text = in_words(
+            "Without a second of service time, with {amount} of fees in the sum: {sites}.",
+            amount=rupiah_in_words(sum(line.fee_idr or 0 for line in idle)),
+            sites=_names([line.code for line in idle]),
+        )
+        yield _warning("fee_without_service", text)
     if fees.unshared:
         text = in_words(
             "{amount} of the contract's fee fall on days on which no site shares it: they are in no line.",

@@ -7,7 +7,7 @@ import pytest
 
 from tests.support.monthly_close import AFTERWARDS, END, MONTH, START
 from tests.support.report_month import BEGAN, FEE_IDR, HOUR, MONTH_S, OUTAGE, PERIOD, ReportMonth
-from tests.support.site_histories import assign, execute, site_since
+from tests.support.site_histories import assign, execute, set_states, site_since
 from tests.support.uptime import get
 
 
@@ -210,3 +210,20 @@ async def test_an_outage_across_a_change_of_terms_has_a_part_under_each(month: R
     assert [part["counted_s"] for part in parts] == [24 * HOUR, 6 * HOUR]
     assert parts[0]["started_at"] == parts[1]["started_at"]
     assert [stretch["counted_down_s"] for stretch in data["sites"][0]["stretches"]] == [24 * HOUR, 6 * HOUR]
+
+
+async def test_an_outage_across_the_months_end_is_told_where_its_length_decides(month: ReportMonth) -> None:
+    bounds = (BEGAN, "up"), (START - timedelta(hours=2), "down"), (START + timedelta(hours=3), "up"), AFTERWARDS
+    await set_states(month.session, month.here, *bounds)
+    await month.invalidate()
+    await month.close()
+    before = await drafted(month)
+    rule = '{"kind": "per_incident", "after_s": 14400, "per_hour_pct": 1, "cap_pct": 100, "unknown": "unproven"}'
+    await execute(month.session, "UPDATE contract_terms SET restitution = cast(:rule AS jsonb)", rule=rule)
+    await execute(month.session, "UPDATE contract SET version = version + 1")
+    (report,) = (await get(month.cast.sari, "/reports"))["items"]
+    after = (await month.read(report["id"]))["data"]
+    told = [[note["en"] for note in data["sites"][0]["notes"]] for data in (before, after)]
+    assert any("goes on beyond the month" in note for note in told[1])
+    assert not any("goes on beyond the month" in note for note in told[0])
+    assert after["sites"][0]["counted_down_s"] == 3 * HOUR

@@ -21,6 +21,7 @@ from app.settings import ROOT
 from tests.conftest import Person
 from tests.support.report_month import PARTIES, ReportMonth
 from tests.support.shared_start import SharedStart
+from tests.support.site_histories import execute
 
 PUBLIC_URL = "https://sinyal.example.id"
 
@@ -57,6 +58,7 @@ async def test_an_issued_paper_holds_its_data_and_can_be_recomputed(month: Repor
         f"{PUBLIC_URL}/verifikasi/{report['verify_code']}",
         "Rina",
         "Budi",
+        "dinyatakanpenyedia(tokenicon)",
     ):
         assert said in text
     (tmp_path / "paper.pdf").write_bytes(answer.content)
@@ -147,6 +149,8 @@ async def test_anybody_verifies_an_issued_paper_by_its_code(
     for name in ("Rina", "Budi", "sari", *month.codes.values()):
         assert name not in said
     assert "and it is in force" in await visit(made, f"/en/verifikasi/{report['verify_code']}")
+    await execute(month.session, "UPDATE contract SET number = 'K-Lain'")
+    assert "K-Icon" in await visit(made, f"/verifikasi/{report['verify_code']}"), "as the paper says it"
 
 
 async def test_a_corrected_paper_names_the_one_in_force(

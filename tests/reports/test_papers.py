@@ -11,6 +11,7 @@ from pypdf import PdfReader
 
 from app.core.tables import Language
 from app.core.workbook import xlsx
+from app.documents.figures import grouped
 from app.reports.berita_acara import berita_acara
 from app.reports.berita_acara_tables import report_table
 from app.reports.papers import paper_page, paper_pdf
@@ -49,6 +50,15 @@ async def test_a_berita_acara_says_who_what_and_how_much() -> None:
     assert "RANCANGAN" not in text
     assert "SIMULASI" not in text
     assert set(PdfReader(io.BytesIO(pdf)).attachments) == set(FILES)
+
+
+def test_the_list_of_outages_says_its_own_sum_and_where_the_lines_count_another() -> None:
+    data = report_data(2)
+    data.totals.counted_down_s = sum(outage.counted_s for outage in data.outages)
+    same = berita_acara(data, HEADING)["outages_note"]
+    data.totals.counted_down_s += 7
+    other = berita_acara(data, HEADING)["outages_note"]
+    assert other == same + f" Lampiran I menghitung {grouped(data.totals.counted_down_s)}: lihat Catatan."
 
 
 async def test_number_and_hash_stand_on_each_page() -> None:

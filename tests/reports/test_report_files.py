@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.availability.contract_schemas import SlaVerdict
 from app.core.clock import WITA
-from app.reports.objection_term import after_working_days, default_until
+from app.reports.objection_term import after_working_days, allowed_days, default_until
 from app.reports.recap_schemas import RECAP_DATA, RecapData
 from app.reports.report_changes import MAX_CHANGES, changes
 from app.reports.report_files import data_hash, report_files
@@ -51,10 +52,17 @@ def test_text_in_a_csv_is_no_formula_and_no_new_cell(text: str) -> None:
 
 
 def test_each_figure_that_changed_is_told_once() -> None:
-    other = with_site(counted_down_s=16_000, fee_idr=None)
+    other = with_site(counted_down_s=16_000, fee_idr=None, verdict=SlaVerdict.MISSED)
     told = [each["en"] for each in changes(DATA, other)]
     code = DATA.sites[0].code
-    assert told == [f"{code}: counted down 16,760 s became 16,000 s", f"{code}: fee Rp 4,500,000 became Rp 0"]
+    assert told == [
+        f"{code}: counted down 16,760 s became 16,000 s",
+        f"{code}: met became missed",
+        f"{code}: fee Rp 4,500,000 became Rp 0",
+    ]
+    assert [each["id"] for each in changes(DATA, with_site(verdict=None))] == [
+        f"{code}: tercapai menjadi tanpa masa layanan"
+    ]
     assert changes(DATA, DATA) == []
     gone = DATA.model_copy(update={"sites": []})
     assert [each["en"] for each in changes(DATA, gone)] == [f"{code}: no longer in the report"]
@@ -86,6 +94,12 @@ def test_the_fee_of_a_report_is_the_exact_fees_rounded_once(fees: list[tuple[int
     assert abs(totals.fee_idr - exact) <= 0.5 + 1e-6 * exact
     assert totals.payable_idr == totals.fee_idr - totals.restitution_idr
     assert totals.service_s == totals.good_s + totals.counted_down_s + totals.unknown_s + sum(totals.excluded.values())
+
+
+def test_the_shortest_term_has_a_working_day_in_it() -> None:
+    for day in (27, 28, 29):  # from Friday to Sunday
+        assert allowed_days(datetime(2026, 11, day, 9, tzinfo=WITA))[0] == date(2026, 11, 30)
+    assert allowed_days(datetime(2026, 11, 30, 9, tzinfo=WITA)) == (date(2026, 12, 1), date(2027, 1, 29))
 
 
 def test_the_term_ends_with_a_working_day() -> None:
