@@ -227,3 +227,28 @@ async def test_an_outage_across_the_months_end_is_told_where_its_length_decides(
     assert any("goes on beyond the month" in note for note in told[1])
     assert not any("goes on beyond the month" in note for note in told[0])
     assert after["sites"][0]["counted_down_s"] == 3 * HOUR
+
+
+@pytest.mark.parametrize("days", [0, 20])
+async def test_a_fee_for_time_out_of_service_is_told(month: ReportMonth, days: int) -> None:
+    """Whoever takes a site out of service while it is down spares its provider the downtime."""
+    since = START + timedelta(days=days)
+    columns = "kind, technology, provider_id, parent_id, probe, addressed_at, village_code, speed_budget_mb"
+    await execute(
+        month.session,
+        "UPDATE site_configuration SET ended_at = :since WHERE site_id = :id",
+        f"INSERT INTO site_configuration (site_id, started_at, lifecycle, {columns}) "
+        f"SELECT site_id, ended_at, 'suspended', {columns} FROM site_configuration WHERE site_id = :id",
+        id=month.here,
+        since=since,
+    )
+    await month.invalidate()
+    await month.close()
+    data = await drafted(month)
+    line = data["sites"][0]
+    assert (line["fee_idr"], line["service_s"]) == (FEE_IDR, days * 24 * HOUR)
+    out_s = f"{MONTH_S - line['service_s']:,}"
+    assert any(f"Out of service for {out_s} s" in note["en"] for note in line["notes"])
+    told = [warning["en"] for warning in data["warnings"] if warning["code"] == "fee_without_service"]
+    assert bool(told) == (days == 0)
+    assert all(line["code"] in text for text in told)
