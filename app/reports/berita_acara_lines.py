@@ -133,7 +133,7 @@ def outage_lines(data: ReportData, outages: Iterable[ReportOutage]) -> Iterator[
             "started": _clock(outage.started_at),
             "ended": _clock(outage.ended_at),
             "duration": hours(outage.duration_s),
-            "bounds": f"{hours(outage.duration_min_s)}–{hours(outage.duration_max_s)}",
+            "bounds": _duration_bounds(outage),
             "counted_s": grouped(outage.counted_s),
             "excluded_s": grouped(sum(outage.excluded.values())),
             "excluded": [EXCLUDED.get(reason, reason) for reason, _ in by_length(outage.excluded)],
@@ -142,6 +142,12 @@ def outage_lines(data: ReportData, outages: Iterable[ReportOutage]) -> Iterator[
             "cause_set": outage.cause_set_by and f"oleh {outage.cause_set_by}, {_clock(outage.cause_set_at)}",
             "ticket": outage.ticket_no or NOTHING,
         }
+
+
+def _duration_bounds(outage: ReportOutage) -> str:
+    if outage.duration_max_s is None:
+        return "" if outage.duration_min_s is None else f"terbukti {hours(outage.duration_min_s)}"
+    return f"{hours(outage.duration_min_s)}–{hours(outage.duration_max_s)}"
 
 
 def _kind(outage: ReportOutage) -> str | None:

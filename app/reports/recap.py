@@ -57,7 +57,7 @@ def recap(data: RecapData, heading: PaperHeading) -> dict[str, Any]:
         "warnings": [warning.id for warning in data.warnings],
         "closing": CLOSING.format(what="rekapitulasi"),
         "signed_at": f"{data.parties.place or DOTS}, {signing_day(heading)}",
-        "signatures": list_signatures(data),
+        "signatures": [] if heading.extract_of else list_signatures(data),
         "sites": list(_sites(data)),
         "checking": [*CHECKING, *checked_at(heading)],
         "statements": [statement.id for statement in data.method.statements],

@@ -49,6 +49,9 @@ async def test_an_issued_paper_holds_its_data_and_can_be_recomputed(month: Repor
     assert answer.headers["content-type"] == "application/pdf"
     assert f'filename="{report["number"]}.pdf"' in answer.headers["content-disposition"]
     assert (await document(month.cast.sari, report["id"], "pdf")).content == answer.content
+    assert answer.headers["content-encoding"] == "gzip"
+    plain = await document(month.cast.sari, report["id"], "pdf", **{"Accept-Encoding": "identity"})
+    assert (plain.headers["content-encoding"], plain.content) == ("identity", answer.content)
     for name, [content] in PdfReader(io.BytesIO(answer.content)).attachments.items():
         assert (await month.cast.sari.get(f"/reports/{report['id']}/files/{name}")).content == content
     text = text_of(answer.content)
@@ -100,6 +103,7 @@ async def test_a_district_gets_an_extract_that_says_so(month: ReportMonth) -> No
     cells = {str(cell) for sheet in book for row in sheet.values for cell in row}
     own, others = month.codes[month.there], month.codes[month.here]
     assert "KUTIPAN" in pdf
+    assert "Demikian" not in pdf + page, "nobody signs an extract"
     assert "KutipanuntukKabupatenBerau" in pdf
     assert report["sha256"] not in pdf
     assert "Kutipan untuk Kabupaten Berau" in page

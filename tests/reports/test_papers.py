@@ -154,3 +154,14 @@ async def test_a_year_has_a_line_a_month_and_says_what_is_missing() -> None:
     for said in ("Agustus 2026", "Oktober 2026", "Belum terbit, jadi tidak dijumlahkan: November 2026, Desember 2026."):
         assert squeezed(said) in text
         assert squeezed(said) in page
+
+
+def test_of_very_many_outages_the_longest_are_listed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.reports.berita_acara.MAX_LISTED", 3)
+    data = report_data(5)
+    for outage, counted_s in zip(data.outages, (500, 900, 700, 0, 500), strict=True):
+        outage.counted_s = counted_s
+    paper = berita_acara(data, HEADING)
+    assert [outage["counted_s"] for outage in paper["outages"]] == ["500", "900", "700"]
+    assert "Di sini 3 yang terlama" in paper["outages_note"]
+    assert "Dari 1 gangguan lain" in paper["outages_note"]
