@@ -1,178 +1,31 @@
-"""Rollups: the same rows in any order, run twice or interrupted, and only what changed is written again."""
+"""Rollups: what enters an hour, a day and a month, what is left out, and what is counted again."""
 
-from collections import defaultdict
-from datetime import datetime, timedelta
+from datetime import timedelta
 
+import pytest
 from sqlalchemy import text
 
-from app.core.clock import WITA, from_slot, midnight
+from app.core.clock import WITA, midnight
 from app.judging import blind_ranges
 from app.judging.blind_ranges import BlindRange
 from app.latency import rollup
 from app.measurements import partitions
-from app.postgres.engine import transaction
-from probes.contract import CENTRAL, Outcome, Reading
-from tests.support.histogram import Histogram
-from tests.support.measured_sites import MeasuredSites
+from app.postgres.engine import Sessions, transaction
+from probes.contract import CENTRAL, Outcome
+from tests.conftest import Cast
+from tests.support.measured_sites import MeasuredSites, measured_since
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 
 
-async def measure_four_sites(measured: MeasuredSites) -> tuple[list[int], list[Reading]]:
-    """Four sites of four technologies, measured every ten minutes since rollups began, with some losses."""
-    kinds = [
-        ("fiber", {}),
-        ("geo", {"provider": "iconplus"}),
-        ("leo", {"village_code": "64.02.05.2001"}),
-        ("cellular", {"village_code": "64.03.01.2001"}),
-    ]
-    sites, readings = [], []
-    for technology, changes in kinds:
-        sites.append(await measured.add_site(technology, **changes))
-        readings += measured.readings(sites[-1], technology, measured.since, 6 * 84, every_s=600)
-    return sites, readings
+@pytest.fixture
+def measured(measured_since_yesterday: MeasuredSites) -> MeasuredSites:
+    return measured_since_yesterday
 
 
-def expected(readings: list[Reading]) -> dict[tuple[int, datetime], tuple[object, ...]]:
-    """Return the row of each site and hour as Python computes it."""
-    by_hour: dict[tuple[int, datetime], list[Reading]] = defaultdict(list)
-    for reading in readings:
-        by_hour[reading.key, from_slot(reading.slot // 3600 * 3600)].append(reading)
-    return {key: python_row(readings) for key, readings in by_hour.items()}
-
-
-def python_row(readings: list[Reading]) -> tuple[object, ...]:
-    rtts = [rtt for reading in readings for rtt in reading.rtt_us]
-    steps = [abs(a - b) for r in readings for a, b in zip(r.rtt_us, r.rtt_us[1:], strict=False)]
-    histogram = Histogram.of(rtts)
-    buckets, upto, below = sorted(histogram.counts), [], 0
-    for bucket in buckets:
-        upto.append(below := below + histogram.counts[bucket])
-    return (
-        sum(r.sent for r in readings),
-        len(rtts),
-        sum(rtts) if rtts else None,
-        histogram.min_us,
-        histogram.max_us,
-        sum(steps) if steps else None,
-        len(steps),
-        buckets,
-        upto,
-    )
-
-
-async def test_postgresql_counts_an_hour_as_python_does(measured: MeasuredSites) -> None:
-    _, readings = await measure_four_sites(measured)
-    await measured.record(readings)
-    await measured.roll_up()
-    rows = await measured.execute(
-        "SELECT site_id, hour, sent, received, rtt_sum, rtt_min, rtt_max, jitter_sum, jitter_count, bucket, upto "
-        "FROM rollup_hour"
-    )
-    assert {(row[0], row[1]): tuple(row[2:]) for row in rows} == expected(readings)
-
-
-async def test_days_and_regions_are_the_histogram_of_all_their_readings(measured: MeasuredSites) -> None:
-    sites, readings = await measure_four_sites(measured)
-    await measured.record(readings)
-    await measured.roll_up()
-    day = measured.since.astimezone(WITA).date() + DAY
-    within = [r for r in readings if midnight(day) <= from_slot(r.slot) < midnight(day + DAY)]
-    columns = "sent, received, rtt_sum, rtt_min, rtt_max, jitter_sum, jitter_count, bucket, upto"
-    for code, technology, members in (
-        ("64", "all", sites),
-        ("64.02", "all", sites[:3]),
-        ("64.02.05", "all", sites[:3]),
-        ("64.03", "all", sites[3:]),
-        ("64.02", "geo", sites[1:2]),
-        ("64", "leo", sites[2:3]),
-    ):
-        (row,) = await measured.execute(
-            f"SELECT {columns} FROM region_day WHERE day = :day AND region_code = :code AND provider_id = 0 "
-            "AND technology = :technology",
-            day=day,
-            code=code,
-            technology=technology,
-        )
-        assert tuple(row) == python_row([r for r in within if r.key in members])
-
-
-async def test_running_twice_or_interrupted_gives_the_same_rows(measured: MeasuredSites) -> None:
-    _, readings = await measure_four_sites(measured)
-    await measured.record(readings)
-    await measured.roll_up()
-    rows = await measured.rows()
-    assert all(rows[table] for table in ("rollup_hour", "rollup_day", "region_day"))
-    locations = await measured.row_locations()
-
-    await measured.reset_watermarks()
-    await measured.roll_up(sites_a_step=1)
-    assert await measured.rows() == rows
-    again = await measured.row_locations()
-    assert {key for key in locations if key[0].startswith("rollup")} == {
-        key for key, location in again.items() if locations[key] == location and key[0].startswith("rollup")
-    }, "a row that stays the same is not written"
-
-    for table in rows:
-        await measured.execute(f"DELETE FROM {table}")
-    await measured.reset_watermarks()
-    await measured.roll_up(sites_a_step=3, steps=25)
-    await measured.reset_watermarks()
-    await measured.roll_up(sites_a_step=2)
-    assert await measured.rows() == rows
-
-
-async def test_readings_in_any_order_and_after_the_rollup_give_the_same_rows(measured: MeasuredSites) -> None:
-    _, readings = await measure_four_sites(measured)
-    await measured.record(readings)
-    await measured.roll_up()
-    rows = await measured.rows()
-    for table in (*rows, "measurement"):
-        await measured.execute(f"DELETE FROM {table}")
-    await measured.reset_watermarks()
-
-    measured.random.shuffle(readings)
-    third = len(readings) // 3
-    await measured.record(readings[:third])
-    await measured.roll_up(now=measured.since + 30 * HOUR)
-    await measured.record(readings[third : 2 * third])
-    await measured.roll_up(steps=40)
-    await measured.record(readings[2 * third :])
-    await measured.record(readings[third:])
-    await measured.roll_up()
-    assert await measured.rows() == rows
-    assert await measured.execute("SELECT 1 FROM stale_hour") == []
-
-
-async def test_a_late_batch_changes_exactly_the_hours_and_days_that_it_touches(measured: MeasuredSites) -> None:
-    sites, readings = await measure_four_sites(measured)
-    await measured.record(readings)
-    await measured.roll_up()
-    before, locations = await measured.rows(), await measured.row_locations()
-
-    start = measured.since + DAY + 3 * HOUR + timedelta(seconds=7)
-    late = measured.readings(sites[0], "fiber", start, 1000, every_s=10)
-    assert len(await measured.record(late)) == 1000
-    await measured.roll_up()
-
-    after = await measured.row_locations()
-    touched = {key for key in after if after[key] != locations.get(key)}
-    hours = {from_slot(r.slot // 3600 * 3600).isoformat() for r in late}
-    day = (measured.since + DAY).astimezone(WITA).date().isoformat()
-    assert {key.split("|")[0] for table, key in touched if table == "rollup_hour"} == {str(sites[0])}
-    assert len([1 for table, _ in touched if table == "rollup_hour"]) == len(hours) == 3
-    assert {key for table, key in touched if table == "rollup_day"} == {f"{sites[0]}|{day}"}
-    regions = {tuple(key.split("|")[:2]) for table, key in touched if table == "region_day"}
-    assert regions == {("64", day), ("64.02", day), ("64.02.05", day)}
-    rows = await measured.rows()
-    assert len(before["rollup_hour"] - rows["rollup_hour"]) == 3
-    assert len(before["rollup_day"] - rows["rollup_day"]) == 1
-    changed = {row.split(",")[-4:][0] for row in rows["region_day"] - before["region_day"]}
-    assert changed == {day}
-
-    exact = expected(readings + late)
-    counted = await measured.execute("SELECT site_id, hour, received FROM rollup_hour")
-    assert {(row.site_id, row.hour): row.received for row in counted} == {key: row[1] for key, row in exact.items()}
+@pytest.fixture
+async def measured_for_days(sessions: Sessions, cast: Cast) -> MeasuredSites:
+    return await measured_since(sessions, cast, days=3)
 
 
 async def test_a_repeated_batch_marks_nothing_stale(measured: MeasuredSites) -> None:
@@ -249,16 +102,16 @@ async def test_a_blind_range_of_another_source_excuses_nothing(measured: Measure
     assert [row.sent for row in await measured.execute("SELECT sent FROM rollup_hour")] == [3]
 
 
-async def test_days_are_cut_in_wita(measured: MeasuredSites) -> None:
-    site, midnight_of = await measured.add_site(), measured.since + DAY
-    await measured.record(
+async def test_days_are_cut_in_wita(measured_for_days: MeasuredSites) -> None:
+    site, midnight_of = await measured_for_days.add_site(), measured_for_days.since + DAY
+    await measured_for_days.record(
         [
-            measured.reading(site, midnight_of - timedelta(seconds=1), [10_000]),
-            measured.reading(site, midnight_of, [30_000]),
+            measured_for_days.reading(site, midnight_of - timedelta(seconds=1), [10_000]),
+            measured_for_days.reading(site, midnight_of, [30_000]),
         ]
     )
-    await measured.roll_up()
-    days = await measured.execute("SELECT day, rtt_sum FROM rollup_day WHERE received > 0 ORDER BY day")
+    await measured_for_days.roll_up()
+    days = await measured_for_days.execute("SELECT day, rtt_sum FROM rollup_day WHERE received > 0 ORDER BY day")
     second = midnight_of.astimezone(WITA).date()
     assert [tuple(day) for day in days] == [(second - DAY, 10_000), (second, 30_000)]
 
@@ -290,26 +143,28 @@ async def test_the_running_hour_is_not_counted_before_it_is_over_for_half_a_minu
     assert len(await measured.execute("SELECT 1 FROM rollup_hour")) == 1
 
 
-async def test_a_partition_is_not_dropped_while_something_in_it_is_not_counted(measured: MeasuredSites) -> None:
-    site = await measured.add_site()
-    day = measured.since.astimezone(WITA).date()
-    await measured.record([measured.reading(site, measured.since, [20_000])])
+async def test_a_partition_is_not_dropped_while_something_in_it_is_not_counted(
+    measured_for_days: MeasuredSites,
+) -> None:
+    site = await measured_for_days.add_site()
+    day = measured_for_days.since.astimezone(WITA).date()
+    await measured_for_days.record([measured_for_days.reading(site, measured_for_days.since, [20_000])])
 
     async def drop() -> str | None:
-        async with transaction(measured.sessions) as session:
-            return await partitions.drop_oldest(session, measured.now, keep_days=2)
+        async with transaction(measured_for_days.sessions) as session:
+            return await partitions.drop_oldest(session, measured_for_days.now, keep_days=2)
 
-    await measured.execute("UPDATE rollup_watermark SET upto = :at", at=measured.since + 23 * HOUR)
+    await measured_for_days.execute("UPDATE rollup_watermark SET upto = :at", at=measured_for_days.since + 23 * HOUR)
     dropped = []
     while (name := await drop()) is not None:
         dropped.append(name)
     assert all(name < partitions.partition_name(day) for name in dropped)
-    await measured.reset_watermarks()
-    await measured.roll_up()
-    await measured.record([measured.reading(site, measured.since + HOUR, [20_000])])
+    await measured_for_days.reset_watermarks()
+    await measured_for_days.roll_up()
+    await measured_for_days.record([measured_for_days.reading(site, measured_for_days.since + HOUR, [20_000])])
     assert await drop() is None, "a late reading waits in it"
-    await measured.roll_up()
-    await measured.count_looks()
+    await measured_for_days.roll_up()
+    await measured_for_days.count_looks()
     assert await drop() == partitions.partition_name(day)
 
 

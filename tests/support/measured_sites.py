@@ -3,8 +3,9 @@
 import math
 import random
 from collections.abc import Iterable, Sequence
+from copy import copy, deepcopy
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Self
 
 import pytest
 from sqlalchemy import CursorResult, text
@@ -37,14 +38,20 @@ def percentile(rtts: Sequence[float], q: float) -> float:
 
 
 class MeasuredSites:
-    """`now` is a minute past noon; rollups begin at `since`, three midnights before it."""
+    """`now` is a minute past noon; rollups begin at `since`, the midnight of so many days ago."""
 
-    def __init__(self, sessions: Sessions, cast: Cast) -> None:
+    def __init__(self, sessions: Sessions, cast: Cast, *, days: int = 3) -> None:
         self.sessions, self.cast = sessions, cast
         today = utc_now().astimezone(WITA).date()
         self.now = midnight(today) + timedelta(hours=12, minutes=1)
-        self.since = midnight(today - timedelta(days=3))
+        self.since = midnight(today - timedelta(days=days))
         self.random, self.sites = random.Random(7), 0
+
+    def copy(self) -> Self:
+        """Return the same sites for a test of its own; it draws the same random numbers as any other."""
+        own = copy(self)
+        own.random = deepcopy(self.random)
+        return own
 
     async def reset_watermarks(self) -> None:
         await self.execute("UPDATE rollup_watermark SET upto = :since, site_id = 0", since=self.since)
@@ -123,8 +130,18 @@ class MeasuredSites:
         }
 
 
-@pytest.fixture
-async def measured(sessions: Sessions, cast: Cast) -> MeasuredSites:
-    measured = MeasuredSites(sessions, cast)
+async def measured_since(sessions: Sessions, cast: Cast, *, days: int) -> MeasuredSites:
+    measured = MeasuredSites(sessions, cast, days=days)
     await measured.reset_watermarks()
     return measured
+
+
+@pytest.fixture
+async def measured(sessions: Sessions, cast: Cast) -> MeasuredSites:
+    return await measured_since(sessions, cast, days=3)
+
+
+@pytest.fixture
+async def measured_since_yesterday(sessions: Sessions, cast: Cast) -> MeasuredSites:
+    """Of which fewer hours are rolled up: for what happens within one."""
+    return await measured_since(sessions, cast, days=1)

@@ -184,7 +184,10 @@ async def register_field(sessions: Sessions, cast: Cast, session: AsyncSession, 
             "UPDATE site_configuration SET started_at = :since, addressed_at = :since",
         ):
             await session.execute(text(statement), {"since": start - timedelta(hours=2)})
-    consumer = InboxConsumer(
-        sessions, WorkerCounters(), IngestHeartbeat("http://127.0.0.1:9"), IngestProof(start), start
-    )
-    return Field(sessions, cast, app, start, ids, consumer)
+    return Field(sessions, cast, app, start, ids, open_consumer(sessions, start))
+
+
+def open_consumer(sessions: Sessions, start: datetime) -> InboxConsumer:
+    """Return one that has read nothing yet."""
+    heartbeat = IngestHeartbeat("http://127.0.0.1:9")
+    return InboxConsumer(sessions, WorkerCounters(), heartbeat, IngestProof(start), start)

@@ -1,13 +1,16 @@
 """From the inbox to states, incidents and uptime: real rows on a real database, at moments that the test chooses."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import httpx
 import pytest
+from fastapi import FastAPI
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
+from starlette.routing import BaseRoute
 from structlog.testing import capture_logs
 
 from app.agents import agent_tokens
@@ -16,7 +19,7 @@ from app.core.clock import midnight, utc_now
 from app.judging import ingest
 from app.judging.blind_ranges import BlindRange
 from app.latency import rollup
-from app.postgres.engine import transaction
+from app.postgres.engine import Sessions, transaction
 from app.push import inbox
 from app.push.inbox import Delivery
 from app.settings import Settings
@@ -24,8 +27,33 @@ from app.worker.counters import WorkerCounters
 from app.worker.inbox_consumer import InboxConsumer
 from app.worker.ingest_heartbeat import IngestHeartbeat
 from app.worker.writer import write_batch
-from tests.support.pushing_sites import Field, arrival
+from tests.conftest import Cast
+from tests.support.pushing_sites import Field, arrival, open_consumer, register_field
+from tests.support.shared_start import SharedStart, savepoint, shared_start
 from tests.support.site_histories import TODAY, under_contract
+
+
+@pytest.fixture(scope="module")
+async def start(engine: AsyncEngine, routes: list[BaseRoute]) -> AsyncIterator[SharedStart]:
+    async with shared_start(engine, routes) as start:
+        yield start
+
+
+@pytest.fixture(scope="module")
+async def registered(start: SharedStart) -> Field:
+    return await register_field(start.sessions, start.cast, start.session, start.app)
+
+
+@pytest.fixture
+async def connection(start: SharedStart, registered: Field) -> AsyncIterator[AsyncConnection]:
+    async with savepoint(start.connection) as connection:
+        yield connection
+
+
+@pytest.fixture
+def field(registered: Field, sessions: Sessions, cast: Cast, app: FastAPI) -> Field:
+    consumer = open_consumer(sessions, registered.start)
+    return replace(registered, sessions=sessions, cast=cast, app=app, consumer=consumer)
 
 
 async def test_what_was_pushed_becomes_readings_states_and_figures(field: Field) -> None:
@@ -279,7 +307,7 @@ async def _beats(field: Field) -> None:
             await session.execute(
                 text(
                     "INSERT INTO worker_beat (source, beat_at, started_at, figures) "
-                    "VALUES (:source, now(), now(), '{}')"
+                    "VALUES (:source, clock_timestamp(), clock_timestamp(), '{}')"
                 ),
                 {"source": source},
             )
