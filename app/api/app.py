@@ -55,6 +55,7 @@ from app.public.page_cache import PublicPageCache
 from app.public.pages import PublicPages
 from app.public.routes import router as public_pages
 from app.public.survey_routes import router as survey
+from app.public.verification_routes import AT_ONCE as VERIFICATIONS_AT_ONCE
 from app.public.verification_routes import router as verification_pages
 from app.push.asgi_bypass import PushBypass
 from app.push.endpoint import PushEndpoint
@@ -188,6 +189,7 @@ def _create_state(app: FastAPI) -> None:
     app.state.imports = AccountQueues(at_once=1, queued=5, retry_after_s=30)
     app.state.previews = AccountQueues(at_once=1, queued=3, retry_after_s=10)  # of rules
     app.state.report_drafts = AccountQueues(at_once=1, queued=5, retry_after_s=10)
+    app.state.report_documents = AccountQueues(at_once=1, queued=5, retry_after_s=10)  # before they share file slots
     app.state.pages = AccountQueues(at_once=4, queued=40, retry_after_s=5)  # of the console
     app.state.metrics = CollectorRegistry()
     app.state.snapshot = Snapshot(refresh_s=settings.status.refresh_s)
@@ -199,6 +201,7 @@ def _create_state(app: FastAPI) -> None:
     app.state.push = PushEndpoint(
         lambda: app.state.sessions, PushLimits(settings.push, settings.limits), app.state.metrics
     )
+    app.state.verifications = asyncio.Semaphore(VERIFICATIONS_AT_ONCE)
     app.state.public = PublicPages(lambda: app.state.sessions, settings)
     app.state.streams = StatusStreams(app.state.snapshot, app.state.status_renderer, settings.status)
 

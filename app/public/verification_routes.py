@@ -12,6 +12,7 @@ from app.web.problem_details import UNAVAILABLE
 
 router = APIRouter(include_in_schema=False, dependencies=[Depends(open_to_all)])
 
+AT_ONCE = 4  # papers looked up in a process: a flood of codes must not take its database connections
 UNCACHED = {"Cache-Control": "no-store"}
 
 
@@ -20,8 +21,11 @@ UNCACHED = {"Cache-Control": "no-store"}
 async def verify(request: Request, code: str) -> Response:
     """Tell what a paper with this code says; 404 for a code of none."""
     renderer, language = pages_of(request).renderer, language_of(request)
+    state = request.app.state
+    if state.verifications.locked():
+        return html_page(renderer.unavailable(language), status=503, headers=RETRY)
     try:
-        async with transaction(request.app.state.sessions) as session:
+        async with state.verifications, transaction(state.sessions) as session:
             paper = await find_paper(session, code)
     except UNAVAILABLE:
         return html_page(renderer.unavailable(language), status=503, headers=RETRY)

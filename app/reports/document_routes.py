@@ -15,6 +15,7 @@ from app.postgres.engine import transaction
 from app.reports import papers, store
 from app.reports.paper_of_report import Paper, paper_of
 from app.reports.refreshing import refresh
+from app.web.account_queues import AccountQueues
 from app.web.conditional import accepts_gzip
 from app.web.deps import Reader
 from app.web.params import RowId
@@ -58,8 +59,9 @@ async def get_report_document(
     Of an issued report the same bytes each time. An office of a district gets an extract with the lines of its region,
     which is marked as such and has its own hash. A draft is marked on each page.
     """
+    queues: AccountQueues = request.app.state.report_documents
     slots: FileSlots = request.app.state.file_slots
-    async with slots.hold():
+    async with queues.hold(caller), slots.hold():
         paper = await _read(request, id, caller)
         if format is DocumentFormat.HTML:
             base = request.scope.get("root_path", "")

@@ -18,6 +18,8 @@ from app.reports import paper_of_report
 from app.reports.models import Report
 from app.reports.paper_of_report import HashDiffers, paper_of
 from app.settings import ROOT
+from app.web.account_queues import AccountQueues
+from app.web.table_files import FileSlots
 from tests.conftest import Person
 from tests.support.report_month import PARTIES, ReportMonth
 from tests.support.shared_start import SharedStart
@@ -186,3 +188,26 @@ async def test_an_unknown_code_says_what_to_do(
     made: tuple[SharedStart, ReportMonth], month: ReportMonth, code: str
 ) -> None:
     assert "Pindai lagi kode QR-nya" in await visit(made, f"/verifikasi/{code}", 404)
+
+
+async def test_papers_of_one_account_take_no_place_of_anothers(
+    made: tuple[SharedStart, ReportMonth], month: ReportMonth, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    report, state = await month.draft(), made[0].app.state._state
+    monkeypatch.setitem(state, "report_documents", AccountQueues(at_once=1, queued=1, retry_after_s=10))
+    monkeypatch.setitem(state, "file_slots", slots := FileSlots())
+    url, page = f"/reports/{report['id']}/document", {"format": "html"}
+    async with slots.hold(), slots.hold():
+        waiting = asyncio.create_task(month.cast.icon.get(url, params=page))
+        while not slots._waiting:
+            await asyncio.sleep(0.01)
+        refused = await month.cast.icon.get(url, params=page)
+        assert (refused.status_code, refused.headers["retry-after"]) == (429, "10")
+    assert (await waiting).status_code == 200
+
+
+async def test_a_flood_of_codes_takes_no_connection(
+    made: tuple[SharedStart, ReportMonth], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(made[0].app.state._state, "verifications", asyncio.Semaphore(0))
+    assert "verifikasi" not in await visit(made, "/verifikasi/abc", 503)
