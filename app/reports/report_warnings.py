@@ -1,5 +1,6 @@
 """What a reader has to know beside a berita acara's figures, in both languages. Pure."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import date
 from typing import Any
@@ -86,6 +87,12 @@ def _of_fees(lines: Sequence[ReportSite], fees: Fees) -> Warnings:
     if without := [line.code for line in lines if line.fee_idr is None]:
         text = in_words("No fee is known for {count} sites: {sites}.", count=len(without), sites=_names(without))
         yield _warning("no_fee", text)
+    with_fee = Counter(line.code for line in lines if line.fee_idr)
+    if twice := [code for code, count in with_fee.items() if count > 1]:
+        text = in_words(
+            "Two links of the same site under this contract, with a fee for each: {sites}.", sites=_names(twice)
+        )
+        yield _warning("fee_per_link", text)
     if idle := [line for line in lines if line.service_s == 0 and line.fee_idr]:
         text = in_words(
             "Without a second of service time, with {amount} of fees in the sum: {sites}.",

@@ -252,3 +252,14 @@ async def test_a_fee_for_time_out_of_service_is_told(month: ReportMonth, days: i
     told = [warning["en"] for warning in data["warnings"] if warning["code"] == "fee_without_service"]
     assert bool(told) == (days == 0)
     assert all(line["code"] in text for text in told)
+
+
+async def test_a_second_link_of_a_site_is_told_where_it_has_a_fee_of_its_own(month: ReportMonth) -> None:
+    site = {"site": month.codes[month.here], "from": MONTH.isoformat(), "link_role": "backup"}
+    answer = await month.cast.sari.post(f"/contracts/{month.contract}/sites", {"sites": [site], "reason": "surat 3"})
+    assert answer.status_code == 201, answer.text
+    await month.close()
+    data = await drafted(month)
+    assert data["totals"]["fee_idr"] == 3 * FEE_IDR
+    (told,) = [warning["en"] for warning in data["warnings"] if warning["code"] == "fee_per_link"]
+    assert told.count(month.codes[month.here]) == 1
