@@ -8,6 +8,7 @@ from sqlalchemy.exc import DBAPIError
 
 from app.core.clock import WITA, utc_now
 from app.reports.objection_term import default_until, end_of
+from tests.support.monthly_close import MONTH
 from tests.support.report_month import HOUR, PARTIES, PERIOD, ReportMonth
 from tests.support.site_histories import execute
 from tests.support.uptime import get
@@ -247,3 +248,25 @@ async def test_every_step_is_in_the_audit_log(month: ReportMonth) -> None:
     assert [entry["action"] for entry in entries] == ["issue", "agree", "change", "decide", "object", "create"]
     assert entries[-2]["actor"] == "token icon"
     assert entries[0]["after"]["number"] == f"BA-{PERIOD}-0001"
+
+
+@pytest.mark.parametrize(
+    "change", [{"monthly_fee_idr": 9_000_000}, {"restitution": {"kind": "cliff", "below_pct": 99.9}}]
+)
+async def test_a_fee_or_rule_that_is_changed_after_the_provider_agreed_is_not_issued(
+    month: ReportMonth, change: dict[str, Any]
+) -> None:
+    draft = await month.draft(parties=PARTIES)
+    await month.cast.icon.post(f"/reports/{draft['id']}/no-objections")
+    seen = await month.read(draft["id"])
+    url, back_dated = f"/contracts/{month.contract}", change | {"effective_from": MONTH.isoformat()}
+    silent = await month.cast.sari.patch(url, back_dated)
+    assert (silent.status_code, codes(silent)) == (422, ["reason_needed"])
+    assert (await month.cast.sari.patch(url, back_dated | {"reason": "adendum 2"})).status_code == 200
+    await month.close()
+    looked_at = {"If-Match": f'"{seen["version"]}"'}
+    answer = await month.cast.sari.post(f"/reports/{draft['id']}/issue", headers=looked_at)
+    assert (answer.status_code, codes(answer)) == (409, ["changed_meanwhile"])
+    now = await month.read(draft["id"])
+    assert (now["no_objections_at"], now["open_to_objections"]) == (None, True)
+    assert any("Rp" in each["en"] for change in now["changes"] for each in change["changes"])
