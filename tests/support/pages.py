@@ -76,8 +76,11 @@ def _report(running: Demo) -> Any:
         url = find_url(running.folder)
         assert url is not None
         engine = open_engine(url, name="test")
-        async with AsyncSession(engine) as session, session.begin():
-            return await store_draft(session, contract)
+        try:
+            async with AsyncSession(engine) as session, session.begin():
+                return await store_draft(session, contract)
+        finally:
+            await engine.dispose()
 
     with ThreadPoolExecutor(1) as thread:  # this one's loop is running
         return thread.submit(asyncio.run, store()).result()
@@ -121,8 +124,9 @@ def _assignment(running: Demo) -> str:
 
 def _link(running: Demo) -> str:
     """The link of a message, signed by the service's own key."""
+    notification = _notification(running)  # the key is made with the first channel
     sealer = Sealer(read_keys(Settings(data_dir=running.folder)))
-    return f"/console/acknowledge/{make_token(_notification(running), utc_now() + timedelta(days=1), sealer)}"
+    return f"/console/acknowledge/{make_token(notification, utc_now() + timedelta(days=1), sealer)}"
 
 
 # Addresses that no sample makes by itself.
