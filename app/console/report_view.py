@@ -8,13 +8,14 @@ from fastapi import Response
 
 from app.console import report_filter
 from app.console.api_client import ApiProblem
-from app.console.page import ConsoleRequest
+from app.console.page import ROOT, ConsoleRequest, base_of
 from app.console.report_form import DECISION_FIELDS, OBJECTION_FIELDS
 from app.core.errors import NotFound
 from app.pages.formats import as_moment
 
 LONGEST = 10  # outages that a report's page names
 MAX_OUTAGES = 300  # that a line's page lists
+SEEN_S = 90 * 86_400
 NOTHING_TYPED = dict.fromkeys((*OBJECTION_FIELDS, *DECISION_FIELDS), "")
 FILES = {True: ("sites.csv", "months.csv", "method.json"), False: ("sites.csv", "outages.csv", "method.json")}
 
@@ -45,7 +46,7 @@ async def page(
     lines = [line for line in data["sites"] if is_recap or report_filter.is_shown(line, chosen, objected)]
     rows, number, pages = report_filter.page_of(lines, asked.get("page", ""))
     outages = data.get("outages", [])
-    return console.page(
+    response = console.page(
         "report.html",
         status=problem.status if problem else 200,
         problem=problem,
@@ -61,9 +62,13 @@ async def page(
         history=history(report),
         files=FILES[is_recap],
         values=NOTHING_TYPED | dict(values or {}),
+        new_changes=_changes_since(report, console.request.cookies.get(_seen(report))),
         **{"answering": None, **more},
         **facts(console, report),
     )
+    path = f"{base_of(console.request)}{ROOT}/reports/{report['id']}"
+    response.set_cookie(_seen(report), _last_change(report), SEEN_S, path=path, httponly=True, samesite="lax")
+    return response
 
 
 async def line_page(
@@ -148,6 +153,21 @@ def _happened_to(objections: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, 
         yield {"what": "objection", "at": each["filed_at"], "by": each["filed_by"], "no": each["no"]}
         decided = {"at": each["decided_at"], "by": each["decided_by"], "decision": each["decision"]}
         yield {"what": "decision", "no": each["no"], **decided}
+
+
+def _seen(report: Report) -> str:
+    """Return the name of the cookie that knows up to which change this browser has seen the figures."""
+    return f"report_{report['id']}_seen"
+
+
+def _last_change(report: Report) -> str:
+    at: str = report["changes"][-1]["at"] if report["changes"] else report["drafted_at"]
+    return at
+
+
+def _changes_since(report: Report, seen: str | None) -> list[Mapping[str, Any]]:
+    """Return what changed since the browser saw the draft; nothing where it never did."""
+    return [] if seen is None else [each for each in report["changes"] if each["at"] > seen]
 
 
 def _by_counted(outage: Mapping[str, Any]) -> tuple[int, str, str]:

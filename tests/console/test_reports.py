@@ -176,7 +176,10 @@ async def test_what_was_looked_at_is_issued_once_nothing_is_open(
     assert "berubah sejak Anda melihatnya" in said(refused)
     [before, now] = refused.tree.xpath("//code[@class='hash']/text()")
     assert before == looked_at.form("")["sha256"] != now
-    assert "angka berubah" in (await icon.get(path)).text
+    again = await icon.get(path)
+    assert "Angkanya berubah sejak terakhir Anda melihatnya" in said(again)
+    assert "angka berubah" in again.text
+    assert "sejak terakhir" not in (await icon.get(path)).text
     await icon.submit(await icon.get(path), f"{path}/no-objections")
     done = await province.submit(await province.get(f"{path}/issue"), "")
     issued = await province.follow(done)
