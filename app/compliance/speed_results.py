@@ -34,23 +34,26 @@ OF_DIRECTION = "coalesce(CASE WHEN s.bandwidth_{0}_mbps IS NULL THEN p.{0} END, 
 OUR_FAILURES = ("stopped", "forbidden", "bad_url", "no_http")
 WITHOUT_RESULT = f"""(t.status = 'invalid' OR (t.status = 'failed' AND coalesce(t.reason, '') NOT IN {OUR_FAILURES})
     OR (t.status = 'skipped' AND t.reason = 'not_taken'))"""
+# Those that were made for certificates (app/certificates) have their place there, and would weigh more here.
+TEST = f"""
+    SELECT t.site_id, t.provider_id, t.technology, t.mode = 'push' AS pushes, t.planned_at, t.started_at, t.mode,
+        t.status, t.reason, t.for_certificate,
+        CASE WHEN t.status IN ('skipped', 'failed', 'invalid') THEN concat_ws('_', t.status, t.reason) END AS lacks,
+        CASE WHEN t.status = 'done' THEN t.down_mbps END AS down,
+        CASE WHEN t.status = 'done' THEN t.up_mbps END AS up,
+        {OF_DIRECTION.format("down")} AS promised_down, {OF_DIRECTION.format("up")} AS promised_up,
+        {WITHOUT_RESULT} OR (t.status = 'done' AND t.down_mbps IS NULL) AS contested_down,
+        t.mode = 'push' AND ({WITHOUT_RESULT} OR (t.status = 'done' AND t.up_mbps IS NULL)) AS contested_up,
+        extract(hour FROM coalesce(t.started_at, t.planned_at) AT TIME ZONE {WITA_SQL}) >= :evening AS in_evening
+    FROM (SELECT * FROM {TESTED} {{condition}}) t JOIN site s ON s.id = t.site_id
+    LEFT JOIN promised p ON p.site_id = t.site_id
+        AND p.days @> (coalesce(t.started_at, t.planned_at) AT TIME ZONE {WITA_SQL})::date
+"""
 TESTS = f"""
-    WITH promised AS ({PROMISED}), test AS (
-        SELECT t.site_id, t.provider_id, t.technology, t.mode = 'push' AS pushes,
-            CASE WHEN t.status IN ('skipped', 'failed', 'invalid') THEN concat_ws('_', t.status, t.reason) END AS lacks,
-            CASE WHEN t.status = 'done' THEN t.down_mbps END AS down,
-            CASE WHEN t.status = 'done' THEN t.up_mbps END AS up,
-            {OF_DIRECTION.format("down")} AS promised_down, {OF_DIRECTION.format("up")} AS promised_up,
-            {WITHOUT_RESULT} OR (t.status = 'done' AND t.down_mbps IS NULL) AS contested_down,
-            t.mode = 'push' AND ({WITHOUT_RESULT} OR (t.status = 'done' AND t.up_mbps IS NULL)) AS contested_up,
-            extract(hour FROM coalesce(t.started_at, t.planned_at) AT TIME ZONE {WITA_SQL}) >= :evening AS in_evening
-        FROM (SELECT * FROM {TESTED} {{condition}}) t JOIN site s ON s.id = t.site_id
-        LEFT JOIN promised p ON p.site_id = t.site_id
-            AND p.days @> (coalesce(t.started_at, t.planned_at) AT TIME ZONE {WITA_SQL})::date
-    )
+    WITH promised AS ({PROMISED}), test AS ({TEST})
     SELECT site_id, provider_id, technology, in_evening, lacks, count(*) AS planned, bool_or(pushes) AS pushes,
         {{counts}}
-    FROM test GROUP BY site_id, provider_id, technology, in_evening, lacks
+    FROM test WHERE NOT for_certificate GROUP BY site_id, provider_id, technology, in_evening, lacks
 """
 COUNTS = """
         count(*) FILTER (WHERE {0} IS NOT NULL AND promised_{0} > 0) AS {0}_counted,

@@ -69,16 +69,13 @@ def sum_arrays(array: str, condition: str = "true") -> str:
     return f"ARRAY[{', '.join(sums)}]::bigint[]"
 
 
-# An hour of which no reading is stored keeps its row.
-COUNT_HOURS = f"WITH blinded AS MATERIALIZED ({histogram_sql.BLIND_RANGES}) " + _replace(
-    "look_hour",
-    "site_id, hour",
-    COLUMN_NAMES,
-    f"""
+WITH_BLIND = f"WITH blinded AS MATERIALIZED ({histogram_sql.BLIND_RANGES}) "
+HOURS = f"""
     SELECT site_id, date_trunc('hour', minute, 'UTC') AS hour, count(*) FILTER (WHERE counts) AS looks,
         count(*) FILTER (WHERE counts AND NOT answered) AS lost, {_within("rtt <= {us}")} AS within
-    FROM ({MINUTES}) m GROUP BY 1, 2""",
-)
+    FROM ({MINUTES}) m GROUP BY 1, 2"""
+# An hour of which no reading is stored keeps its row.
+COUNT_HOURS = WITH_BLIND + _replace("look_hour", "site_id, hour", COLUMN_NAMES, HOURS)
 IS_EVENING = f"extract(hour FROM hour AT TIME ZONE {WITA_SQL}) >= {EVENING_FROM_H}"
 
 

@@ -5,11 +5,13 @@ What is behind begins with the oldest single readings that are kept: days before
 
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta
+from typing import NamedTuple
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.clock import WITA, midnight
+from app.core.periods import Period
 from app.latency import look_sql, rollup_sql
 from app.measurements import partitions
 from app.postgres.engine import Counter, bump
@@ -17,8 +19,17 @@ from app.postgres.engine import Counter, bump
 SITES_A_STATEMENT = 250  # a day of each has 1,440 readings: a second, and five where the machine is busy
 DAY = timedelta(days=1)
 
+READ_HOURS = text(look_sql.WITH_BLIND + look_sql.HOURS)
 COUNT_HOURS, COUNT_DAY = text(look_sql.COUNT_HOURS), text(look_sql.COUNT_DAY)
 STAGE = "looks"
+
+
+class HourOfLooks(NamedTuple):
+    """`within`: by LOOK_BOUNDS_MS."""
+
+    looks: int
+    lost: int
+    within: Sequence[int]
 
 
 async def count_looks(session: AsyncSession, now: datetime, *, sites_a_step: int = SITES_A_STATEMENT) -> bool:
@@ -55,6 +66,13 @@ async def count_day(session: AsyncSession, day: date, sites: Sequence[int]) -> N
     bounds = {"first": midnight(day), "last": midnight(day + DAY), "sites": list(sites)}
     await session.execute(COUNT_HOURS, bounds)
     await session.execute(COUNT_DAY, {**bounds, "day": day})
+
+
+async def hours_of_site(session: AsyncSession, site_id: int, period: Period) -> dict[datetime, HourOfLooks]:
+    """Count a site's looks by hour from its single readings now, whether or not they are counted already."""
+    bounds = {"first": period.start, "last": period.end, "sites": [site_id]}
+    rows = await session.execute(READ_HOURS, bounds)
+    return {row.hour: HourOfLooks(row.looks, row.lost, row.within) for row in rows}
 
 
 async def _set_watermark(session: AsyncSession, upto: datetime, site_id: int) -> None:

@@ -1,7 +1,7 @@
 from datetime import date
 from enum import StrEnum
 
-from sqlalchemy import BigInteger, ForeignKey, Index, String, UniqueConstraint, text
+from sqlalchemy import BigInteger, ForeignKey, Index, String, UniqueConstraint, false, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.postgres.engine import Base, Moment
@@ -75,6 +75,7 @@ class ThroughputTest(Base):
     rtt_loaded_ms: Mapped[float | None]
     grant: Mapped[str | None] = mapped_column("grant_code", unique=True)  # of a push test
     expires_at: Mapped[Moment | None]  # a running test without a result by then is ended
+    for_certificate: Mapped[bool] = mapped_column(server_default=false())  # beside the month's plan (hourly_tests)
 
 
 class PlanningWatermark(Base):

@@ -15,6 +15,7 @@ from app.core.clock import WITA, WITA_SQL
 from app.registry.models import State
 from app.throughput.admission import AdmissionInputs, AdmissionVerdict, Decision, decide
 from app.throughput.budget import PUSH_BYTES, SLACK_BYTES, UP_SLACK_BYTES, month_end, month_of
+from app.throughput.hourly_tests import MIN_SPACING_S, due_tests, kept_bytes
 from app.throughput.models import Mode, PlanningWatermark, SpeedtestStatus, ThroughputTest
 from app.throughput.planner import Plans, SpeedtestSite
 
@@ -28,13 +29,13 @@ LOCK = text("SELECT pg_advisory_xact_lock(hashtext('sinyal throughput'))")
 PLAN = text(f"""
     INSERT INTO throughput_test (site_id, planned_at, month, mode, status, technology, provider_id, parent_id,
         village_code, contract_down_mbps, contract_up_mbps, allowed_down_bytes, allowed_up_bytes, max_s,
-        reserved_bytes, waits_until, down_bytes, up_bytes)
+        reserved_bytes, waits_until, down_bytes, up_bytes, for_certificate)
     SELECT n.site_id, n.planned_at, n.month, n.mode, 'waiting', n.technology, n.provider_id, n.parent_id,
         n.village_code, coalesce(s.bandwidth_down_mbps, c.bandwidth_down_mbps),
-        coalesce(s.bandwidth_up_mbps, c.bandwidth_up_mbps), n.down, n.up, n.max_s, 0, n.waits_until, 0, 0
+        coalesce(s.bandwidth_up_mbps, c.bandwidth_up_mbps), n.down, n.up, n.max_s, 0, n.waits_until, 0, 0, n.for_certificate
     FROM json_to_recordset(cast(:rows AS json)) AS n(site_id int, planned_at timestamptz, month date, mode text,
         technology text, provider_id int, parent_id int, village_code text, down bigint, up bigint, max_s int,
-        waits_until timestamptz)
+        waits_until timestamptz, for_certificate bool)
     JOIN site s ON s.id = n.site_id
     CROSS JOIN LATERAL (SELECT (n.planned_at AT TIME ZONE {WITA_SQL})::date AS day) p
     LEFT JOIN LATERAL (
@@ -51,7 +52,7 @@ PLAN = text(f"""
 # Sites that were drawn for the published method (app/compliance) come first, the others by age.
 WAITING = text("""
     SELECT t.id, t.site_id, t.mode, t.month, t.reason, t.waits_until, t.parent_id, t.provider_id, t.max_s,
-        t.allowed_down_bytes, t.allowed_up_bytes, s.host, st.state, st.evidence_at, st.valid_s, d.heard_at, d.agent,
+        t.allowed_down_bytes, t.allowed_up_bytes, t.for_certificate, s.host, st.state, st.evidence_at, st.valid_s, d.heard_at, d.agent,
         (SELECT max(started_at) FROM throughput_test r WHERE r.site_id = t.site_id AND r.planned_at < t.planned_at
             AND r.planned_at > t.planned_at - interval '32 days') AS last_ran_at,
         (SELECT coalesce(sum(r.down_bytes + r.up_bytes + r.reserved_bytes), 0) FROM throughput_test r
@@ -95,15 +96,19 @@ async def plan_due(session: AsyncSession, plans: Plans, now: datetime) -> int:
     if watermark.upto >= now:  # the clock was set back: inserting the same tests again does nothing
         watermark.upto = now
         return 0
-    due = list(plans.due(max(watermark.upto, now - MAX_BACKLOG), now))
+    after = max(watermark.upto, now - MAX_BACKLOG)
     watermark.upto = now
-    if due:
-        rows = [_row(site, moment, plan.waits_until(moment)) for site, plan, moment in due]
+    rows = [_row(site, moment, plan.waits_until(moment)) for site, plan, moment in plans.due(after, now)]
+    for test in await due_tests(session, plans.sites, after, now):
+        rows.append(_row(test.site, test.planned_at, test.waits_until, for_certificate=True))
+    if rows:
         await session.execute(PLAN, {"rows": orjson.dumps(rows).decode()})
-    return len(due)
+    return len(rows)
 
 
-def _row(site: SpeedtestSite, moment: datetime, waits_until: datetime) -> dict[str, Any]:
+def _row(
+    site: SpeedtestSite, moment: datetime, waits_until: datetime, *, for_certificate: bool = False
+) -> dict[str, Any]:
     return {
         "site_id": site.id,
         "planned_at": moment,
@@ -117,6 +122,7 @@ def _row(site: SpeedtestSite, moment: datetime, waits_until: datetime) -> dict[s
         "up": site.up_bytes,
         "max_s": site.allowance.max_s,
         "waits_until": waits_until,
+        "for_certificate": for_certificate,
     }
 
 
@@ -161,7 +167,7 @@ def _admission_inputs(
         valid_s=row.valid_s,
         in_maintenance=in_maintenance,
         last_ran_at=row.last_ran_at,
-        spacing_s=site.allowance.spacing_s if site else 0,
+        spacing_s=_spacing_s(row, site),
         left_bytes=_left_bytes(row, site, now),
         cost_bytes=cost_bytes(row),
         parent_busy=parent_busy,
@@ -183,7 +189,14 @@ def _left_bytes(row: Any, site: SpeedtestSite | None, now: datetime) -> int:
         return 0
     each = row.push_bytes / row.push_requests if row.push_requests >= MIN_REQUESTS else PUSH_BYTES
     pushing = site.allowance.pushes_bytes((month_end(row.month) - now).total_seconds(), each=each)
-    return int(site.allowance.monthly_bytes - row.spent_bytes - row.push_bytes - pushing)
+    kept = kept_bytes(site.allowance, now) if row.for_certificate else 0
+    return int(site.allowance.monthly_bytes - row.spent_bytes - row.push_bytes - pushing - kept)
+
+
+def _spacing_s(row: Any, site: SpeedtestSite | None) -> int:
+    if row.for_certificate:
+        return MIN_SPACING_S
+    return site.allowance.spacing_s if site else 0
 
 
 async def _start(
