@@ -34,6 +34,8 @@ from app.api.service_metrics import RequestMetrics
 from app.availability.cause_effect_routes import router as cause_effects
 from app.availability.contract_routes import router as contract_outages
 from app.availability.routes import router as availability
+from app.certificates.document_routes import router as certificate_documents
+from app.certificates.routes import router as certificates
 from app.compliance.routes import router as compliance
 from app.compliance.sample_routes import router as compliance_samples
 from app.console.routes import router as console
@@ -126,6 +128,8 @@ ROUTERS = (
     report_objections,
     report_files,
     report_documents,
+    certificates,
+    certificate_documents,
     channels,
     alert_rules,
     notifications,

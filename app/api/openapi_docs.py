@@ -30,7 +30,10 @@ TAGS = [
         ("aggregates", "Uptime, latency and throughput of regions and providers; the ranking; the month's verdicts"),
         ("reviews", "Quarterly reviews with their decisions; the evidence for indicators of digital government"),
         ("operations", "Incidents, maintenance, and when the service itself could not see"),
-        ("reports", "Berita acara: drafted, objected to, issued, corrected; and the year's recapitulation"),
+        (
+            "reports",
+            "Berita acara: drafted, objected to, issued, corrected, the year's recapitulation; certificates of lines",
+        ),
         ("alerts", "Who is told what, when and through which channel; and the proof that it was delivered"),
         ("access", "Accounts, sessions and API tokens; the audit log"),
         ("field", "Devices at the sites: agents, pushes, speed tests, diagnoses"),

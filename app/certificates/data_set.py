@@ -45,9 +45,7 @@ async def certificate_data(session: AsyncSession, certificate: Certificate, *, n
     tests = await read_tests(session, site.id, period)
     tier = (await tiers_of(session, [site.id], period.start, period.end)).get(site.id, SpeedTier())
     total, until = uptime["total"], await simulated_until(session)
-    obstacles = verdicts.find_obstacles(
-        total["seconds"], total["coverage_pct"], changed=has_changed(dated, period)
-    )
+    obstacles = verdicts.find_obstacles(total["seconds"], total["coverage_pct"], changed=has_changed(dated, period))
     return CertificateData.model_validate(
         {
             "format": FORMAT,

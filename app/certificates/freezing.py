@@ -5,7 +5,6 @@ from datetime import datetime, timedelta
 import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.certificates import store
 from app.certificates.certificate_files import canonical, certificate_files
 from app.certificates.data_set import certificate_data
 from app.certificates.line_tests import has_open_tests

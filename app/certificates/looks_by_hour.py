@@ -31,7 +31,7 @@ class LooksOfHour:
 async def looks_by_hour(
     session: AsyncSession, site_id: int, dated: DatedConfigurations, period: Period, limit_ms: int
 ) -> list[LooksOfHour]:
-    """Return the looks of each hour of the period; an hour that maintenance or the contract touches is left out whole."""
+    """Return the looks of each hour of the period; one that maintenance or the contract touches is left out."""
     counted = await looks.hours_of_site(session, site_id, period)
     left_out = await left_out_stretches(session, {site_id: dated}, period)
     bound = LOOK_BOUNDS_MS.index(limit_ms)

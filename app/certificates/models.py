@@ -10,14 +10,14 @@ from app.registry.models import Site
 
 
 class CertificateStatus(StrEnum):
-    """`running`: its 24 hours lie ahead, are under way or not settled yet; `done`: numbered, and never changed again."""
+    """`running`: its 24 hours lie ahead, or are not settled yet; `done`: numbered, and never changed again."""
 
     RUNNING = "running"
     DONE = "done"
 
 
 class Certificate(Base):
-    """24 hours of a site's measurements. Those of a site never overlap; a trigger refuses changes of one that is done."""
+    """24 hours of a site's measurements. A site's never overlap; a trigger refuses changes of one that is done."""
 
     __tablename__ = "certificate"
     __table_args__ = (

@@ -1,4 +1,4 @@
-"""Asks for the certificate of a site's 24 hours: that lie ahead, or that are over and still known reading by reading."""
+"""Asks for the certificate of a site's 24 hours: ahead, or over and still known reading by reading."""
 
 import secrets
 from collections.abc import Iterator
@@ -34,7 +34,7 @@ async def request_certificate(
 ) -> Certificate:
     """Record it, and freeze it at once if its hours are over and settled.
 
-    Raises Invalid for hours that cannot be certified, Conflict beside another one, NotFound and NotAllowed out of scope.
+    Raises Invalid for hours that cannot be certified, Conflict beside another, NotFound and NotAllowed out of scope.
     """
     site, _ = await registry.get_site(session, ident, caller=caller)
     require_writer(caller, site.village_code)

@@ -19,7 +19,6 @@ from app.certificates.figure_schemas import (
 )
 from app.certificates.verdicts import CertificateResult, Obstacle
 from app.core.moments import WitaMoment
-from app.core.words import Words
 from app.profiles import Technology
 
 FORMAT = "sinyal-certificate-1"
@@ -29,7 +28,7 @@ SITE: dict[str, Any] = {
     "name": "Kantor Desa Muara Badak Ulu",
     "village_code": "64.02.05.2003",
     "village": "Muara Badak Ulu",
-    "subdistrict": "Kecamatan Muara Badak",
+    "subdistrict": "Muara Badak",
     "district": "Kabupaten Kutai Kartanegara",
     "service_no": "4700001-0021",
     "technology": "fiber",

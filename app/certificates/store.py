@@ -44,9 +44,7 @@ async def get_certificate(session: AsyncSession, certificate_id: int, *, caller:
     return certificate
 
 
-async def find_overlapping(
-    session: AsyncSession, site_id: int, start: datetime, end: datetime
-) -> Certificate | None:
+async def find_overlapping(session: AsyncSession, site_id: int, start: datetime, end: datetime) -> Certificate | None:
     return await session.scalar(
         select(Certificate)
         .where(Certificate.site_id == site_id, Certificate.started_at < end, Certificate.ended_at > start)

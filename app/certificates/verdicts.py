@@ -131,8 +131,8 @@ def judge_speed(share: Share, promised_mbps: float | None) -> CertificateVerdict
     result = OF_SHARE[share.judge(METHOD.tests_pct)]
     if result is CertificateResult.INCONCLUSIVE:
         reason = in_words(
-            "Inconclusive: {passed} of {counted} tests reached {of_contract}% of {mbps} Mbps, and {contested} more that "
-            "ran without a result would decide it.",
+            "Inconclusive: {passed} of {counted} tests reached {of_contract}% of {mbps} Mbps, and {contested} more "
+            "that ran without a result would decide it.",
             **values,
         )
         return CertificateVerdict(result, reason)

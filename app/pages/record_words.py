@@ -40,6 +40,7 @@ RECORD_WORDS: Mapping[str, Mapping[str, str]] = {
         "sample": "sampel metode",
         "review": "keputusan tinjauan",
         "report": "berita acara",
+        "certificate": "sertifikat pengukuran",
     },
     "audit_action": {
         "create": "dibuat",

@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 from markupsafe import Markup
 
 from app.access.scope import PROVINCE
+from app.certificates.verification import VerifiedCertificate
 from app.charts.day_strip import day_strip
 from app.charts.days import Day
 from app.pages.environment import render
@@ -90,12 +91,13 @@ class PageRenderer:
         values = {"code": code, "village": regions.names()[code], "outcome": outcome, "given": given}
         return self._render("survey.html", language, **values)
 
-    def verification(self, paper: Verification | None, code: str, language: str) -> str:
+    def verification(self, paper: Verification | VerifiedCertificate | None, code: str, language: str) -> str:
         """Return what a paper's code verifies, or that it is of none."""
         if paper is None:
             return self._render("unverified.html", language)
         other = "" if language == "en" else ENGLISH
-        return self._render("verification.html", language, paper=paper, other_path=f"{other}/verifikasi/{code}")
+        name = "certificate" if isinstance(paper, VerifiedCertificate) else "verification"
+        return self._render(f"{name}.html", language, paper=paper, other_path=f"{other}/verifikasi/{code}")
 
     def missing(self, language: str) -> str:
         return self._render("missing.html", language)

@@ -2,6 +2,7 @@
 
 from fastapi import APIRouter, Depends, Request, Response
 
+from app.certificates.verification import find_certificate_by_code
 from app.pages.responses import html_page
 from app.postgres.engine import transaction
 from app.public.addresses import ENGLISH
@@ -26,7 +27,7 @@ async def verify(request: Request, code: str) -> Response:
         return html_page(renderer.unavailable(language), status=503, headers=RETRY)
     try:
         async with state.verifications, transaction(state.sessions) as session:
-            paper = await find_paper(session, code)
+            paper = await find_paper(session, code) or await find_certificate_by_code(session, code)
     except UNAVAILABLE:
         return html_page(renderer.unavailable(language), status=503, headers=RETRY)
     return html_page(renderer.verification(paper, code, language), status=200 if paper else 404, headers=UNCACHED)

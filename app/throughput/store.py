@@ -32,7 +32,8 @@ PLAN = text(f"""
         reserved_bytes, waits_until, down_bytes, up_bytes, for_certificate)
     SELECT n.site_id, n.planned_at, n.month, n.mode, 'waiting', n.technology, n.provider_id, n.parent_id,
         n.village_code, coalesce(s.bandwidth_down_mbps, c.bandwidth_down_mbps),
-        coalesce(s.bandwidth_up_mbps, c.bandwidth_up_mbps), n.down, n.up, n.max_s, 0, n.waits_until, 0, 0, n.for_certificate
+        coalesce(s.bandwidth_up_mbps, c.bandwidth_up_mbps), n.down, n.up, n.max_s, 0, n.waits_until, 0, 0,
+        coalesce(n.for_certificate, false)
     FROM json_to_recordset(cast(:rows AS json)) AS n(site_id int, planned_at timestamptz, month date, mode text,
         technology text, provider_id int, parent_id int, village_code text, down bigint, up bigint, max_s int,
         waits_until timestamptz, for_certificate bool)
@@ -52,7 +53,8 @@ PLAN = text(f"""
 # Sites that were drawn for the published method (app/compliance) come first, the others by age.
 WAITING = text("""
     SELECT t.id, t.site_id, t.mode, t.month, t.reason, t.waits_until, t.parent_id, t.provider_id, t.max_s,
-        t.allowed_down_bytes, t.allowed_up_bytes, t.for_certificate, s.host, st.state, st.evidence_at, st.valid_s, d.heard_at, d.agent,
+        t.allowed_down_bytes, t.allowed_up_bytes, t.for_certificate, s.host, st.state, st.evidence_at, st.valid_s,
+        d.heard_at, d.agent,
         (SELECT max(started_at) FROM throughput_test r WHERE r.site_id = t.site_id AND r.planned_at < t.planned_at
             AND r.planned_at > t.planned_at - interval '32 days') AS last_ran_at,
         (SELECT coalesce(sum(r.down_bytes + r.up_bytes + r.reserved_bytes), 0) FROM throughput_test r

@@ -51,8 +51,17 @@ STATEMENTS = (
         FOR EACH ROW WHEN (OLD.status = 'done') EXECUTE FUNCTION refuse_change()
     """,
     """
+    CREATE FUNCTION keep_certificates() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN
+        IF EXISTS (SELECT FROM certificate WHERE status = 'done') THEN
+            RAISE EXCEPTION 'certificates are kept: TRUNCATE refused';
+        END IF;
+        RETURN NULL;
+    END $$
+    """,
+    """
     CREATE TRIGGER tr_certificate_kept BEFORE TRUNCATE ON certificate
-        FOR EACH STATEMENT EXECUTE FUNCTION refuse_change()
+        FOR EACH STATEMENT EXECUTE FUNCTION keep_certificates()
     """,
     "ALTER TABLE certificate ENABLE ALWAYS TRIGGER tr_certificate_immutable",
     "ALTER TABLE certificate ENABLE ALWAYS TRIGGER tr_certificate_kept",
@@ -68,3 +77,4 @@ def upgrade() -> None:
 def downgrade() -> None:
     op.execute("ALTER TABLE throughput_test DROP COLUMN for_certificate")
     op.execute("DROP TABLE certificate")
+    op.execute("DROP FUNCTION keep_certificates()")

@@ -205,6 +205,14 @@ async def test_tests_that_end_without_a_result_are_in_nobodys_favour(
     assert told["upload", "failed_cut_off"] == 6
 
 
+async def test_tests_for_certificates_weigh_nothing_here(session: AsyncSession, cast: Cast, sites: list[int]) -> None:
+    """Whoever asks for certificates of slow lines must not make a provider's row worse by it."""
+    before = await row_of(cast)
+    await add_tests(session, sites[0], START + 20 * DAY, 24, down=1, up=1)
+    await execute(session, "UPDATE throughput_test SET for_certificate = true WHERE down_mbps = 1")
+    assert await row_of(cast) == before
+
+
 async def test_a_lost_look_fails_and_95_of_100_are_enough(session: AsyncSession, cast: Cast, sites: list[int]) -> None:
     for site in sites[:2]:
         await add_looks(session, site, START, END, late=2, lost=1)
