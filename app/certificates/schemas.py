@@ -159,7 +159,7 @@ class CertificateData(BaseModel):
     )
     total: LineTotal = Field(description="all 24 hours")
     hours: list[LineFigures] = Field(description="each hour")
-    tests: list[CertificateTest] = Field(description="each speed test that was due", examples=[[TEST]])
+    tests: list[CertificateTest] = Field(description="each speed test that was due")
 
     @property
     def results(self) -> dict[str, CertificateResult]:

@@ -27,7 +27,7 @@ from tests.support.diagnoses import make_diagnosis
 from tests.support.incident_scenario import IncidentScenario
 from tests.support.monthly_close import AFTERWARDS, MONTH, NEXT, START
 from tests.support.open_data import make_edition
-from tests.support.site_histories import assign, make_contract, site_since
+from tests.support.site_histories import assign, day, make_contract, site_since
 
 MARK = "Rahasia"  # in the name of all that is Kutai Kartanegara's own
 CONTRACT_MARK = "K-7713"  # contracts are seen by every district, and by no other provider
@@ -109,6 +109,7 @@ async def create_resources(scenario: IncidentScenario, session: AsyncSession) ->
         await session.flush()
     channel, rule, notification = await _create_alerts(cast, session)
     draft, issued = await _create_reports(cast, session, contract["id"])
+    certificate = await _create_certificate(cast, session)
     paper = (await cast.sari.get(f"/reports/{issued}")).json()["verify_code"]
     pushing = await scenario.site(name="Titik mandiri", probe="push")  # its code opens its page
     code = (await cast.ana.post(f"/sites/{pushing}/enrolment")).json()["code"]
@@ -127,6 +128,7 @@ async def create_resources(scenario: IncidentScenario, session: AsyncSession) ->
         ),
         "/reports/{id}": Resource(str(draft), below={"no": "1", "file": "sites.csv"}),
         "/reports/{id}/correct": Resource(str(issued)),
+        "/certificates/{id}": Resource(str(certificate), below={"file": "hours.csv"}),
         "/accounts/{id}": Resource(str(account.id)),
         "/tokens/{id}": Resource(str(token.id)),
         "/channels/{id}": Resource(str(channel), own_provider=404),
@@ -174,6 +176,14 @@ async def _create_reports(cast: Cast, session: AsyncSession, contract: int) -> t
     issued = await cast.sari.post(f"/reports/{reports[1]}/issue", headers={"If-Match": '"1"'})
     assert issued.status_code == 200, issued.text
     return reports[0], reports[1]
+
+
+async def _create_certificate(cast: Cast, session: AsyncSession) -> int:
+    """Return the certificate of a day that is over."""
+    site = await site_since(session, cast, START, AFTERWARDS, name=f"Titik {MARK} 0", village_code="64.02.05.2002")
+    asked = await cast.ana.post(f"/sites/{site}/certificates", {"from": day(2).isoformat()})
+    assert (asked.status_code, asked.json()["status"]) == (201, "done"), asked.text
+    return int(asked.json()["id"])
 
 
 async def _create_alerts(cast: Cast, session: AsyncSession) -> tuple[int, int, int]:

@@ -50,6 +50,7 @@ REQUESTS |= {
 
 REQUESTS |= {
     f"POST {API}/contracts/{{id}}/reports": {"json": {"period": f"{MONTH:%Y-%m}"}},
+    f"POST {API}/sites/{{id}}/certificates": {"json": {}},
     f"POST {API}/reports/{{id}}/issue": {"headers": {"If-Match": '"2"'}},
     f"GET {API}/reports/{{id}}/document": {"params": {"format": "html"}},  # no process for each role
 }

@@ -39,6 +39,7 @@ PROMISED = """
     list_objections file_objection decide_objection state_no_objections get_report_file
     get_compliance list_attested list_samples record_sample
     get_review add_decision list_evidence
+    list_site_certificates create_certificate get_certificate get_certificate_document get_certificate_file
 """
 
 

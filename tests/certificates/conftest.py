@@ -36,11 +36,12 @@ class MeasuredLine:
     cast: Cast
     site: int
 
-    async def request(self, person: str = "ana", site: int | None = None, **body: Any) -> Any:
+    async def request(
+        self, person: str = "ana", *, site: int | None = None, start: datetime = START, **body: Any
+    ) -> Any:
         """Ask for a certificate, by default of the measured 24 hours; return the answer."""
-        given = {name: value.isoformat() if isinstance(value, datetime) else value for name, value in body.items()}
         path = f"/sites/{site or self.site}/certificates"
-        return await getattr(self.cast, person).post(path, {"from": START.isoformat()} | given)
+        return await getattr(self.cast, person).post(path, {"from": start.isoformat()} | body)
 
     async def certified(self, **body: Any) -> Any:
         answer = await self.request(**body)
@@ -59,7 +60,7 @@ async def start(engine: AsyncEngine, routes: list[BaseRoute]) -> AsyncIterator[t
     async with shared_start(engine, routes) as start:
         session, cast = start.session, start.cast
         site = await site_since(session, cast, BEGAN, *STATES, name="Kantor Desa")
-        speeds = {"bandwidth_down_mbps": 20.0, "bandwidth_up_mbps": 10.0}
+        speeds: dict[str, Any] = {"bandwidth_down_mbps": 20.0, "bandwidth_up_mbps": 10.0}
         contract = await make_contract(session, "K-7", sla_target_pct=99, **speeds)
         await assign(session, site, contract, BEGAN.date())
         async with session.begin():
