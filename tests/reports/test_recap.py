@@ -2,12 +2,14 @@
 
 from typing import Any
 
+import httpx
 import pytest
 
 from app.core import clock
 from app.reports import figures
 from tests.support.monthly_close import MONTH, NEXT
 from tests.support.report_month import FEE_IDR, HOUR, PARTIES, PERIOD, ReportMonth
+from tests.support.shared_start import SharedStart
 from tests.support.site_histories import execute
 from tests.support.uptime import get
 
@@ -88,3 +90,19 @@ async def test_an_objection_to_a_year_names_no_outage(month: ReportMonth, over: 
     await execute(month.session, "UPDATE report SET objections_until = now() WHERE status = 'draft'")
     late = await month.cast.icon.post(url, {"text": "Lagi"})
     assert (late.status_code, codes(late)) == (409, ["term_over"])
+
+
+async def test_whoever_verifies_a_recapitulation_learns_what_was_issued_after_it(
+    made: tuple[SharedStart, ReportMonth], month: ReportMonth, over: None
+) -> None:
+    first = await month.issued()
+    recap = await month.agreed((await month.draft(period=YEAR, parties=PARTIES))["id"])
+    transport = httpx.ASGITransport(made[0].app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+        before = (await client.get(f"/verifikasi/{recap['verify_code']}")).text
+        await month.correct_ledger(hours=6)
+        correction = await month.cast.sari.post(f"/reports/{first['id']}/correct", {"reason": "PLN"})
+        corrected = await month.agreed(correction.json()["id"])
+        after = (await client.get(f"/verifikasi/{recap['verify_code']}")).text
+    assert "tidak termasuk dalam jumlahnya" not in before
+    assert f"tidak termasuk dalam jumlahnya: {corrected['number']}." in after
