@@ -15,6 +15,8 @@ from app.documents.figures import grouped
 from app.reports.berita_acara import berita_acara
 from app.reports.berita_acara_tables import report_table
 from app.reports.papers import paper_page, paper_pdf
+from app.reports.recap_schemas import RecapData
+from app.reports.schemas import ReportData
 from tests.reports.report_samples import HEADING, HOSTILE, LONG_NAME, LONG_WORD, recap_data, report_data
 
 DRAFT = replace(HEADING, is_issued=False, issued_at=None)
@@ -59,6 +61,15 @@ def test_the_list_of_outages_says_its_own_sum_and_where_the_lines_count_another(
     data.totals.counted_down_s += 7
     other = berita_acara(data, HEADING)["outages_note"]
     assert other == same + f" Lampiran I menghitung {grouped(data.totals.counted_down_s)}: lihat Catatan."
+
+
+@pytest.mark.parametrize("data", [report_data(5), recap_data()], ids=["month", "year"])
+async def test_no_place_of_a_paper_is_left_unfilled(data: ReportData | RecapData) -> None:
+    page = html.fromstring(paper_page(data, HEADING, "")).text_content()
+    files = dict.fromkeys(FILES if isinstance(data, ReportData) else ("months.csv", "sites.csv"), b"{}\n")
+    for text in (words_of(await paper_pdf(data, HEADING, files)), squeezed(page)):
+        assert not re.search(r"[{}]|None", text)
+        assert re.search(r"Demikian(beritaacara|rekapitulasi)inidibuat", text)
 
 
 async def test_number_and_hash_stand_on_each_page() -> None:
