@@ -11,6 +11,7 @@ from app.certificates.certificate_files import certificate_files
 from app.certificates.paper import certificate_pdf, read_certificate
 from app.core.tabular import CSV_TYPE
 from app.postgres.engine import transaction
+from app.web.account_queues import AccountQueues
 from app.web.deps import Reader, Session
 from app.web.params import RowId
 from app.web.problem_details import problems
@@ -43,7 +44,8 @@ async def get_certificate_document(request: Request, caller: Reader, id: RowId) 
     """
     state, slots = request.app.state, request.app.state.file_slots
     assert isinstance(slots, FileSlots)
-    async with slots.hold():
+    queues: AccountQueues = state.report_documents
+    async with queues.hold(caller), slots.hold():
         async with transaction(state.sessions) as session:
             certificate = await store.get_certificate(session, id, caller=caller)
         pdf = await certificate_pdf(certificate, state.settings.public_base)
