@@ -101,9 +101,9 @@ async def test_the_months_list_says_who_missed_by_how_much_and_filters_by_it(
         await under_contract(session, site, valid_from=LONG_AGO, terms=[(LONG_AGO, {"sla_target_pct": 99})])
     page = await officer.get(f"/console/sla?period={day(2):%Y-%m}")
     assert "Tidak tercapai" in page.text
-    assert {"Yang putus", "Yang baik"} <= {link.text_content() for link in page.tree.xpath("//tbody//td[1]/a")}
+    assert {"Yang putus", "Yang baik"} <= {link.text_content() for link in page.tree.xpath("//tbody//td[1]//a")}
     missed = await officer.get(f"/console/sla?period={day(2):%Y-%m}&verdict=missed")
-    assert [link.text_content() for link in missed.tree.xpath("//tbody//td[1]/a")] == ["Yang putus"]
+    assert [link.text_content() for link in missed.tree.xpath("//tbody//td[1]//a")] == ["Yang putus"]
     assert "belum ditutup" in missed.text
     [outages] = missed.tree.xpath('//a[text()="Putus layanannya"]/@href')
     month = await officer.get(outages)
