@@ -8,21 +8,14 @@ from app.availability.percent import percent
 from app.availability.tally import KINDS
 from app.certificates.figure_schemas import CertificateTest, LineFigures
 from app.certificates.schemas import CertificateData
-from app.certificates.verdicts import CertificateResult
 from app.core.i18n import write_moment
 from app.documents.figures import NOTHING, bounds, grouped, hours, share, target
 from app.pages.formats import clock, moment, number
+from app.pages.report_words import REPORT_WORDS
 from app.registry.indonesian import TECHNOLOGIES
 from app.throughput.columns import MODES, STATUSES
 
-RESULTS = {
-    CertificateResult.MEETS: "memenuhi",
-    CertificateResult.FAILS: "tidak memenuhi",
-    CertificateResult.INCONCLUSIVE: "belum dapat disimpulkan",
-    CertificateResult.NOT_PROVABLE: "tidak dapat dibuktikan",
-    CertificateResult.NOT_JUDGED: "tidak dinilai",
-}
-PARTS = {"availability": "Ketersediaan", "latency": "Latensi", "download": "Unduh", "upload": "Unggah"}
+RESULTS, PARTS = REPORT_WORDS["certificate_result"], REPORT_WORDS["certified_part"]
 STATES = {
     "up": "Normal",
     "degraded": "Menurun",
@@ -129,7 +122,7 @@ def _facts(data: CertificateData) -> Iterator[tuple[str, str]]:
     yield "Diminta", f"{write_moment(data.asked.at)}, {asked} 24 jam itu dimulai"
     yield "Sertifikat lain", f"{data.others_30_days or 'tidak ada'} dalam 30 hari sebelumnya untuk titik akses ini"
     if data.follows is not None:
-        results = ", ".join(f"{PARTS[name].lower()} {RESULTS[said]}" for name, said in data.follows.results.items())
+        results = ", ".join(f"{word} {RESULTS[data.follows.results[name]]}" for name, word in PARTS.items())
         yield "Mengulangi", f"{data.follows.number}, {moment(data.follows.from_, 'id')}: {results}"
 
 
@@ -139,7 +132,12 @@ def _mbps(rate: float | None) -> str:
 
 def _part(data: CertificateData, name: str) -> dict[str, Any]:
     part = getattr(data, name)
-    return {"name": PARTS[name], "result": part.result.value, "said": RESULTS[part.result], "reason": part.reason.id}
+    return {
+        "name": PARTS[name].capitalize(),
+        "result": part.result.value,
+        "said": RESULTS[part.result],
+        "reason": part.reason.id,
+    }
 
 
 def _parts_note(data: CertificateData) -> str:

@@ -3,6 +3,7 @@
 NOTICES = {
     "saved": "Saved",
     "decision_recorded": "The decision is recorded",
+    "certificate_requested": "The certificate is asked for; it stands below, and is done once its 24 hours are over",
     "window_planned": "Maintenance is planned",
     "window_cancelled": "Maintenance is cancelled",
     "incidents_changed": "The ticked incidents are changed",

@@ -9,6 +9,7 @@ from app.console import site_history
 from app.console.api_client import ApiProblem
 from app.console.audit_diff import changed_fields
 from app.console.page import ROOT, Console, ConsoleRequest, base_of, page_router
+from app.console.wita_input import from_input
 from app.core.clock import to_wita, today, utc_now
 from app.core.periods import parse_month
 from app.pages.formats import as_moment
@@ -56,6 +57,7 @@ async def _site_page(console: ConsoleRequest, ident: str, chosen: site_history.C
         device=await console.api.get(f"{path}/device"),
         parent=await _parent(console, site),
         neighbours=await _neighbours(console, site),
+        certificates=(await console.api.get(f"{path}/certificates", limit=5))["items"],
         diagnoses=(await console.api.get(f"{path}/diagnoses", limit=3))["items"],
         changes=await _changes(console, site),
         **more,
@@ -125,6 +127,16 @@ async def diagnose(console: Console, ident: str) -> Response:
     except ApiProblem as problem:
         return await _again(console, ident, problem)
     return console.redirect(f"/sites/{ident}/diagnoses/{diagnosis['id']}")
+
+
+@router.post("/sites/{ident}/certificates")
+async def request_certificate(console: Console, ident: str) -> Response:
+    form = await console.form()
+    try:
+        await console.api.post(f"/sites/{ident}/certificates", {"from": from_input(form.get("from", ""))})
+    except ApiProblem as problem:
+        return await _again(console, ident, problem)
+    return console.redirect(f"/sites/{ident}", notice="certificate_requested")
 
 
 @router.get("/sites/{ident}/diagnoses/{diagnosis_id}")
