@@ -51,7 +51,8 @@ def berita_acara(data: ReportData, heading: PaperHeading) -> dict[str, Any]:
         "no_objections": "Penyedia tidak mengajukan keberatan."
         if heading.is_issued
         else "Sampai rancangan ini dibuat, penyedia belum mengajukan keberatan.",
-        "closing": f"{CLOSING.format(what='berita acara')} Lampiran I sampai IV merupakan bagian yang tidak terpisahkan.",
+        "closing": f"{CLOSING.format(what='berita acara')} Lampiran I sampai IV merupakan bagian yang tidak "
+        "terpisahkan.",
         "signed_at": f"{data.parties.place or DOTS}, {signing_day(heading)}",
         "signatures": [] if heading.extract_of else list_signatures(data),
         **_annexes(data, heading),
