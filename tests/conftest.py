@@ -31,6 +31,7 @@ from app.registry import providers
 from app.registry.models import Provider
 from app.runtime.migrate import migrate
 from app.settings import AggregatesSettings, LimitsSettings, ProbeSettings, Settings
+from tests.support.openapi import read_document
 from tests.support.plain_savepoints import send_plainly
 
 SECRET_KEY = "kunci uji yang tidak menjaga apa pun"  # of the app
@@ -207,6 +208,7 @@ def make_app(sessions: Sessions, engine: AsyncEngine, routes: list[BaseRoute]) -
     )
     own = app.router.routes  # of these, single routes answer for the app that made them
     own[:] = [mine if isinstance(mine, Route) else shared for mine, shared in zip(own, routes, strict=True)]
+    app.openapi = read_document  # type: ignore[method-assign]  # the same for all apps of these routes
     app.state.sessions, app.state.engine = sessions, engine
     app.state.streams.end()  # httpx waits for a response's end here: each stream sends one event and ends
     return app

@@ -23,6 +23,7 @@ from tests.support.uptime import count, get
 
 NOW_QUARTER = quarter_of(today())
 START = midnight(bounds_of(NOW_QUARTER)[0])
+BEGAN = START - timedelta(days=7)
 
 
 def test_a_quarter_is_three_months_of_wita() -> None:
@@ -42,10 +43,8 @@ def test_a_quarter_is_three_months_of_wita() -> None:
 
 
 async def test_service_quality_is_that_of_the_aggregates(cast: Cast, session: AsyncSession) -> None:
-    await site_since(
-        session, cast, day(200), (START + timedelta(minutes=1), "down"), (START + timedelta(hours=1), "up")
-    )
-    await site_since(session, cast, day(200), village_code=BERAU_VILLAGE)
+    await site_since(session, cast, BEGAN, (START + timedelta(minutes=1), "down"), (START + timedelta(hours=1), "up"))
+    await site_since(session, cast, BEGAN, village_code=BERAU_VILLAGE)
     await count(session)
     review = await get(cast.sari, "/reviews", period=NOW_QUARTER)
     bounds = {"from": review["from"], "to": review["to"], "step": "month"}
@@ -192,7 +191,7 @@ def test_a_wrong_file_is_told_with_its_field(tmp_path: Path, content: str, named
 async def test_officers_read_it_on_a_page_and_the_province_records_decisions_there(
     cast: Cast, session: AsyncSession, province: Visitor, officer: Visitor
 ) -> None:
-    await site_since(session, cast, day(200))
+    await site_since(session, cast, BEGAN)
     await count(session)
     address, action = f"/console/reviews?period={NOW_QUARTER}", f"/console/reviews/{NOW_QUARTER}/decisions"
     page = await province.get(address)

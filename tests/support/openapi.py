@@ -1,6 +1,7 @@
 """The OpenAPI document, walked: operations, schemas with properties, and what a schema refers to."""
 
 from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
 from app.api.app import create_app
@@ -9,7 +10,9 @@ from app.settings import Settings
 VALUES = {"default", "enum", "const", "example", "examples"}  # their content is no schema
 
 
+@cache
 def read_document() -> dict[str, Any]:
+    """Make it once, which takes a second: it is to be read only."""
     return create_app(Settings(canaries=["127.255.0.1", "127.255.0.2"])).openapi()
 
 
