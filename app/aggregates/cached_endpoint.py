@@ -130,7 +130,7 @@ def _serialize(model: type[BaseModel], computed: dict[str, Any]) -> bytes:
     return model.model_validate(computed).model_dump_json(by_alias=True).encode()
 
 
-def _aggregate_request(files: TableParams) -> AggregateRequest:
+async def _aggregate_request(files: TableParams) -> AggregateRequest:
     return AggregateRequest(files)
 
 

@@ -29,11 +29,11 @@ router = APIRouter(tags=["registry"], route_class=JsonRoute)
 BY_START = cursor_codec(date.fromisoformat, row_id)
 
 
-def read_assignment_id(
+async def read_assignment_id(
     assignment_id: Annotated[str, Path(max_length=MAX_ID, description="the assignment's id", examples=["91"])],
 ) -> int:
     """Raises NotFound for text that no row can have as its id, as for any other unknown id."""
-    return path_id(assignment_id)
+    return await path_id(assignment_id)
 
 
 AssignmentId = Annotated[int, Depends(read_assignment_id)]

@@ -31,7 +31,7 @@ BY_POSITION = PeriodCursorCodec(str)
 LAST_MONTH = "the last whole month"
 
 
-def read_period(
+async def read_period(
     from_: Annotated[str | None, from_query(LAST_MONTH)] = None,
     to: Annotated[str | None, to_query(LAST_MONTH)] = None,
     period: PeriodName = None,

@@ -37,7 +37,7 @@ class Allowed:
         return caller
 
 
-def open_to_all() -> None:
+async def open_to_all() -> None:
     """The policy of a route that anybody may call."""
 
 

@@ -38,7 +38,7 @@ class Idempotency:
         return hashlib.sha256(f"{self.path} {body.model_dump_json()}".encode()).digest()
 
 
-def _idempotency(
+async def _idempotency(
     request: Request,
     response: Response,
     idempotency_key: Annotated[

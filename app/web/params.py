@@ -49,7 +49,7 @@ def row_id(text: str) -> int:
     return number
 
 
-def path_id(id: Annotated[str, Path(max_length=MAX_ID, description="an integer", examples=["7"])]) -> int:
+async def path_id(id: Annotated[str, Path(max_length=MAX_ID, description="an integer", examples=["7"])]) -> int:
     """Raises NotFound for text that no row can have as its id, as for any other unknown id."""
     try:
         return row_id(id)
@@ -86,7 +86,7 @@ def _query_parameters(dependant: Dependant) -> dict[str, bool]:
     return own
 
 
-def check_parameters(request: Request) -> None:
+async def check_parameters(request: Request) -> None:
     """Raises Invalid for a query parameter that is unknown or repeated, and for a NUL: PostgreSQL stores none."""
     route = request.scope.get("route")
     known = _query_parameters(route.dependant) if isinstance(route, APIRoute) else {}

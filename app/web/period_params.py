@@ -124,6 +124,10 @@ def _moment(field: str, value: str | None, faults: list[Fault]) -> datetime | No
         return None
 
 
-PeriodParam = Annotated[Period, Depends(parse_past_period)]
+async def _past_period(from_: From = None, to: To = None, period: PeriodName = None) -> Period:
+    return parse_past_period(from_, to, period)
+
+
+PeriodParam = Annotated[Period, Depends(_past_period)]
 PlanPeriodParam = Annotated[Period, Depends(parse_plan_period)]
 BoundsParam = Annotated[Bounds, Depends(parse_bounds)]

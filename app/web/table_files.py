@@ -122,7 +122,7 @@ class TableRequest:
         return disposition | packed
 
 
-def read_language(
+async def read_language(
     lang: Annotated[
         Language | None,
         Query(
@@ -139,7 +139,7 @@ def read_language(
 FileLanguage = Annotated[Language, Depends(read_language)]
 
 
-def _table_request(
+async def _table_request(
     request: Request,
     language: FileLanguage,
     format: Annotated[
