@@ -237,6 +237,9 @@ class Cluster:
                     break
                 time.sleep(POLL_S)
             else:
+                if self._child is not None:
+                    self._child.wait()  # its lock goes a moment before it can be waited for
+                    self._child = None
                 return
         raise EmbeddedError(f"PostgreSQL (process {self.pid}) does not stop: {self._last_log_lines()}")
 
