@@ -22,7 +22,7 @@ def read(given: Mapping[str, str]) -> dict[str, str]:
 
 
 def periods(console: ConsoleRequest) -> Choices:
-    """Return the months and years that are over, the last one first."""
+    """Return the months that are over, and the years, the last one first."""
     return [
         *((f"{first:%Y-%m}", month(first, console.language)) for first in last_months(utc_now(), MONTHS + 1)[1:]),
         *years(utc_now()),
@@ -31,7 +31,7 @@ def periods(console: ConsoleRequest) -> Choices:
 
 def years(now: datetime) -> Choices:
     this = last_months(now, 1)[0].year
-    return [(f"{year}", f"{year}") for year in range(this - 1, this - YEARS - 1, -1)]
+    return [(f"{year}", f"{year}") for year in range(this, this - YEARS, -1)]
 
 
 def is_shown(line: Line, chosen: str, objected: set[str]) -> bool:

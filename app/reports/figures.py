@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.clock import midnight
 from app.core.errors import Conflict, Fault, Invalid
-from app.core.periods import Period, parse_month
+from app.core.periods import Period, parse_month, whole_month
 from app.registry.models import Contract
 from app.reports import basis, method, recap_sums, report_changes, report_terms, store
 from app.reports.closed_lines import require_over
@@ -56,8 +56,9 @@ def parse_report_period(text: str) -> MonthOrYear:
 
 
 def require_period_over(period: MonthOrYear, now: datetime) -> None:
-    """Raises Conflict until the month, or the year's last, may be closed."""
-    require_over(period.month or date(period.year, 12, 1), now)
+    """Raises Conflict until a month may be closed. Of a year what is issued so far is added up, whenever that is."""
+    if period.month is not None:
+        require_over(period.month, now)
 
 
 async def basis_of(session: AsyncSession, contract_id: int, period: MonthOrYear) -> str:
@@ -110,19 +111,23 @@ async def _year_data(session: AsyncSession, contract: Contract, year: int, parti
                 Fault(
                     "period",
                     "no_month_issued",
-                    "No report of {year} is issued under contract {number}",
-                    "Issue its months first",
+                    "No report of a month of {year} is issued under contract {number}",
+                    "Issue a month first: a recapitulation adds up the months that are issued",
                     values={"year": year, "number": contract.number},
                 )
             ]
         )
     low = max(period.start, midnight(contract.valid_from))
     high = period.end if contract.valid_to is None else min(period.end, midnight(contract.valid_to))
+    through = recap_sums.last_month_so_far(issued, high)
+    if through is not None:
+        period = Period(period.start, whole_month(through).end)
     fields = {
         "method": method.method_fields(),
         "contract": report_terms.contract_fields(contract, period),
         "parties": parties,
         "period": period_fields(period, str(year)),
+        "through": through and f"{through:%Y-%m}",
         "as_of": now,
         "objections": [],
         "corrects": None,

@@ -80,6 +80,9 @@ def frame(data: ReportData | RecapData, heading: PaperHeading, title: str) -> di
 
 
 def period_name(data: ReportData | RecapData) -> str:
-    """Return `Oktober 2026`, of a year `tahun 2026`."""
+    """Return `Oktober 2026`, of a year `tahun 2026`, so far `tahun 2026 sampai dengan Oktober`."""
     name = data.period.month
-    return f"tahun {name}" if len(name) == len("2026") else month(name, "id")
+    if not isinstance(data, RecapData):
+        return month(name, "id")
+    so_far = "" if data.through is None else f" sampai dengan {month(data.through, 'id').removesuffix(f' {name}')}"
+    return f"tahun {name}{so_far}"

@@ -16,6 +16,7 @@ from app.reports.paper_frame import DOTS, PaperHeading, checked_at, frame, signi
 from app.reports.recap_schemas import RecapData
 
 TITLE = "Rekapitulasi Tahunan Pengukuran Layanan"
+TITLE_SO_FAR = "Rekapitulasi Sementara Pengukuran Layanan"  # until the last issued month
 CHECKING = (
     "Berkas months.csv, sites.csv dan method.json ada di dalam PDF ini sebagai lampiran digital. Hash data adalah "
     "SHA-256 atas daftar hash ketiganya, urut nama, seperti yang dicetak sha256sum; tercetak di kaki setiap halaman.",
@@ -27,8 +28,9 @@ CHECKING = (
 def recap(data: RecapData, heading: PaperHeading) -> dict[str, Any]:
     """Return the texts by their place in the paper."""
     totals = data.totals
+    span = "setahun" if data.through is None else f"sampai dengan {month(data.through, 'id')}"
     return {
-        **frame(data, heading, TITLE),
+        **frame(data, heading, TITLE if data.through is None else TITLE_SO_FAR),
         "opening": opening(data, heading),
         "parties": list_parties(data),
         "declaration": "Kedua pihak menyatakan rekapitulasi pengukuran layanan internet desa sebagai berikut.",
@@ -48,9 +50,9 @@ def recap(data: RecapData, heading: PaperHeading) -> dict[str, Any]:
         },
         "seconds": list(seconds_rows(totals)),
         "money": [
-            money_row("Biaya layanan setahun, sebelum pajak", totals.fee_idr),
-            money_row("Restitusi setahun", totals.restitution_idr),
-            money_row("Dibayarkan setahun, sebelum pajak", totals.payable_idr, strong=True),
+            money_row(f"Biaya layanan {span}, sebelum pajak", totals.fee_idr),
+            money_row(f"Restitusi {span}", totals.restitution_idr),
+            money_row(f"Dibayarkan {span}, sebelum pajak", totals.payable_idr, strong=True),
         ],
         "money_notes": list(bounds_note(totals)),
         "corrects": list_corrections(data),

@@ -145,7 +145,10 @@ class RecapData(BaseModel):
     method: ReportMethod = Field(description="how the months were counted")
     contract: ReportContract = Field(description="contract and terms in force")
     parties: Parties = Field(description="who signs, where, and by which papers")
-    period: ReportPeriod = Field(description="the year and its seconds")
+    period: ReportPeriod = Field(description="the year and its seconds; so far: until the end of `through`")
+    through: str | None = Field(
+        None, description="last month in it, where months of the contract and year follow", examples=["2026-10"]
+    )
     as_of: WitaMoment = Field(description="when the data set was made", examples=[RECAP_DATA["as_of"]])
     months: list[RecapMonth] = Field(description="by month")
     missing: list[str] = Field(description="months of the contract that are not issued", examples=[["2026-11"]])

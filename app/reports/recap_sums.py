@@ -66,6 +66,12 @@ def missing_months(valid: Period, issued: Sequence[IssuedMonth]) -> list[str]:
     return missing
 
 
+def last_month_so_far(issued: Sequence[IssuedMonth], end: datetime) -> date | None:
+    """Return the last issued month where more follow until `end`, of the year or of the contract in it; else None."""
+    first_day = issued[-1].data.period.from_.astimezone(WITA).date()
+    return first_day if midnight(first_of_next_month(first_day)) < end else None
+
+
 def _availability(seconds: dict[str, Any]) -> dict[str, float | None]:
     known_s = seconds["service_s"] - seconds["unknown_s"]
     return {"availability_pct": percent(known_s - seconds["counted_down_s"], known_s)}

@@ -10,7 +10,6 @@ from starlette.routing import BaseRoute
 
 from app.access.models import Role
 from app.registry.models import Provider
-from app.reports import figures
 from tests.access.browser import account
 from tests.support.console import Page, Visitor
 from tests.support.report_month import PARTIES, PERIOD, ReportMonth, shared_month
@@ -207,10 +206,7 @@ async def test_an_issued_report_is_corrected_by_a_new_one_with_the_same_signator
     assert (await province.get(f"{path}/correct")).status == 303
 
 
-async def test_a_year_adds_up_its_issued_months(
-    month: ReportMonth, province: Visitor, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(figures, "require_over", lambda month, now: None)
+async def test_a_year_adds_up_its_issued_months(month: ReportMonth, province: Visitor) -> None:
     issued = await month.issued()
     page = await province.get(LIST)
     made = await province.submit(page, LIST, contract=str(month.contract), period=PERIOD[:4])

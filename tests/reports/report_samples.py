@@ -75,10 +75,10 @@ def _texts(value: Any, text: str) -> Any:
     return {name: _texts(inner, text) for name, inner in value.items()} if isinstance(value, dict) else text[:200]
 
 
-def recap_data(sites: int = 5) -> RecapData:
+def recap_data(sites: int = 5, **fields: Any) -> RecapData:
     """Return the data set of a year with three months issued."""
     data = copy.deepcopy(RECAP_DATA)
     [month], [site] = data["months"], data["sites"]
     data["months"] = [{**month, "month": f"2026-{number:02}", "not_provable": number % 2} for number in (8, 9, 10)]
     data["sites"] = [{**site, "code": f"64.02.05.{2000 + number}-01"} for number in range(sites)]
-    return RecapData.model_validate(data)
+    return RecapData.model_validate(data | fields)

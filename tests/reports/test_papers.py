@@ -167,6 +167,13 @@ async def test_a_year_has_a_line_a_month_and_says_what_is_missing() -> None:
         assert squeezed(said) in page
 
 
+def test_a_year_so_far_is_named_so() -> None:
+    text = squeezed(html.fromstring(paper_page(recap_data(through="2026-10"), HEADING, "")).text_content())
+    for said in ("Rekapitulasi Sementara", "tahun 2026 sampai dengan Oktober", "Restitusi sampai dengan Oktober 2026"):
+        assert squeezed(said) in text
+    assert squeezed("setahun") not in text
+
+
 def test_of_very_many_outages_the_longest_are_listed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("app.reports.berita_acara.MAX_LISTED", 3)
     data = report_data(5)

@@ -3,10 +3,8 @@
 from typing import Any
 
 import httpx
-import pytest
 
-from app.core import clock
-from app.reports import figures
+from app.core.clock import WITA, midnight
 from tests.support.monthly_close import MONTH, NEXT
 from tests.support.report_month import FEE_IDR, HOUR, PARTIES, PERIOD, ReportMonth
 from tests.support.shared_start import SharedStart
@@ -16,29 +14,36 @@ from tests.support.uptime import get
 YEAR = f"{MONTH:%Y}"
 
 
-@pytest.fixture
-def over(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the year be over."""
-    monkeypatch.setattr(figures, "require_over", lambda month, now: None)
-
-
 def codes(answer: Any) -> list[str]:
     return [fault["code"] for fault in answer.json()["errors"]]
 
 
-async def test_a_year_that_is_not_over_is_refused(month: ReportMonth) -> None:
-    running = f"{clock.today():%Y}"
-    answer = await month.cast.sari.post(f"/contracts/{month.contract}/reports", {"period": running})
-    assert (answer.status_code, codes(answer)) == (409, ["month_not_over"])
+async def test_months_that_follow_make_it_one_so_far(month: ReportMonth) -> None:
+    await month.issued()
+    data = (await month.read((await month.draft(period=YEAR))["id"]))["data"]
+    is_last = NEXT.year != MONTH.year
+    assert data["through"] == (None if is_last else PERIOD)
+    assert data["period"]["to"] == midnight(NEXT).astimezone(WITA).isoformat(), "what follows is no part of its period"
+    assert (f"{NEXT:%Y-%m}" in data["missing"]) != is_last
 
 
-async def test_a_year_without_an_issued_month_is_refused(month: ReportMonth, over: None) -> None:
+async def test_of_a_contract_that_is_over_it_is_the_whole(month: ReportMonth) -> None:
+    ends = {"valid_to": f"{NEXT:%Y-%m-%d}", "reason": "habis"}
+    changed = await month.cast.sari.patch(f"/contracts/{month.contract}", ends)
+    assert changed.status_code == 200, changed.text
+    await month.issued()
+    data = (await month.read((await month.draft(period=YEAR))["id"]))["data"]
+    assert data["through"] is None
+    assert data["missing"][-1:] != [f"{NEXT:%Y-%m}"]
+
+
+async def test_a_year_without_an_issued_month_is_refused(month: ReportMonth) -> None:
     await month.draft()
     answer = await month.cast.sari.post(f"/contracts/{month.contract}/reports", {"period": YEAR})
     assert (answer.status_code, codes(answer)) == (409, ["no_month_issued"])
 
 
-async def test_it_adds_up_the_latest_report_of_each_month(month: ReportMonth, over: None) -> None:
+async def test_it_adds_up_the_latest_report_of_each_month(month: ReportMonth) -> None:
     first = await month.issued()
     await month.correct_ledger(hours=6)
     correction = await month.cast.sari.post(f"/reports/{first['id']}/correct", {"reason": "PLN"})
@@ -69,7 +74,7 @@ async def test_it_adds_up_the_latest_report_of_each_month(month: ReportMonth, ov
     assert [row["kind"] for row in (await get(month.cast.icon, "/reports", kind="recap"))["items"]] == ["recap"]
 
 
-async def test_a_draft_of_a_year_follows_what_is_issued(month: ReportMonth, over: None) -> None:
+async def test_a_draft_of_a_year_follows_what_is_issued(month: ReportMonth) -> None:
     await month.issued()
     recap = await month.draft(period=YEAR, parties=PARTIES)
     body = {"period": f"{NEXT:%Y-%m}", "parties": PARTIES}
@@ -80,7 +85,7 @@ async def test_a_draft_of_a_year_follows_what_is_issued(month: ReportMonth, over
     assert seen["changes"][0]["changes"][0]["en"].startswith(f"{NEXT:%Y-%m}: report - → BA-")
 
 
-async def test_an_objection_to_a_year_names_no_outage(month: ReportMonth, over: None) -> None:
+async def test_an_objection_to_a_year_names_no_outage(month: ReportMonth) -> None:
     await month.issued()
     recap = await month.draft(period=YEAR)
     url = f"/reports/{recap['id']}/objections"
@@ -93,7 +98,7 @@ async def test_an_objection_to_a_year_names_no_outage(month: ReportMonth, over: 
 
 
 async def test_whoever_verifies_a_recapitulation_learns_what_was_issued_after_it(
-    made: tuple[SharedStart, ReportMonth], month: ReportMonth, over: None
+    made: tuple[SharedStart, ReportMonth], month: ReportMonth
 ) -> None:
     first = await month.issued()
     recap = await month.agreed((await month.draft(period=YEAR, parties=PARTIES))["id"])
