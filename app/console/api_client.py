@@ -77,8 +77,9 @@ class ApiClient:
         """`version`: what the caller saw, for If-Match."""
         return await self._send_json("PATCH", path, body, params, {"if-match": version} if version else {})
 
-    async def delete(self, path: str, /, **params: Any) -> Any:
-        return (await self.send("DELETE", path, params=params)).json()
+    async def delete(self, path: str, /, *, version: str | None = None, **params: Any) -> Any:
+        headers = {"if-match": version} if version else {}
+        return (await self.send("DELETE", path, params=params, headers=headers)).json()
 
     async def send(
         self,

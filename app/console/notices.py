@@ -22,6 +22,7 @@ NOTICES = {
     "test_sent": "The test message is on its way: this page shows how its delivery goes",
     "report_drafted": "The draft is made: the provider reads it from now on, and may object",
     "report_issued": "The report is issued and numbered: it never changes any more",
+    "report_withdrawn": "The draft is withdrawn; its reason and its objections stay in the audit trail",
     "objection_filed": "The objection is filed: the province decides on it, and both are part of the report",
     "objection_decided": "The decision is recorded; it is part of the report",
     "no_objections": "It is recorded that you have no objections to this draft",

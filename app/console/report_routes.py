@@ -63,6 +63,18 @@ async def issue_report(console: Console, report_id: str) -> Response:
     return console.redirect(f"/reports/{report_id}", notice="report_issued")
 
 
+@router.post("/reports/{report_id}/withdraw")
+async def withdraw_report(console: Console, report_id: str) -> Response:
+    form = await console.form()
+    try:
+        await console.api.delete(
+            f"/reports/{report_id}", version=form.get("version"), reason=form.get("reason", "").strip()
+        )
+    except ApiProblem as problem:
+        return await report_view.page(console, report_id, problem=problem, values=form, answering="withdrawal")
+    return console.redirect("/reports", notice="report_withdrawn")
+
+
 @router.get("/reports/{report_id}/correct")
 async def show_correction(console: Console, report_id: str) -> Response:
     report = await report_view.load(console, report_id)

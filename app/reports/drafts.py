@@ -83,7 +83,7 @@ async def patch_draft(
     require_writer(caller, PROVINCE)
     require_version(if_match, report.version)
     data = read_data(report)
-    before = _audit_fields(report)
+    before = audit_fields(report)
     if body.objections_until is not None:
         until = objection_term.end_of(body.objections_until)
         if until < report.objections_until:
@@ -94,7 +94,7 @@ async def patch_draft(
         await asyncio.to_thread(write_data, report, data)
     report.version += 1
     await session.flush()
-    after = _audit_fields(report)
+    after = audit_fields(report)
     if body.parties is not None:
         after["changed"] = sorted(body.parties.model_fields_set)
     await audit.record(session, caller, "change", "report", report.id, before=before, after=after)
@@ -148,7 +148,7 @@ async def _add(session: AsyncSession, report: Report, caller: Caller) -> Report:
         if "uq_report_" not in str(error.orig):
             raise
         raise report_faults.drafted_already(None) from None
-    after = _audit_fields(report)
+    after = audit_fields(report)
     await audit.record(session, caller, "create", "report", report.id, reason=report.reason, after=after)
     return report
 
@@ -190,7 +190,7 @@ def _merged(before: Parties, given: Parties) -> Parties:
     return Parties.model_validate(fields)
 
 
-def _audit_fields(report: Report) -> dict[str, Any]:
+def audit_fields(report: Report) -> dict[str, Any]:
     """Return what the audit log keeps: of the parties, who are persons, which fields are filled alone."""
     parties = read_data(report).parties.model_dump(exclude_none=True)
     filled = [f"{name}.{each}" for name, value in parties.items() if isinstance(value, dict) for each in value]

@@ -4,6 +4,7 @@ from enum import StrEnum
 from typing import Annotated
 
 from fastapi import Path, Query
+from pydantic import StringConstraints
 
 from app.reports.models import ReportKind, ReportStatus
 
@@ -13,6 +14,11 @@ ReportPeriodFilter = Annotated[
 ObjectionNumber = Annotated[int, Path(ge=1, le=10_000, description="number of the objection", examples=[1])]
 KindFilter = Annotated[ReportKind | None, Query(description="only reports of this kind", examples=["month"])]
 StatusFilter = Annotated[ReportStatus | None, Query(description="only drafts, or issued ones", examples=["issued"])]
+WithdrawalReason = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True),
+    Query(min_length=1, max_length=500, description="recorded in the audit log", examples=["wrong contract"]),
+]
 
 
 class ReportFile(StrEnum):

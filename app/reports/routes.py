@@ -9,12 +9,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.access.scope import PROVINCE, Caller
 from app.core.clock import utc_now
 from app.registry.params import ProviderSlug
-from app.reports import drafts, issuing, store
+from app.reports import drafts, issuing, store, withdrawal
 from app.reports.data_rows import visible_data
 from app.reports.figures import parse_report_period
 from app.reports.input_schemas import CorrectionIn, ReportPatch
 from app.reports.models import Report
-from app.reports.params import KindFilter, ReportPeriodFilter, StatusFilter
+from app.reports.params import KindFilter, ReportPeriodFilter, StatusFilter, WithdrawalReason
 from app.reports.refreshing import refresh
 from app.reports.report_schemas import ReportOut, ReportWhole
 from app.web.account_queues import AccountQueues
@@ -90,6 +90,18 @@ async def patch_report(
     now = utc_now()
     report = await drafts.patch_draft(session, id, body, caller=caller, if_match=read_version(if_match), now=now)
     return await _out(session, report, response, caller)
+
+
+@router.delete("/{id}", status_code=204, responses=problems(403, 404, 409, 412))
+async def withdraw_report(
+    session: Session, caller: Provincial, id: RowId, reason: WithdrawalReason, if_match: IfMatch = None
+) -> None:
+    """Take back a wrong draft.
+
+    It never had a number; its sums and every objection to it stay in the audit log. The period can be drafted anew. An
+    issued report is corrected instead.
+    """
+    await withdrawal.withdraw_draft(session, id, reason=reason, caller=caller, if_match=read_version(if_match))
 
 
 @router.post("/{id}/issue", response_model=ReportOut, responses=problems(403, 404, 409, 412))

@@ -31,6 +31,7 @@ REQUESTS: dict[str, dict[str, Any]] = {
     f"POST {API}/sites/{{id}}/agent": {"params": {"kind": "openwrt"}},
     "GET /enrol/{code}": {"params": {"kind": "openwrt"}},
     f"DELETE {API}/maintenance/{{id}}": {"params": {"reason": "salah tanggal"}},
+    f"DELETE {API}/reports/{{id}}": {"params": {"reason": "salah kontrak"}},
     f"DELETE {API}/contracts/{{id}}/sites/{{assignment_id}}": {"params": {"reason": "salah titik akses"}},
 }
 

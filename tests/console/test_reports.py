@@ -206,6 +206,16 @@ async def test_an_issued_report_is_corrected_by_a_new_one_with_the_same_signator
     assert (await province.get(f"{path}/correct")).status == 303
 
 
+async def test_a_wrong_draft_is_withdrawn_once_the_reason_is_given(month: ReportMonth, province: Visitor) -> None:
+    path = await draft(province, month)
+    page = await province.get(path)
+    refused = await province.submit(page, f"{path}/withdraw", reason=" ")
+    assert (refused.status, set(refused.errors())) == (422, {"reason"})
+    done = await province.submit(page, f"{path}/withdraw", reason="Salah kontrak")
+    assert "Draf ditarik" in (await province.follow(done)).text
+    assert (await province.get(path)).status == 404
+
+
 async def test_a_year_adds_up_its_issued_months(month: ReportMonth, province: Visitor) -> None:
     issued = await month.issued()
     page = await province.get(LIST)

@@ -270,3 +270,32 @@ async def test_a_fee_or_rule_that_is_changed_after_the_provider_agreed_is_not_is
     now = await month.read(draft["id"])
     assert (now["no_objections_at"], now["open_to_objections"]) == (None, True)
     assert any("Rp" in each["en"] for change in now["changes"] for each in change["changes"])
+
+
+async def test_a_wrong_draft_is_withdrawn_with_a_reason_and_its_objections_stay_in_the_audit_log(
+    month: ReportMonth,
+) -> None:
+    draft = await month.draft()
+    url = f"/reports/{draft['id']}"
+    await month.cast.icon.post(f"{url}/objections", {"text": "Jumlahnya keliru"})
+    assert (await month.cast.sari.delete(url)).status_code == 422, "a reason is needed"
+    assert (await month.cast.icon.delete(f"{url}?reason=x")).status_code == 403
+    seen = {"If-Match": f'"{draft["version"]}"'}
+    stale = await month.cast.sari.client.delete(f"/api/v1{url}?reason=x", headers=seen)
+    assert stale.status_code == 412, "an objection came meanwhile"
+    assert (await month.cast.sari.delete(f"{url}?reason=salah+kontrak")).status_code == 204
+    assert (await month.cast.icon.get(url)).status_code == 404
+    (entry,) = (await get(month.cast.sari, "/audit", object="report", action="withdraw"))["items"]
+    assert entry["reason"] == "salah kontrak"
+    assert entry["before"]["objections"][0]["text"] == "Jumlahnya keliru"
+    issued = await month.issued()
+    refused = await month.cast.sari.delete(f"/reports/{issued['id']}?reason=x")
+    assert (refused.status_code, codes(refused)) == (409, ["issued"])
+
+
+async def test_a_correction_that_is_withdrawn_can_be_drafted_again(month: ReportMonth) -> None:
+    issued = await month.issued()
+    url = f"/reports/{issued['id']}/correct"
+    correction = (await month.cast.sari.post(url, {"reason": "PLN"})).json()
+    assert (await month.cast.sari.delete(f"/reports/{correction['id']}?reason=keliru")).status_code == 204
+    assert (await month.cast.sari.post(url, {"reason": "PLN"})).status_code == 201
