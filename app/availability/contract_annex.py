@@ -15,6 +15,7 @@ from app.availability.counted_runs import CountedRun, counted_runs
 from app.availability.counting import cut_slices
 from app.availability.intervals import IntervalMap
 from app.availability.outage_evidence import describe_runs
+from app.availability.outage_parents import DatedParent, describe_parent, load_parents
 from app.availability.policy import SitePolicies, TermsKey
 from app.availability.site_history import SiteEvidence, SiteRef
 from app.core.clock import from_slot, to_slot
@@ -39,6 +40,15 @@ class CountedSite:
     outages: list[dict[str, Any]] = field(default_factory=list)
 
 
+@dataclass(frozen=True, slots=True)
+class RecordedOfSites:
+    """What people recorded of outages, and the nodes that sites depended on, by site."""
+
+    outages: Mapping[int, Sequence[RecordedOutage]] = field(default_factory=dict)
+    causes: Mapping[int, Sequence[RecordedCause]] = field(default_factory=dict)
+    parents: Mapping[int, Sequence[DatedParent]] = field(default_factory=dict)
+
+
 async def count_sites(
     session: AsyncSession, sites: Sequence[SiteRef], contract_id: int, period: Period, *, now: datetime
 ) -> dict[int, CountedSite]:
@@ -52,9 +62,9 @@ async def count_sites(
         chunk = sites[first : first + CHUNK]
         evidence = await site_history.load_evidence(session, chunk, period.start, period.end, now=now)
         sliced = await asyncio.to_thread(_count_all, evidence, contract_id, period)
-        recorded, causes = await _read_recorded(session, {site_id: runs for site_id, (_, runs) in sliced.items()})
+        recorded = await _read_recorded(session, {site_id: runs for site_id, (_, runs) in sliced.items()}, contract_id)
         for site_id, (of_site, runs) in sliced.items():
-            of_site.outages = _describe(evidence[site_id], runs, recorded.get(site_id, ()), causes.get(site_id, ()))
+            of_site.outages = _describe(evidence[site_id], runs, site_id, recorded)
             counted[site_id] = of_site
     return counted
 
@@ -79,29 +89,42 @@ def _count(evidence: SiteEvidence, contract_id: int, period: Period) -> tuple[Co
 
 
 async def _read_recorded(
-    session: AsyncSession, runs: Mapping[int, Sequence[CountedRun]]
-) -> tuple[Mapping[int, Sequence[RecordedOutage]], Mapping[int, Sequence[RecordedCause]]]:
-    """Return the incidents and causes of sites that have runs, as far as these reach."""
+    session: AsyncSession, runs: Mapping[int, Sequence[CountedRun]], contract_id: int
+) -> RecordedOfSites:
+    """Return the incidents, causes and parents of sites that have runs, as far as these reach."""
     all_runs = [counted.run for of_site in runs.values() for counted in of_site]
     if not all_runs:
-        return {}, {}
+        return RecordedOfSites()
     low = from_slot(min(run.started_at for run in all_runs))
     high = from_slot(max(run.ended_at for run in all_runs))
     ids = [site_id for site_id, of_site in runs.items() if of_site]
-    recorded = await recorded_outages.outages_of_sites(session, ids, low, high)
-    return recorded, await recorded_outages.causes_of_sites(session, ids, low, high)
+    return RecordedOfSites(
+        await recorded_outages.outages_of_sites(session, ids, low, high),
+        await recorded_outages.causes_of_sites(session, ids, low, high),
+        await load_parents(session, ids, contract_id, low, high),
+    )
 
 
 def _describe(
-    evidence: SiteEvidence,
-    runs: Sequence[CountedRun],
-    recorded: Sequence[RecordedOutage],
-    causes: Sequence[RecordedCause],
+    evidence: SiteEvidence, runs: Sequence[CountedRun], site_id: int, recorded: RecordedOfSites
 ) -> list[dict[str, Any]]:
     if not runs:
         return []
-    described = describe_runs(evidence.history, evidence.segments, evidence.claims, runs, recorded, causes)
-    return [
-        {**fields, "link_role": run.policy.terms.link_role, "terms_on": run.policy.terms.terms_on}
-        for run, fields in zip(runs, described, strict=True)
-    ]
+    outages, causes = recorded.outages.get(site_id, ()), recorded.causes.get(site_id, ())
+    parents = recorded.parents.get(site_id, ())
+    described = describe_runs(evidence.history, evidence.segments, evidence.claims, runs, outages, causes)
+    return [_fields(counted, fields, evidence, parents) for counted, fields in zip(runs, described, strict=True)]
+
+
+def _fields(
+    counted: CountedRun, fields: dict[str, Any], evidence: SiteEvidence, parents: Sequence[DatedParent]
+) -> dict[str, Any]:
+    behind = describe_parent(counted.run, evidence.segments, parents)
+    return {
+        **fields,
+        **behind,
+        "confirmed_at": fields["confirmed_at"] or behind.get("confirmed_at"),
+        "contested_s": counted.contested_s,
+        "link_role": counted.policy.terms.link_role,
+        "terms_on": counted.policy.terms.terms_on,
+    }

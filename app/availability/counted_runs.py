@@ -5,10 +5,11 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
-from app.availability.contract_tally import ContractTally
+from app.availability.contract_tally import UNKNOWN, ContractTally
 from app.availability.contract_words import why_in_words
 from app.availability.policy import ContractPolicy, TermsKey
 from app.availability.slices import Run, Slice
+from app.registry.models import State
 
 
 @dataclass(slots=True)
@@ -18,6 +19,7 @@ class CountedRun:
     run: Run
     policy: ContractPolicy
     tally: ContractTally = field(default_factory=ContractTally)
+    contested_s: int = 0  # of the unknown seconds: seen down, but not so by the site's device
 
     @property
     def compared_s(self) -> int:
@@ -50,5 +52,8 @@ def counted_runs(slices: Iterable[Slice], *, by_terms: bool = False) -> list[Cou
                 continue
             key = policy.terms if by_terms else policy.terms._replace(terms_on=date.min)
             counted = found.setdefault((slice_.run, key), CountedRun(slice_.run, policy))
-            counted.tally.add(slice_.length_s, contract.counted_as, claimed=slice_.claimed)
+            counted_as = contract.counted_as
+            counted.tally.add(slice_.length_s, counted_as, claimed=slice_.claimed)
+            if counted_as == UNKNOWN and (slice_.claimed or slice_.kind != State.UNKNOWN):
+                counted.contested_s += slice_.length_s
     return sorted(found.values(), key=lambda counted: counted.run.started_at)

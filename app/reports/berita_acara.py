@@ -1,11 +1,10 @@
 """What a berita acara says, as texts in Bahasa Indonesia: of a data set, for the PDF and for the page. Pure."""
 
-from itertools import islice
 from typing import Any
 
 from app.core.i18n import write_moment
-from app.documents.figures import grouped
-from app.reports.berita_acara_lines import outage_lines, site_lines, step_lines, sum_line
+from app.reports.berita_acara_lines import restitution_annex, site_lines, sum_line
+from app.reports.berita_acara_outages import outage_annex
 from app.reports.berita_acara_parties import (
     describe_terms,
     list_facts,
@@ -14,7 +13,6 @@ from app.reports.berita_acara_parties import (
     opening,
 )
 from app.reports.berita_acara_sums import money_notes, money_rows, seconds_rows, verdicts
-from app.reports.figure_schemas import ReportOutage
 from app.reports.paper_frame import DOTS, PaperHeading, checked_at, frame, signing_day
 from app.reports.paper_schemas import ReportObjection
 from app.reports.recap_schemas import RecapData
@@ -22,7 +20,7 @@ from app.reports.schemas import ReportData
 
 TITLE = "Berita Acara Hasil Pengukuran Layanan"
 CLOSING = "Demikian {what} ini dibuat dengan sebenarnya untuk dipergunakan sebagaimana mestinya."
-MAX_LISTED = 2_000  # outages that a paper lists: some 50 pages and 8 MB; all are in the file inside
+INSEPARABLE = "Lampiran I sampai IV merupakan bagian yang tidak terpisahkan."
 DECISIONS = {"accepted": "Diterima", "rejected": "Ditolak", "partly": "Diterima sebagian", None: "Belum diputuskan"}
 CHECKING = (
     "Berkas sites.csv, outages.csv dan method.json ada di dalam PDF ini sebagai lampiran digital. Hash data adalah "
@@ -41,7 +39,7 @@ def berita_acara(data: ReportData, heading: PaperHeading) -> dict[str, Any]:
         "declaration": "Kedua pihak menyatakan hasil pengukuran layanan internet desa sebagai berikut.",
         "facts": list_facts(data, heading),
         "terms": [describe_terms(terms) for terms in data.contract.terms],
-        "seconds": list(seconds_rows(data.totals)),
+        "seconds": list(seconds_rows(data.totals, sum(outage.contested_s for outage in data.outages))),
         "verdicts": verdicts(data),
         "money": money_rows(data),
         "money_notes": list(money_notes(data)),
@@ -51,8 +49,7 @@ def berita_acara(data: ReportData, heading: PaperHeading) -> dict[str, Any]:
         "no_objections": "Penyedia tidak mengajukan keberatan."
         if heading.is_issued
         else "Sampai rancangan ini dibuat, penyedia belum mengajukan keberatan.",
-        "closing": f"{CLOSING.format(what='berita acara')} Lampiran I sampai IV merupakan bagian yang tidak "
-        "terpisahkan.",
+        "closing": f"{CLOSING.format(what='berita acara')} {INSEPARABLE}",
         "signed_at": f"{data.parties.place or DOTS}, {signing_day(heading)}",
         "signatures": [] if heading.extract_of else list_signatures(data),
         **_annexes(data, heading),
@@ -93,45 +90,14 @@ def _objection(objection: ReportObjection) -> dict[str, Any]:
 
 
 def _annexes(data: ReportData, heading: PaperHeading) -> dict[str, Any]:
-    counted = [outage for outage in data.outages if outage.counted_s]
-    listed = _longest(counted)
     return {
         "sites_note": "Untuk setiap baris: baik + putus dihitung + dikecualikan + tidak diketahui = masa layanan. "
         "Ketersediaan = (masa layanan − putus dihitung − tidak diketahui) ÷ (masa layanan − tidak diketahui); batas "
         "bawah: seandainya yang tidak diketahui putus; batas atas: seandainya normal.",
         "sites": list(site_lines(data)),
         "sum": sum_line(data.totals),
-        "outages_note": _outages_note(data, counted, len(listed)),
-        "outages": list(outage_lines(data, listed)),
-        "steps_note": "Untuk setiap baris yang dikenai restitusi atau yang tidak dapat dibuktikan. "
-        + data.method.rounding.id,
-        "steps": list(step_lines(data)),
+        **outage_annex(data),
+        **restitution_annex(data),
         "checking": [*CHECKING, *checked_at(heading)],
         "statements": [statement.id for statement in data.method.statements],
     }
-
-
-def _longest(outages: list[ReportOutage]) -> list[ReportOutage]:
-    """Return the outages that a paper lists, in their order: those with the most counted seconds."""
-    if len(outages) <= MAX_LISTED:
-        return outages
-    least = sorted((outage.counted_s for outage in outages), reverse=True)[MAX_LISTED - 1]
-    longer = sum(outage.counted_s > least for outage in outages)
-    as_long = islice((number for number, each in enumerate(outages) if each.counted_s == least), MAX_LISTED - longer)
-    kept = set(as_long)
-    return [each for number, each in enumerate(outages) if each.counted_s > least or number in kept]
-
-
-def _outages_note(data: ReportData, counted: list[ReportOutage], listed: int) -> str:
-    counted_s, lines_s = sum(outage.counted_s for outage in counted), data.totals.counted_down_s
-    note = f"{grouped(len(counted))} gangguan dihitung; detiknya berjumlah {grouped(counted_s)}."
-    if counted_s != lines_s:
-        note += f" Lampiran I menghitung {grouped(lines_s)}: lihat Catatan."
-    if listed < len(counted):
-        note += f" Di sini {grouped(listed)} yang terlama; semuanya ada di outages.csv di dalam PDF ini."
-    if others := len(data.outages) - len(counted):
-        note += (
-            f" Dari {grouped(others)} gangguan lain tidak satu detik pun dihitung: sebabnya ada di Lampiran I menurut "
-            "alasan, dan satu per satu di outages.csv."
-        )
-    return note

@@ -1,7 +1,7 @@
 """The tables of a berita acara, a row a line: sites, outages, the arithmetic of restitution. Pure."""
 
-from collections.abc import Iterable, Iterator, Mapping
-from datetime import datetime, timedelta
+from collections.abc import Iterator, Mapping
+from datetime import date, datetime, timedelta
 from fractions import Fraction
 from typing import Any
 
@@ -9,16 +9,18 @@ from app.availability.contract_columns import EXCLUDED, LINK_ROLES
 from app.contracts.restitution_amounts import RestitutionStatus
 from app.contracts.rupiah import round_half_up
 from app.core.clock import to_wita
-from app.documents.figures import NOTHING, bounds, grouped, hours, rupiah, share, target
-from app.registry.indonesian import CAUSES, TECHNOLOGIES, VERDICTS
+from app.documents.figures import NOTHING, bounds, grouped, rupiah, share, target
+from app.registry.indonesian import TECHNOLOGIES, VERDICTS
 from app.reports.figure_schemas import (
-    ReportOutage,
     ReportSite,
     ReportStretch,
     ReportTotals,
     RestitutionLine,
     SecondsCounted,
 )
+from app.reports.paper_schemas import ReportTerms
+from app.reports.proportional_rows import NOTE as PROPORTIONAL
+from app.reports.proportional_rows import proportional_row
 from app.reports.schemas import ReportData
 
 STATUS_WORDS = {
@@ -29,6 +31,10 @@ STATUS_WORDS = {
     RestitutionStatus.NO_FEE: "tanpa biaya",
 }
 STEPPED = {RestitutionStatus.DUE, RestitutionStatus.NOT_PROVABLE}
+DECIDING = {
+    *("sla_target_pct", "min_outage_s", "excluded_causes", "excuses_parent", "degraded_counts"),
+    *("service_from", "service_to", "restitution", "min_coverage_pct"),
+}
 NOT_COMPUTED = {RestitutionStatus.NO_RULE, RestitutionStatus.NO_FEE}
 
 
@@ -48,6 +54,7 @@ def seconds_cells(counted: SecondsCounted) -> dict[str, Any]:
 
 
 def site_lines(data: ReportData) -> Iterator[dict[str, Any]]:
+    terms = {each.terms_on: each for each in data.contract.terms}
     for no, site in enumerate(data.sites, 1):
         yield {
             "no": str(no),
@@ -70,7 +77,7 @@ def site_lines(data: ReportData) -> Iterator[dict[str, Any]]:
             "target": _target(site),
             "restitution": NOTHING if site.restitution.status in NOT_COMPUTED else grouped(site.restitution.idr),
             "restitution_note": _restitution_note(site.restitution),
-            "stretches": [_stretch(stretch) for stretch in site.stretches] if len(site.stretches) > 1 else [],
+            "stretches": [*_stretches(site, terms)],
         }
 
 
@@ -98,6 +105,19 @@ def _restitution_note(line: RestitutionLine) -> str | None:
     return "\n".join(notes) or None
 
 
+def _stretches(site: ReportSite, terms: Mapping[date, ReportTerms]) -> Iterator[dict[str, Any]]:
+    """Yield the parts of a line where the terms differ in what they count or pay back, or in the rate of the fee."""
+    ways = {
+        (
+            str(terms[each.terms_on].model_dump(include=DECIDING)) if each.terms_on in terms else each.terms_on,
+            each.fee and each.covered_s and Fraction(each.fee) / each.covered_s,
+        )
+        for each in site.stretches
+    }
+    if len(ways) > 1:
+        yield from map(_stretch, site.stretches)
+
+
 def _stretch(stretch: ReportStretch) -> dict[str, Any]:
     last = to_wita(stretch.to) - timedelta(seconds=1)
     fee = None if stretch.fee is None else round_half_up(Fraction(stretch.fee))
@@ -122,51 +142,25 @@ def sum_line(totals: ReportTotals) -> dict[str, str]:
     }
 
 
-def outage_lines(data: ReportData, outages: Iterable[ReportOutage]) -> Iterator[dict[str, Any]]:
-    names = {site.code: site.name for site in data.sites}
-    for no, outage in enumerate(outages, 1):
-        yield {
-            "no": str(no),
-            "site": f"{names.get(outage.site, '')} {outage.site}".strip(),
-            "kind": _kind(outage),
-            "last_ok": _clock(outage.last_ok_at),
-            "started": _clock(outage.started_at),
-            "ended": _clock(outage.ended_at),
-            "duration": hours(outage.duration_s),
-            "bounds": _duration_bounds(outage),
-            "counted_s": grouped(outage.counted_s),
-            "excluded_s": grouped(sum(outage.excluded.values())),
-            "excluded": [EXCLUDED.get(reason, reason) for reason, _ in by_length(outage.excluded)],
-            "unknown_s": grouped(outage.unknown_s),
-            "cause": "belum ditentukan" if outage.cause is None else CAUSES[outage.cause],
-            "cause_set": outage.cause_set_by and f"oleh {outage.cause_set_by}, {_clock(outage.cause_set_at)}",
-            "ticket": outage.ticket_no or NOTHING,
-        }
-
-
-def _duration_bounds(outage: ReportOutage) -> str:
-    if outage.duration_max_s is None:
-        return "" if outage.duration_min_s is None else f"terbukti {hours(outage.duration_min_s)}"
-    return f"{hours(outage.duration_min_s)}–{hours(outage.duration_max_s)}"
-
-
-def _kind(outage: ReportOutage) -> str | None:
-    parts = ["menurun"] if outage.kind == "degraded" else []
-    parts += [LINK_ROLES[outage.link_role]] if outage.link_role != "primary" else []
-    return ", ".join(parts) or None
-
-
-def _clock(moment: datetime | None) -> str:
-    return NOTHING if moment is None else f"{to_wita(moment):%d-%m-%Y %H.%M.%S}"
-
-
-def step_lines(data: ReportData) -> Iterator[dict[str, Any]]:
-    """Yield the arithmetic of each line that is due or that cannot be proven."""
+def restitution_annex(data: ReportData) -> dict[str, Any]:
+    """Return the arithmetic of each line that is due or that cannot be proven: a row where one proportion makes it."""
+    terms = {each.terms_on: each for each in data.contract.terms}
+    rows, steps = [], []
     for site in data.sites:
-        if site.restitution.status in STEPPED:
-            yield {
-                "name": site.name,
-                "code": site.code,
-                "status": f"{STATUS_WORDS[site.restitution.status]} {rupiah(site.restitution.idr)}",
-                "lines": [step.id for step in site.restitution.steps],
-            }
+        if site.restitution.status not in STEPPED:
+            continue
+        if (row := proportional_row(site, terms)) is not None:
+            rows.append(row)
+        else:
+            steps.append(_steps(site))
+    note = f"Untuk setiap baris yang dikenai restitusi atau yang tidak dapat dibuktikan. {data.method.rounding.id}"
+    return {"steps_note": note, "proportional_note": PROPORTIONAL, "proportional": rows, "steps": steps}
+
+
+def _steps(site: ReportSite) -> dict[str, Any]:
+    return {
+        "name": site.name,
+        "code": site.code,
+        "status": f"{STATUS_WORDS[site.restitution.status]} {rupiah(site.restitution.idr)}",
+        "lines": [step.id for step in site.restitution.steps],
+    }

@@ -1,8 +1,9 @@
 """Who signs, for which contract and month, and by which terms: texts of a berita acara in Bahasa Indonesia. Pure."""
 
+from datetime import datetime
 from typing import Any
 
-from app.core.clock import to_wita
+from app.core.clock import midnight, to_wita
 from app.core.i18n import write_moment
 from app.documents.figures import day_in_words, grouped, long_day, target
 from app.reports.paper_frame import DOTS, PaperHeading
@@ -68,9 +69,8 @@ def hearing(heading: PaperHeading) -> Rows:
 
 def contract_facts(data: ReportData | RecapData) -> Rows:
     """Return contract, papers and the period with its seconds."""
-    contract, parties, period = data.contract, data.parties, data.period
+    contract, parties = data.contract, data.parties
     end = "tanpa batas" if contract.valid_to is None else f"sebelum {long_day(contract.valid_to)}"
-    start, stop = (write_moment(moment, seconds=False) for moment in (period.from_, period.to))
     return [
         ("Kontrak", contract.number),
         ("Masa kontrak", f"{long_day(contract.valid_from)} sampai {end}"),
@@ -81,11 +81,28 @@ def contract_facts(data: ReportData | RecapData) -> Rows:
                 ("Rekening DPA", parties.budget_account),
             ]
         ),
-        (
-            "Masa pengukuran",
-            f"{start} sampai sebelum {stop}: {period.seconds // 86_400} hari = {grouped(period.seconds)} detik",
-        ),
+        *_period(data),
     ]
+
+
+def _period(data: ReportData | RecapData) -> Rows:
+    """Return the days that are measured: where the contract was valid on some of them only, those, and all."""
+    period, contract = data.period, data.contract
+    start, stop = period.from_, period.to
+    valid_from = max(start, midnight(contract.valid_from))
+    valid_to = stop if contract.valid_to is None else min(stop, midnight(contract.valid_to))
+    if (valid_from, valid_to) == (start, stop) or valid_from >= valid_to:
+        return [("Masa pengukuran", _days(start, stop))]
+    return [
+        ("Masa pengukuran", f"{_days(valid_from, valid_to)}, selama kontrak berlaku"),
+        ("Bulan seluruhnya" if isinstance(data, ReportData) else "Tahun seluruhnya", _days(start, stop)),
+    ]
+
+
+def _days(start: datetime, stop: datetime) -> str:
+    seconds = round((stop - start).total_seconds())
+    first, last = (write_moment(moment, seconds=False) for moment in (start, stop))
+    return f"{first} sampai sebelum {last}: {seconds // 86_400} hari = {grouped(seconds)} detik"
 
 
 def describe_terms(terms: ReportTerms) -> dict[str, Any]:

@@ -20,8 +20,11 @@ NOT_COMPUTED = {
 }
 
 
-def seconds_rows(counted: SecondsCounted) -> Iterator[dict[str, Any]]:
-    """Yield where the seconds of service went: they add up to those of service."""
+def seconds_rows(counted: SecondsCounted, contested_s: int | None = None) -> Iterator[dict[str, Any]]:
+    """Yield where the seconds of service went: they add up to those of service.
+
+    `contested_s`: how many of the unknown ones are contested by devices; None: that is not known.
+    """
     sums: list[tuple[str, str, int]] = [
         ("part", "Masa menurut kontrak", counted.covered_s),
         ("sum", "Masa layanan", counted.service_s),
@@ -29,13 +32,25 @@ def seconds_rows(counted: SecondsCounted) -> Iterator[dict[str, Any]]:
         ("row", "Putus yang dihitung", counted.counted_down_s),
         ("row", "Dikecualikan", sum(counted.excluded.values())),
         *(("part", EXCLUDED.get(reason, reason), seconds) for reason, seconds in by_length(counted.excluded)),
-        ("row", "Tidak diketahui (tidak terukur oleh kami)", counted.unknown_s),
+        *_unknown(counted.unknown_s, contested_s),
     ]
     if counted.claimed_s:
         sums.append(("part", "di antara seluruhnya, menurut keterangan perangkat saja", counted.claimed_s))
     for position, (kind, label, seconds) in enumerate(sums):
         part = "" if position == 0 or not counted.service_s else share(percent(seconds, counted.service_s))
         yield {"kind": kind, "label": label, "seconds": grouped(seconds), "hours": hours(seconds), "share": part}
+
+
+def _unknown(unknown_s: int, contested_s: int | None) -> Iterator[tuple[str, str, int]]:
+    if contested_s is None:
+        yield "row", "Tidak diketahui (tidak terukur oleh kami, atau dibantah perangkat)", unknown_s
+        return
+    contested_s = min(contested_s, unknown_s)
+    yield "row", "Tidak diketahui", unknown_s
+    if unknown_s > contested_s:
+        yield "part", "tidak terukur oleh kami", unknown_s - contested_s
+    if contested_s:
+        yield "part", "terukur putus, dan dibantah keterangan perangkat di titik akses", contested_s
 
 
 def verdicts(data: ReportData) -> str:

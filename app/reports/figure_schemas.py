@@ -96,6 +96,7 @@ OUTAGE: dict[str, Any] = {
     "counted_s": 8_910,
     "excluded": {},
     "unknown_s": 0,
+    "contested_s": 0,
     "compared_s": 8_880,
     "min_outage_s": 300,
     "why": {
@@ -107,6 +108,12 @@ OUTAGE: dict[str, Any] = {
     "cause_set_at": "2026-10-07T16:02:11+08:00",
     "incident_id": 71,
     "ticket_no": "T-2026-118",
+    "unreachable_s": 0,
+    "parent_code": None,
+    "parent_name": None,
+    "parent_incident_id": None,
+    "parent_ticket_no": None,
+    "parent_cause": None,
 }
 
 
@@ -221,6 +228,7 @@ class ReportOutage(BaseModel):
     counted_s: int = Field(description="seconds of the period that count as down", examples=[8_910])
     excluded: dict[str, int] = Field(description="seconds that do not count, by reason", examples=[{"power": 900}])
     unknown_s: int = Field(description="seconds that nobody saw, or that are contested", examples=[0])
+    contested_s: int = Field(0, description="of these, seen down here and contested by the device", examples=[0])
     compared_s: int = Field(description="proven seconds that min_outage_s is compared with", examples=[8_880])
     min_outage_s: int = Field(description="seconds from which an outage counts", examples=[300])
     why: Words = Field(description="what counts of it and what does not", examples=[OUTAGE["why"]])
@@ -229,3 +237,11 @@ class ReportOutage(BaseModel):
     cause_set_at: WitaMoment | None = Field(description="when it was set", examples=[OUTAGE["cause_set_at"]])
     incident_id: int | None = Field(description="as in /incidents/{id}", examples=[71])
     ticket_no: str | None = Field(description="the incident's ticket", examples=["T-2026-118"])
+    unreachable_s: int = Field(0, description="seconds of the whole outage while its parent was out", examples=[0])
+    parent_code: str | None = Field(
+        None, description="that parent; null: none, or of another provider", examples=["64.02.05.2003-90"]
+    )
+    parent_name: str | None = Field(None, description="the parent's name", examples=["Menara Muara Badak"])
+    parent_incident_id: int | None = Field(None, description="incident of the parent's own outage", examples=[70])
+    parent_ticket_no: str | None = Field(None, description="that incident's ticket", examples=["T-2026-117"])
+    parent_cause: Cause | None = Field(None, description="cause set for the parent's outage", examples=["power"])

@@ -64,6 +64,8 @@ def frame(data: ReportData | RecapData, heading: PaperHeading, title: str) -> di
     return {
         "title": f"{title} (Koreksi)" if heading.is_correction else title,
         "subtitles": subtitles,
+        "correcting": data.corrects
+        and f"Mengoreksi dan menggantikan {data.corrects.number}. Alasan: {data.corrects.reason}",
         "author": "Sinyal Desa",
         "description": f"{heading.number}: kontrak {data.contract.number}, {period}",
         "keywords": [heading.number, data.contract.number, data.period.month],

@@ -27,6 +27,7 @@ OUTAGE_FIELDS = (
     "duration_max_s",
     "counted_s",
     "unknown_s",
+    "contested_s",
     "compared_s",
     "min_outage_s",
     "cause",
@@ -34,6 +35,12 @@ OUTAGE_FIELDS = (
     "cause_set_at",
     "incident_id",
     "ticket_no",
+    "unreachable_s",
+    "parent_code",
+    "parent_name",
+    "parent_incident_id",
+    "parent_ticket_no",
+    "parent_cause",
 )
 
 

@@ -3,6 +3,8 @@
 import io
 import re
 from dataclasses import replace
+from datetime import date
+from typing import Any
 
 import pytest
 from lxml import html
@@ -14,6 +16,7 @@ from app.core.workbook import xlsx
 from app.documents.figures import grouped
 from app.reports.berita_acara import berita_acara
 from app.reports.berita_acara_tables import report_table
+from app.reports.paper_schemas import CORRECTS
 from app.reports.papers import paper_page, paper_pdf
 from app.reports.recap_schemas import RecapData
 from app.reports.schemas import ReportData
@@ -175,11 +178,99 @@ def test_a_year_so_far_is_named_so() -> None:
 
 
 def test_of_very_many_outages_the_longest_are_listed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("app.reports.berita_acara.MAX_LISTED", 3)
+    monkeypatch.setattr("app.reports.berita_acara_outages.MAX_LISTED", 3)
     data = report_data(5)
     for outage, counted_s in zip(data.outages, (500, 900, 700, 0, 500), strict=True):
         outage.counted_s = counted_s
     paper = berita_acara(data, HEADING)
     assert [outage["counted_s"] for outage in paper["outages"]] == ["500", "900", "700"]
     assert "Di sini 3 yang terlama" in paper["outages_note"]
-    assert "Dari 1 gangguan lain" in paper["outages_note"]
+    assert "1 gangguan lain lebih pendek" in paper["excluded_note"]
+
+
+async def test_outages_that_a_decision_excluded_are_listed_with_their_reason() -> None:
+    data = report_data(4)
+    for outage, excluded in zip(
+        data.outages, ({"power": 900}, {"short": 80}, {"parent": 60, "short": 9}, {}), strict=True
+    ):
+        outage.excluded = excluded
+        outage.counted_s = 0 if excluded else outage.counted_s
+    paper = berita_acara(data, HEADING)
+    assert len(paper["outages"]) == 1
+    assert [(each["excluded_s"], each["excluded"]) for each in paper["excluded_outages"]] == [
+        ("900", ["listrik padam"]),
+        ("69", ["induk putus", "lebih pendek dari batas kontrak"]),
+    ]
+    assert "2 gangguan dikecualikan seluruhnya" in paper["excluded_note"]
+    assert "detiknya berjumlah 960" in paper["excluded_note"]
+    for text in (words_of(await paper_pdf(data, HEADING, FILES)), squeezed(paper_page(data, HEADING, ""))):
+        assert "Gangguanyangdikecualikan" in text
+
+
+async def test_an_outage_behind_a_tower_says_which_and_what_the_tower_had() -> None:
+    data = report_data(2)
+    behind: dict[str, Any] = {
+        "cause": None,
+        "cause_set_by": None,
+        "incident_id": None,
+        "ticket_no": None,
+        "duration_min_s": None,
+    }
+    behind |= {"unreachable_s": 3600, "compared_s": 3550, "parent_code": "64.02.05.2003-90", "parent_name": "Menara"}
+    behind |= {"parent_incident_id": 70, "parent_ticket_no": "T-117", "parent_cause": "power"}
+    data = ReportData.model_validate(
+        {**data.model_dump(by_alias=True), "outages": [data.outages[0].model_dump() | behind, data.outages[1]]}
+    )
+    [line, other] = (paper := berita_acara(data, HEADING))["outages"]
+    assert line["cause"] == "induk putus"
+    assert line["parent"] == (
+        "di balik Menara 64.02.05.2003-90 selama 1.00.00, gangguan no. 70, tiket T-117, penyebab induk listrik padam"
+    )
+    assert line["bounds"].startswith("0.59.10–")
+    assert (other["parent"], other["incident"]) == (None, "gangguan no. 71")
+    assert "1 di antaranya, dengan 8.910 detik" in paper["outages_note"]
+    for text in (words_of(await paper_pdf(data, HEADING, FILES)), squeezed(paper_page(data, HEADING, ""))):
+        assert squeezed(line["parent"]) in text
+
+
+def test_a_proportion_is_a_row_and_all_else_is_written_out() -> None:
+    paper = berita_acara(report_data(5), HEADING)
+    due = [site for site in report_data(5).sites if site.restitution.status in {"due", "not_provable"}]
+    assert len(paper["proportional"]) + len(paper["steps"]) == len(due)
+    row = paper["proportional"][0]
+    assert (row["fee"], row["down_s"], row["base_s"], row["exact"], row["idr"]) == (
+        *("4.500.000", "16.760", "2.678.400", "28.158,6", "28.159"),
+    )
+
+
+def test_a_contract_that_ends_within_the_month_has_its_own_days() -> None:
+    data = report_data(1)
+    data.contract.valid_to = date(2026, 10, 20)
+    facts = dict(berita_acara(data, HEADING)["facts"])
+    assert "19 hari = 1.641.600 detik, selama kontrak berlaku" in facts["Masa pengukuran"]
+    assert "31 hari = 2.678.400 detik" in facts["Bulan seluruhnya"]
+
+
+@pytest.mark.parametrize(
+    ("unknown_s", "contested_s", "said"),
+    [
+        (0, 0, []),
+        (90, 0, ["tidak terukur oleh kami"]),
+        (90, 30, ["tidak terukur oleh kami", "terukur putus, dan dibantah keterangan perangkat di titik akses"]),
+        (30, 30, ["terukur putus, dan dibantah keterangan perangkat di titik akses"]),
+    ],
+)
+def test_unknown_is_told_apart_from_contested(unknown_s: int, contested_s: int, said: list[str]) -> None:
+    data = report_data(1)
+    data.totals.unknown_s, data.outages[0].contested_s = unknown_s, contested_s
+    labels = [row["label"] for row in berita_acara(data, HEADING)["seconds"]]
+    assert labels[labels.index("Tidak diketahui") + 1 :] == said
+
+
+async def test_a_correction_says_on_its_first_page_what_it_corrects_and_why() -> None:
+    data = report_data(1, corrects=CORRECTS)
+    pdf = PdfReader(io.BytesIO(await paper_pdf(data, replace(HEADING, is_correction=True), FILES)))
+    first = squeezed(pdf.pages[0].extract_text().replace("\u200b", ""))
+    assert squeezed(f"Mengoreksi dan menggantikan {CORRECTS['number']}. Alasan: {CORRECTS['reason']}") in first
+    assert CORRECTS["sha256"] in "".join(page.extract_text() for page in pdf.pages), "a hash can be copied"
+    assert CORRECTS["reason"] in paper_page(data, HEADING, "")
