@@ -93,7 +93,8 @@ def _annexes(data: ReportData, heading: PaperHeading) -> dict[str, Any]:
     return {
         "sites_note": "Untuk setiap baris: baik + putus dihitung + dikecualikan + tidak diketahui = masa layanan. "
         "Ketersediaan = (masa layanan − putus dihitung − tidak diketahui) ÷ (masa layanan − tidak diketahui); batas "
-        "bawah: seandainya yang tidak diketahui putus; batas atas: seandainya normal.",
+        "bawah: seandainya yang tidak diketahui putus; batas atas: seandainya normal. Terlalu pendek: lebih pendek "
+        "dari batas kontrak.",
         "sites": list(site_lines(data)),
         "sum": sum_line(data.totals),
         **outage_annex(data),

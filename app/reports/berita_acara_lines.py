@@ -6,10 +6,11 @@ from fractions import Fraction
 from typing import Any
 
 from app.availability.contract_columns import EXCLUDED, LINK_ROLES
+from app.availability.contract_tally import SHORT
 from app.contracts.restitution_amounts import RestitutionStatus
 from app.contracts.rupiah import round_half_up
 from app.core.clock import to_wita
-from app.documents.figures import NOTHING, bounds, grouped, rupiah, share, target
+from app.documents.figures import NO_BREAK, NOTHING, bounds, grouped, rupiah, share, target
 from app.registry.indonesian import TECHNOLOGIES, VERDICTS
 from app.reports.figure_schemas import (
     ReportSite,
@@ -31,6 +32,7 @@ STATUS_WORDS = {
     RestitutionStatus.NO_FEE: "tanpa biaya",
 }
 STEPPED = {RestitutionStatus.DUE, RestitutionStatus.NOT_PROVABLE}
+IN_A_LINE = EXCLUDED | {SHORT: "terlalu pendek"}
 DECIDING = {
     *("sla_target_pct", "min_outage_s", "excluded_causes", "excuses_parent", "degraded_counts"),
     *("service_from", "service_to", "restitution", "min_coverage_pct"),
@@ -67,7 +69,8 @@ def site_lines(data: ReportData) -> Iterator[dict[str, Any]]:
             "fee": grouped(site.fee_idr),
             **seconds_cells(site),
             "excluded": [
-                f"{EXCLUDED.get(reason, reason)} {grouped(seconds)}" for reason, seconds in by_length(site.excluded)
+                f"{IN_A_LINE.get(reason, reason)}{NO_BREAK}{grouped(seconds)}"
+                for reason, seconds in by_length(site.excluded)
             ],
             "coverage": share(site.coverage_pct),
             "availability": share(site.availability_pct),
@@ -83,7 +86,7 @@ def site_lines(data: ReportData) -> Iterator[dict[str, Any]]:
 
 def _place(site: ReportSite) -> str:
     names = [site.village, site.subdistrict, site.district]
-    return ", ".join(names if site.village != site.name else names[1:])
+    return ", ".join(names if site.village != site.name else names[1:]).replace("Kabupaten ", f"Kab.{NO_BREAK}")
 
 
 def _service(site: ReportSite) -> str:

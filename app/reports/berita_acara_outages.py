@@ -106,30 +106,34 @@ def _lines(data: ReportData, outages: Sequence[ReportOutage]) -> Iterator[dict[s
             "cause_set": outage.cause_set_by and f"oleh {outage.cause_set_by}, {_clock(outage.cause_set_at)}",
             "parent": _parent(outage),
             "ticket": outage.ticket_no or NOTHING,
-            "incident": outage.incident_id and f"gangguan no. {outage.incident_id}",
+            "incident": _incidents(outage),
         }
 
 
 def _cause(outage: ReportOutage) -> str:
     if outage.cause is not None:
         return CAUSES[outage.cause]
-    return "induk putus" if outage.unreachable_s else "belum ditentukan"
+    if not outage.unreachable_s:
+        return "belum ditentukan"
+    return "induk putus" if outage.parent_cause is None else f"induk putus ({CAUSES[outage.parent_cause]})"
 
 
 def _parent(outage: ReportOutage) -> str | None:
-    """Return which node it was behind, for how long, and what was recorded of that node's outage."""
+    """Return which node it was behind, and for how long."""
     if not outage.unreachable_s:
         return None
-    if outage.parent_code is None:
-        return f"di balik simpul lain selama {hours(outage.unreachable_s)}"
-    said = [f"di balik {outage.parent_name} {outage.parent_code} selama {hours(outage.unreachable_s)}"]
+    name = "simpul lain" if outage.parent_code is None else f"{outage.parent_name} {outage.parent_code}"
+    return f"di balik {name} selama {hours(outage.unreachable_s)}"
+
+
+def _incidents(outage: ReportOutage) -> str | None:
+    """Return under which numbers the outage and that of its parent are recorded."""
+    said = [] if outage.incident_id is None else [f"gangguan no. {outage.incident_id}"]
     if outage.parent_incident_id is not None:
-        said.append(f"gangguan no. {outage.parent_incident_id}")
+        said.append(f"induk: gangguan no. {outage.parent_incident_id}")
     if outage.parent_ticket_no is not None:
         said.append(f"tiket {outage.parent_ticket_no}")
-    if outage.parent_cause is not None:
-        said.append(f"penyebab induk {CAUSES[outage.parent_cause]}")
-    return ", ".join(said)
+    return ", ".join(said) or None
 
 
 def _duration_bounds(outage: ReportOutage) -> str:

@@ -7,6 +7,7 @@ from app.availability.contract_outages_table import COUNTED_COLUMNS as OUTAGE_CO
 from app.contracts.restitution_amounts import RestitutionStatus
 from app.core.tables import COUNT, DAY, MOMENT, PERCENT, SECONDS, SENTENCES, Column, Kind, Table, Text
 from app.pages.formats import month
+from app.registry.indonesian import CAUSES
 from app.registry.site_labels import CODE, NAME, REGION_COLUMNS, TECHNOLOGY
 from app.reports.berita_acara_lines import STATUS_WORDS
 from app.reports.paper_frame import PaperHeading
@@ -46,6 +47,30 @@ STRETCH_COLUMNS = (
     Column("fee", "Bagian biaya, pecahan tepat", "Part of the fee, an exact fraction"),
     COVERED,
     *SECONDS_COLUMNS,
+)
+PARENT_COLUMNS = (
+    Column(
+        "contested_s",
+        "Dibantah perangkat",
+        "Contested by the device",
+        SECONDS,
+        sparse=True,
+        arti="bagian dari tidak diketahui",
+        meaning="part of unknown",
+    ),
+    Column(
+        "unreachable_s",
+        "Di balik induk yang putus",
+        "Behind a parent that was out",
+        SECONDS,
+        arti="bagian dari seluruh gangguan",
+        meaning="part of the whole outage",
+    ),
+    Column("parent_code", "Kode induk", "Parent's code", sparse=True),
+    Column("parent_name", "Nama induk", "Parent's name", sparse=True),
+    Column("parent_incident_id", "Nomor gangguan induk", "Parent's incident number", sparse=True),
+    Column("parent_ticket_no", "Nomor tiket induk", "Parent's ticket number", sparse=True),
+    Column("parent_cause", "Penyebab gangguan induk", "Cause of the parent's outage", words=CAUSES, sparse=True),
 )
 OBJECTION_COLUMNS = (
     Column("no", "Nomor", "Number", COUNT),
@@ -92,7 +117,7 @@ def report_table(data: ReportData, heading: PaperHeading) -> Table:
         sheet=Text("Titik akses", "Sites"),
         further=[
             Table(None, STRETCH_COLUMNS, stretches, sheet=Text("Bagian masa", "Stretches")),
-            Table(None, (CODE, NAME, *OUTAGE_COLUMNS), outages, sheet=Text("Gangguan", "Outages")),
+            Table(None, (CODE, NAME, *OUTAGE_COLUMNS, *PARENT_COLUMNS), outages, sheet=Text("Gangguan", "Outages")),
             Table(
                 None,
                 OBJECTION_COLUMNS,

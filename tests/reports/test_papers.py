@@ -222,10 +222,9 @@ async def test_an_outage_behind_a_tower_says_which_and_what_the_tower_had() -> N
         {**data.model_dump(by_alias=True), "outages": [data.outages[0].model_dump() | behind, data.outages[1]]}
     )
     [line, other] = (paper := berita_acara(data, HEADING))["outages"]
-    assert line["cause"] == "induk putus"
-    assert line["parent"] == (
-        "di balik Menara 64.02.05.2003-90 selama 1.00.00, gangguan no. 70, tiket T-117, penyebab induk listrik padam"
-    )
+    assert line["cause"] == "induk putus (listrik padam)"
+    assert line["parent"] == "di balik Menara 64.02.05.2003-90 selama 1.00.00"
+    assert line["incident"] == "induk: gangguan no. 70, tiket T-117"
     assert line["bounds"].startswith("0.59.10–")
     assert (other["parent"], other["incident"]) == (None, "gangguan no. 71")
     assert "1 di antaranya, dengan 8.910 detik" in paper["outages_note"]
