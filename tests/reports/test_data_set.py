@@ -186,7 +186,7 @@ async def test_a_month_that_is_not_settled_or_empty_is_refused(month: ReportMont
 async def test_a_month_that_is_not_over_is_refused_and_what_is_none_is_a_wrong_field(month: ReportMonth) -> None:
     for period, status, code in (
         ("2099-01", 409, "month_not_over"),
-        ("2099", 409, "month_not_over"),
+        ("2099", 409, "no_month_issued"),
         ("2026-13", 422, "bad_period"),
         ("banyak", 422, "bad_period"),
         ("2019", 422, "bad_period"),
