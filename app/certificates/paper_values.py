@@ -220,7 +220,7 @@ def _test(test: CertificateTest) -> dict[str, Any]:
 
 def _checked_at(heading: CertificateHeading) -> list[str]:
     if heading.verify_url is None:
-        return []
+        return [f"Dokumen ini dapat diperiksa di halaman /verifikasi layanan ini, dengan kode {heading.verify_code}."]
     return [f"Dokumen ini dapat diperiksa di {heading.verify_url}, atau dengan memindai kode QR di halaman pertama."]
 
 

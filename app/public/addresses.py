@@ -12,6 +12,7 @@ from app.public.publication import Publication
 from app.registry import regions
 
 ENGLISH = "/en"
+VERIFY = "/verifikasi"
 
 
 class PageKind(StrEnum):

@@ -12,9 +12,10 @@ from app.access.scope import PROVINCE
 from app.certificates.verification import VerifiedCertificate
 from app.charts.day_strip import day_strip
 from app.charts.days import Day
+from app.compliance.method import METHODS
 from app.pages.environment import render
 from app.public import views
-from app.public.addresses import ENGLISH, Address, PageKind, path_of
+from app.public.addresses import ENGLISH, VERIFY, Address, PageKind, path_of
 from app.public.editions.datasets import DATASETS
 from app.public.publication import Publication
 from app.public.service_seconds import NORMAL_PCT, ServiceSeconds
@@ -97,7 +98,12 @@ class PageRenderer:
             return self._render("unverified.html", language)
         other = "" if language == "en" else ENGLISH
         name = "certificate" if isinstance(paper, VerifiedCertificate) else "verification"
-        return self._render(f"{name}.html", language, paper=paper, other_path=f"{other}/verifikasi/{code}")
+        return self._render(f"{name}.html", language, paper=paper, other_path=f"{other}{VERIFY}/{code}")
+
+    def verify(self, language: str, typed: str, *, wrong: bool) -> str:
+        """Return the page that asks for a paper's code; `typed`: what was given and is none."""
+        other = "" if language == "en" else ENGLISH
+        return self._render("verify.html", language, typed=typed, wrong=wrong, other_path=f"{other}{VERIFY}")
 
     def missing(self, language: str) -> str:
         return self._render("missing.html", language)
@@ -109,6 +115,8 @@ class PageRenderer:
         def link(kind: str, code: str = "") -> str:
             if kind == "search":
                 return self._base + search_path(language)
+            if kind == "verify":
+                return self._base + (ENGLISH if language == "en" else "") + VERIFY
             return self._base + path_of(PageKind(kind), code, language)
 
         optional = ("simulated_until", "late_since", "copied_at", "at", "polled", "other_path")
@@ -121,6 +129,7 @@ class PageRenderer:
             link=link,
             strip=strip,
             normal_pct=NORMAL_PCT,
+            promised=METHODS[-1],
             least_answers=LEAST_ANSWERS,
             most_answers=MOST_ANSWERS,
             other="id" if language == "en" else "en",

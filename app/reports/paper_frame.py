@@ -40,9 +40,9 @@ def _marks(data: ReportData | RecapData, heading: PaperHeading) -> Iterator[tupl
 
 
 def checked_at(heading: PaperHeading) -> list[str]:
-    """Return where a paper is verified, as a sentence; none where the service does not know its address."""
+    """Return where a paper is verified, as a sentence; by its code where the service does not know its address."""
     if heading.verify_url is None:
-        return []
+        return [f"Dokumen ini dapat diperiksa di halaman /verifikasi layanan ini, dengan kode {heading.verify_code}."]
     return [f"Dokumen ini dapat diperiksa di {heading.verify_url}, atau dengan memindai kode QR di halaman pertama."]
 
 

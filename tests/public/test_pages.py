@@ -243,7 +243,9 @@ async def test_nothing_private_is_on_any_page_or_in_any_file(app: FastAPI, cast:
             answer = await client.get(address.path)
             assert answer.status_code == 200
             everything = f"{answer.text} {answer.headers}".casefold()
-            assert [mark for mark in marks if re.search(rf"\b{re.escape(mark)}", everything)] == [], address.path
+            told = {OTHERS["technology"]} if address.kind is PageKind.METHOD else set()  # it lists all of them
+            found = [mark for mark in marks if re.search(rf"\b{re.escape(mark)}", everything) and mark not in told]
+            assert found == [], address.path
 
 
 async def test_links_stay_below_the_path_of_a_reverse_proxy(app: FastAPI, cast: Cast) -> None:

@@ -182,6 +182,34 @@ async def test_a_draft_is_told_from_a_paper_in_force_and_shows_no_sums(
     assert draft["sha256"] not in said
 
 
+async def test_a_paper_of_simulated_data_is_never_said_to_be_in_force(
+    made: tuple[SharedStart, ReportMonth], month: ReportMonth
+) -> None:
+    draft = await month.draft(parties=PARTIES)
+    simulated = "jsonb_set(data::jsonb, '{simulated}', 'true')::text"
+    issued = "status = 'issued', number = 'BA-9', issued_at = now(), issued_by = 'sari'"
+    await execute(month.session, f"UPDATE report SET data = {simulated}, {issued}")
+    said = await visit(made, f"/verifikasi/{draft['verify_code']}")
+    assert "untuk latihan" in said
+    assert "dan berlaku" not in said
+
+
+async def test_the_code_of_a_paper_can_be_typed(made: tuple[SharedStart, ReportMonth], month: ReportMonth) -> None:
+    code = (await month.issued())["verify_code"]
+    transport = httpx.ASGITransport(made[0].app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+        form = html.fromstring((await client.get("/verifikasi")).text).xpath("//form")[0]
+        assert (form.action, form.inputs["kode"].value) == ("/verifikasi", "")
+        for typed in (code, f" {code} ", f"https://sinyal.example.id/verifikasi/{code}"):
+            led = await client.get("/verifikasi", params={"kode": typed})
+            assert (led.status_code, led.headers["location"]) == (303, f"/verifikasi/{code}")
+        led = await client.get("/en/verifikasi", params={"kode": code})
+        assert led.headers["location"] == f"/en/verifikasi/{code}"
+        wrong = await client.get("/verifikasi", params={"kode": '"><script>'})
+        assert (wrong.status_code, "<script>" in wrong.text) == (422, False)
+        assert "bukan kode dokumen" in wrong.text
+
+
 @pytest.mark.parametrize("code", ["tidak-ada", "A" * 300, "%00", "%F0%9F%98%80", "'%20OR%201=1--"])
 async def test_an_unknown_code_says_what_to_do(
     made: tuple[SharedStart, ReportMonth], month: ReportMonth, code: str
