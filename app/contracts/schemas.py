@@ -63,6 +63,8 @@ RESTITUTION_EXAMPLE = {
 TERMS_OUT: dict[str, Any] = {
     "started_on": "2026-01-01",
     "recorded_at": "2026-01-02T03:04:05Z",
+    "recorded_by": "sari",
+    "recorded_because": None,
     **TERMS,
     "restitution": RULE | NO_OTHER_KIND,
     "leaves_out": LEAVES_OUT,
@@ -157,6 +159,10 @@ class TermsOut(BaseModel):
     started_on: date = Field(description="in force from this day (WITA) until the next terms")
     recorded_at: datetime = Field(
         description="when they were recorded, or last changed", examples=["2026-01-02T03:04:05Z"]
+    )
+    recorded_by: str | None = Field(description="by which account; null: not known", examples=["sari"])
+    recorded_because: str | None = Field(
+        description="the reason that was given; null: none", examples=["Adendum 2 tanggal 9 November 2026"]
     )
     sla_target_pct: float
     min_outage_s: int

@@ -10,6 +10,8 @@ from app.contracts.schemas import ContractIn
 from app.core.clock import today
 from app.registry.models import Contract, ContractTerms
 
+RECORDED = ("recorded_at", "recorded_by", "recorded_because")
+
 
 def present_created(contract: Contract, body: ContractIn) -> dict[str, Any]:
     """Return the fields of a ContractCreated."""
@@ -27,7 +29,7 @@ def present(contract: Contract) -> dict[str, Any]:
         "created_at": contract.created_at,
     }
     history = [
-        {"started_on": terms.started_on, "recorded_at": terms.recorded_at, **_term_fields(terms)}
+        {"started_on": terms.started_on, **{name: getattr(terms, name) for name in RECORDED}, **_term_fields(terms)}
         for terms in contract.terms
     ]
     in_force = dated_terms.in_force(contract.terms, today())

@@ -11,7 +11,7 @@ from sqlalchemy.orm import joinedload, selectinload
 from app.access import audit
 from app.access.scope import PROVINCE, Caller, require_writer
 from app.availability import retroactive_changes
-from app.contracts import dated_terms, serializer
+from app.contracts import closed_past, dated_terms, serializer
 from app.contracts.dated_terms import DayRange
 from app.contracts.schemas import ContractIn, ContractOut, ContractPatch
 from app.core.clock import today, utc_now
@@ -27,7 +27,7 @@ NOT_AUDITED: Any = {
     "leaves_out": True,
     "paid_back": True,
     "restitution_example": True,
-    "terms": {"__all__": {"leaves_out", "paid_back", "recorded_at"}},
+    "terms": {"__all__": {"leaves_out", "paid_back", "recorded_at", "recorded_by", "recorded_because"}},
 }
 
 
@@ -72,7 +72,8 @@ async def create_contract(session: AsyncSession, body: ContractIn, *, caller: Ca
         raise Invalid(*faults)
     contract = Contract(**undated, version=await next_version(session, Counter.REGISTRY))
     contract.provider, contract.created_at = provider, utc_now()
-    contract.terms = [ContractTerms(started_on=body.valid_from, recorded_at=contract.created_at, **terms)]
+    recorded = {"recorded_at": contract.created_at, "recorded_by": caller.who}
+    contract.terms = [ContractTerms(started_on=body.valid_from, **recorded, **terms)]
     session.add(contract)
     await _flush(session, body.number)
     await audit.record(session, caller, "create", "contract", contract.id, after=_audit_fields(contract))
@@ -84,8 +85,8 @@ async def patch_contract(
 ) -> Contract:
     """Change a contract, its terms from a day on; have past days that this affects counted again.
 
-    Raises what `create_contract` does, Stale for another version, and Invalid for a change of days before today
-    without a reason.
+    Raises what `create_contract` does, Stale for another version, Invalid for a change of days before today without a
+    reason, and NotAllowed for one of closed months but by who issues reports.
     """
     await lock_counter(session, Counter.REGISTRY)  # before the contract's row, as every writer does: no deadlocks
     contract = await get_contract(session, contract_id, caller=caller, for_update=True)
@@ -102,11 +103,14 @@ async def patch_contract(
         days = [(site_id, (first, date.max)) for site_id in await _site_ids(session, contract)]
         await retroactive_changes.close_before(session, days)
     before = _audit_fields(contract)
-    affected = _set_undated(contract, undated) + _set_terms(contract, terms, day, undated["valid_to"])
+    recorded = {"recorded_at": utc_now(), "recorded_by": caller.who, "recorded_because": body.reason}
+    affected = _set_undated(contract, undated, recorded)
+    affected += _set_terms(contract, terms, day, undated["valid_to"], recorded)
     if not session.is_modified(contract) and not affected:
         return contract
     if faults := [*retroactive_changes.check_reason_of_days(affected, body.reason)]:
         raise Invalid(*faults)
+    await closed_past.require_issuer(session, await _site_ids(session, contract), affected, caller=caller)
     await _flush(session, undated["number"])
     contract.version = await next_version(session, Counter.REGISTRY)
     await session.flush()
@@ -153,14 +157,19 @@ def _require_valid(
         raise Invalid(*faults)
 
 
-def _set_undated(contract: Contract, undated: dict[str, Any]) -> list[DayRange]:
-    """Set number and validity; return the days that became valid or invalid by it."""
+def _set_undated(contract: Contract, undated: dict[str, Any], recorded: dict[str, Any]) -> list[DayRange]:
+    """Set number and validity; return the days that became valid or invalid by it.
+
+    Terms that begin earlier by it are recorded anew: nobody knew them for these days before.
+    """
     affected: list[DayRange] = []
     if undated["valid_from"] != contract.valid_from:
         starts = sorted((undated["valid_from"], contract.valid_from))
         affected.append((starts[0], starts[1]))
         first = contract.terms[0]
-        first.started_on = min(first.started_on, undated["valid_from"])
+        if undated["valid_from"] < first.started_on:
+            first.started_on = undated["valid_from"]
+            _set(first, recorded)
     if undated["valid_to"] != contract.valid_to:
         ends = sorted(day or date.max for day in (undated["valid_to"], contract.valid_to))
         affected.append((ends[0], ends[1]))
@@ -169,19 +178,24 @@ def _set_undated(contract: Contract, undated: dict[str, Any]) -> list[DayRange]:
     return affected
 
 
-def _set_terms(contract: Contract, terms: dict[str, Any], day: date, valid_to: date | None) -> list[DayRange]:
+def _set_terms(
+    contract: Contract, terms: dict[str, Any], day: date, valid_to: date | None, recorded: dict[str, Any]
+) -> list[DayRange]:
     """Set the terms in force from `day` on, in place if some begin that day, else as new ones; return affected days."""
     current = dated_terms.in_force(contract.terms, day)
     if dated_terms.values(current) == terms:
         return []
     if current.started_on == day:
-        for name, value in terms.items():
-            setattr(current, name, value)
-        current.recorded_at = utc_now()
+        _set(current, terms | recorded)
     else:
-        contract.terms.append(ContractTerms(started_on=day, recorded_at=utc_now(), **terms))
+        contract.terms.append(ContractTerms(started_on=day, **terms, **recorded))
         contract.terms.sort(key=lambda dated: dated.started_on)
     return [dated_terms.days_in_force(contract.terms, day, valid_to)]
+
+
+def _set(terms: ContractTerms, fields: dict[str, Any]) -> None:
+    for name, value in fields.items():
+        setattr(terms, name, value)
 
 
 async def _recount(session: AsyncSession, contract: Contract, affected: list[DayRange], reason: str | None) -> None:

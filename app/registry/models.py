@@ -187,6 +187,8 @@ class ContractTerms(Base):
     restitution: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))  # a RestitutionRule
     min_coverage_pct: Mapped[Decimal | None] = mapped_column(Numeric(6, 3))
     recorded_at: Mapped[Moment] = mapped_column(server_default=func.now())
+    recorded_by: Mapped[str | None]
+    recorded_because: Mapped[str | None]  # the reason of the change
 
 
 class SiteContract(Base):

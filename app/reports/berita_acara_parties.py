@@ -10,6 +10,7 @@ from app.reports.paper_frame import DOTS, PaperHeading
 from app.reports.paper_schemas import ReportTerms
 from app.reports.recap_schemas import RecapData
 from app.reports.schemas import ReportData
+from app.reports.terms_record import record_in_words
 
 Rows = list[tuple[str, str]]
 
@@ -107,6 +108,7 @@ def _days(start: datetime, stop: datetime) -> str:
 
 def describe_terms(terms: ReportTerms) -> dict[str, Any]:
     until = "" if terms.until is None else f" sampai sebelum {long_day(terms.until)}"
+    record = record_in_words(terms)
     hours = f"{terms.service_from}–{terms.service_to} WITA" if terms.service_from else "sepanjang hari"
     return {
         "heading": f"Sejak {long_day(terms.terms_on)}{until}",
@@ -115,6 +117,7 @@ def describe_terms(terms: ReportTerms) -> dict[str, Any]:
             ("Jam layanan", hours),
             ("Tidak dihitung", "\n".join(words.id for words in terms.leaves_out) or "tidak ada"),
             ("Biaya dan restitusi", "\n".join(words.id for words in terms.paid_back)),
+            *_given([("Ketentuan ini", record and record["id"])]),
         ],
     }
 

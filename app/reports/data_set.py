@@ -16,7 +16,7 @@ from app.registry.models import Contract, Provider, Site
 from app.reports import method, report_terms
 from app.reports.closed_lines import ClosedLine, closed_lines, closes_at
 from app.reports.figure_schemas import ReportSite
-from app.reports.paper_schemas import Corrects, Parties, ReportObjection
+from app.reports.paper_schemas import Corrects, Parties, ReportObjection, ReportTerms
 from app.reports.report_lines import MonthOfContract, report_line
 from app.reports.report_totals import add_up
 from app.reports.report_warnings import warnings_of
@@ -70,7 +70,7 @@ def _assemble(month: MonthOfContract, closed: Sequence[ClosedLine], fields: dict
     codes = [month.sites[line.site_id].code for line in ordered]
     kept = [(line, code) for line, code in zip(ordered, codes, strict=True) if not line.is_gone]
     lines = [ReportSite.model_validate(report_line(month, line)) for line, _ in kept]
-    terms = [each["terms_on"] for each in fields["contract"]["terms"]]
+    terms = [ReportTerms.model_validate(each) for each in fields["contract"]["terms"]]
     return ReportData.model_validate(
         fields
         | {
@@ -80,7 +80,17 @@ def _assemble(month: MonthOfContract, closed: Sequence[ClosedLine], fields: dict
             "sites": lines,
             "totals": add_up(lines),
             "outages": [{**outage, "site": code} for line, code in kept for outage in line.outages],
-            "warnings": [*warnings_of(lines, ordered, codes, terms, month.fees, simulated=fields["simulated"])],
+            "warnings": [
+                *warnings_of(
+                    lines,
+                    ordered,
+                    codes,
+                    terms,
+                    month.fees,
+                    month_end=month.period.end,
+                    simulated=fields["simulated"],
+                )
+            ],
         }
     )
 

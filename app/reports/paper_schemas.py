@@ -27,6 +27,9 @@ PARTIES: dict[str, Any] = {
 TERMS: dict[str, Any] = {
     "terms_on": "2026-01-01",
     "until": None,
+    "recorded_at": "2026-01-02T11:04:05+08:00",
+    "recorded_by": "sari",
+    "recorded_because": None,
     "sla_target_pct": 99.0,
     "min_outage_s": 300,
     "excluded_causes": ["power"],
@@ -164,6 +167,15 @@ class ReportTerms(BaseModel):
 
     terms_on: date = Field(description="first day (WITA) of these terms", examples=["2026-01-01"])
     until: date | None = Field(description="first day of the next terms; null: none follow", examples=[None])
+    recorded_at: WitaMoment | None = Field(
+        None,
+        description="when they were recorded, or last changed; null: not kept",
+        examples=["2026-01-02T11:04:05+08:00"],
+    )
+    recorded_by: str | None = Field(None, description="by which account; null: not known", examples=["sari"])
+    recorded_because: str | None = Field(
+        None, description="the reason that was given; null: none", examples=["Adendum 2 tanggal 9 November 2026"]
+    )
     sla_target_pct: float = Field(description="percent of the service seconds", examples=[99.0])
     min_outage_s: int = Field(description="seconds from which an outage counts", examples=[300])
     excluded_causes: list[Cause] = Field(description="causes that do not count", examples=[["power"]])

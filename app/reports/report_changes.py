@@ -8,6 +8,7 @@ from app.registry.indonesian import VERDICTS
 from app.reports.figure_schemas import ReportSite
 from app.reports.recap_schemas import RecapData
 from app.reports.schemas import ReportData
+from app.reports.terms_record import terms_changes
 
 MAX_CHANGES = 200  # that are told one by one
 
@@ -15,11 +16,12 @@ Lines = dict[tuple[str, str], ReportSite]
 
 
 def changes(before: ReportData | RecapData, after: ReportData | RecapData) -> list[Bilingual]:
-    """Return the total restitution if that changed, and each figure of a line, of a year of a month; [] if none did."""
+    """Return what changed: the total restitution, terms, and each figure of a line, of a year of a month."""
     found = []
     sums = before.totals.restitution_idr, after.totals.restitution_idr
     if sums[0] != sums[1]:
         found.append(in_words("Restitution in all: {before} became {after}", **_pair(rupiah_in_words, *sums)))
+    found += terms_changes(before.contract.terms, after.contract.terms)
     if isinstance(before, RecapData) and isinstance(after, RecapData):
         found += _month_changes(before, after)
     elif isinstance(before, ReportData) and isinstance(after, ReportData):

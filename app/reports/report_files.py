@@ -67,6 +67,10 @@ def data_hash(files: Mapping[str, bytes]) -> str:
 
 def _json(data: ReportData | RecapData, left_out: set[str]) -> bytes:
     fields = data.model_dump(mode="json", by_alias=True, exclude=left_out)
+    for terms in fields["contract"]["terms"]:
+        if terms["recorded_at"] is None:  # of a report that was issued before this was kept: its hash stays
+            for name in ("recorded_at", "recorded_by", "recorded_because"):
+                del terms[name]
     return orjson.dumps(fields, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
 
 

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from datetime import date
+from datetime import datetime
 from typing import Any
 
 from app.contracts.fees import Fees
@@ -11,7 +11,9 @@ from app.contracts.rupiah import count_in_words, round_half_up, rupiah_in_words
 from app.core.words import Bilingual, day_in_words, in_words, joined
 from app.reports.closed_lines import ClosedLine
 from app.reports.figure_schemas import ReportSite
+from app.reports.paper_schemas import ReportTerms
 from app.reports.report_totals import exact_fee
+from app.reports.terms_record import record_in_words
 
 NAMED = 10  # sites that a warning names; all have it in their lines
 
@@ -22,19 +24,16 @@ def warnings_of(
     lines: Sequence[ReportSite],
     closed: Sequence[ClosedLine],
     codes: Sequence[str],
-    terms: Sequence[date],
+    terms: Sequence[ReportTerms],
     fees: Fees,
     *,
+    month_end: datetime,
     simulated: bool,
 ) -> Warnings:
-    """Yield the warnings of a month; `codes` are the sites' of `closed`, `terms` the days on which terms began."""
+    """Yield the warnings of a month; `codes` are the sites' of `closed`, `terms` those in force."""
     if simulated:
         yield _warning("simulated", in_words("These figures rest on simulated measurements: they are of no effect."))
-    for day in terms[1:]:
-        text = in_words(
-            "The contract's terms changed on {day}: each part is counted by its own.", day=day_in_words(day)
-        )
-        yield _warning("terms_changed", text)
+    yield from _of_terms(terms, month_end)
     yield from _of_sites(closed, codes)
     yield from _of_restitution(lines)
     yield from _of_fees(lines, fees)
@@ -42,6 +41,23 @@ def warnings_of(
 
 def _warning(code: str, text: Bilingual) -> dict[str, Any]:
     return {"code": code, **text}
+
+
+def _of_terms(terms: Sequence[ReportTerms], month_end: datetime) -> Warnings:
+    for later in terms[1:]:
+        text = in_words(
+            "The contract's terms changed on {day}: each part is counted by its own.", day=day_in_words(later.terms_on)
+        )
+        yield _warning("terms_changed", text)
+    for each in terms:
+        if each.recorded_at is None or each.recorded_at < month_end or (record := record_in_words(each)) is None:
+            continue
+        text = in_words(
+            "The terms from {day} were {record}: that was after the end of the month.",
+            day=day_in_words(each.terms_on),
+            record=record,
+        )
+        yield _warning("terms_recorded_later", text)
 
 
 def _of_sites(closed: Sequence[ClosedLine], codes: Sequence[str]) -> Warnings:
