@@ -110,8 +110,8 @@ async def patch_contract(
         return contract
     if faults := [*retroactive_changes.check_reason_of_days(affected, body.reason)]:
         raise Invalid(*faults)
-    await closed_past.require_issuer(session, await _site_ids(session, contract), affected, caller=caller)
     await _flush(session, undated["number"])
+    await closed_past.require_issuer(session, await _site_ids(session, contract), affected, caller=caller)
     contract.version = await next_version(session, Counter.REGISTRY)
     await session.flush()
     await _recount(session, contract, affected, body.reason)

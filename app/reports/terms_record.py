@@ -26,7 +26,8 @@ def terms_changes(before: Sequence[ReportTerms], after: Sequence[ReportTerms]) -
         if is_ is None:
             yield in_words("The terms from {day} do not apply any more", day=day_in_words(day))
         elif was is None:
-            yield _told("New terms from {day}: {after}", is_, after=_joined(_sentences(is_)))
+            sentence = in_words("New terms from {day}: {after}", day=day_in_words(day), after=_joined(_sentences(is_)))
+            yield _with_record(sentence, is_)
         elif was.recorded_at is not None and was.recorded_at != is_.recorded_at:
             yield _difference(was, is_)
 
@@ -36,12 +37,17 @@ def _difference(was: ReportTerms, is_: ReportTerms) -> Bilingual:
     gone = [sentence for sentence in before if sentence not in after]
     came = [sentence for sentence in after if sentence not in before]
     if not gone and not came:
-        return _told("The terms from {day} were recorded anew", is_)
-    return _told("The terms from {day} changed: {before} became {after}", is_, before=_joined(gone), after=_joined(came))
+        return _with_record(in_words("The terms from {day} were recorded anew", day=day_in_words(is_.terms_on)), is_)
+    sentence = in_words(
+        "The terms from {day} changed: {before} became {after}",
+        day=day_in_words(is_.terms_on),
+        before=_joined(gone),
+        after=_joined(came),
+    )
+    return _with_record(sentence, is_)
 
 
-def _told(template: str, terms: ReportTerms, **values: Bilingual) -> Bilingual:
-    sentence = in_words(template, day=day_in_words(terms.terms_on), **values)
+def _with_record(sentence: Bilingual, terms: ReportTerms) -> Bilingual:
     record = record_in_words(terms)
     return sentence if record is None else in_words("{sentence} ({record})", sentence=sentence, record=record)
 

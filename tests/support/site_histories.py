@@ -14,6 +14,13 @@ from tests.conftest import Cast
 from tests.factories import register
 
 TODAY = today()
+TERMS: dict[str, Any] = {
+    "sla_target_pct": 97,
+    "min_outage_s": 300,
+    "excluded_causes": [],
+    "excuses_parent": False,
+    "recorded_at": midnight(date(2020, 1, 1)),
+}
 
 
 def day(ago: int, hours: float = 0) -> datetime:
@@ -72,8 +79,8 @@ async def under_contract(
         session.add(contract)
         await session.flush()
         for started_on, changed in terms:
-            values = {"sla_target_pct": 97, "min_outage_s": 300, "excluded_causes": [], "excuses_parent": False}
-            session.add(ContractTerms(contract_id=contract.id, started_on=started_on, **(values | changed)))
+            values = TERMS
+            session.add(ContractTerms(contract_id=contract.id, started_on=started_on, **(TERMS | changed)))
         number = contract.id
     await execute(
         session,
@@ -91,8 +98,7 @@ async def make_contract(session: AsyncSession, number: str, *, provider: str = "
         contract = Contract(number=number, provider_id=provider_id, valid_from=date(2020, 1, 1), version=1)
         session.add(contract)
         await session.flush()
-        values = {"sla_target_pct": 97, "min_outage_s": 300, "excluded_causes": [], "excuses_parent": False}
-        session.add(ContractTerms(contract_id=contract.id, started_on=contract.valid_from, **(values | terms)))
+        session.add(ContractTerms(contract_id=contract.id, started_on=contract.valid_from, **(TERMS | terms)))
         return contract.id
 
 
