@@ -79,7 +79,6 @@ async def under_contract(
         session.add(contract)
         await session.flush()
         for started_on, changed in terms:
-            values = TERMS
             session.add(ContractTerms(contract_id=contract.id, started_on=started_on, **(TERMS | changed)))
         number = contract.id
     await execute(
