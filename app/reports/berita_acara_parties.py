@@ -117,7 +117,7 @@ def describe_terms(terms: ReportTerms) -> dict[str, Any]:
             ("Jam layanan", hours),
             ("Tidak dihitung", "\n".join(words.id for words in terms.leaves_out) or "tidak ada"),
             ("Biaya dan restitusi", "\n".join(words.id for words in terms.paid_back)),
-            *_given([("Ketentuan ini", record and record["id"])]),
+            *_given([("Ketentuan ini", None if record is None else record["id"])]),
         ],
     }
 
