@@ -279,3 +279,27 @@ def test_the_outages_of_a_contract_add_up_to_what_it_counts(history: CountableHi
 
 def without_maintenance(excluded: dict[str, int]) -> dict[str, int]:
     return {reason: seconds for reason, seconds in excluded.items() if reason != "maintenance"}
+
+
+@pytest.mark.parametrize(
+    ("min_outage_s", "claims", "unknown_s", "contested_s"),
+    [
+        (0, [], 100, 0),
+        (0, [at(150, 200)], 150, 50),
+        (180, [at(150, 200)], 300, 200),  # too short by the claim alone: all that was seen down is contested
+    ],
+)
+def test_of_an_outage_what_nobody_saw_is_told_from_what_its_device_contests(
+    min_outage_s: int, claims: Any, unknown_s: int, contested_s: int
+) -> None:
+    happened = history(
+        (State.UP, 100),
+        (State.DOWN, 100),
+        (State.UNKNOWN, 100),
+        (State.DOWN, 100),
+        (State.UP, 600),
+        claims=claims,
+        policies=[[(0, 2**40, terms(min_outage_s=min_outage_s))]],
+    )
+    [run] = counted_runs(cut_slices(happened, [(BASE, BASE + 1000)]))
+    assert (run.tally.unknown_s, run.contested_s) == (unknown_s, contested_s)

@@ -5,6 +5,9 @@ import hashlib
 import io
 import json
 
+from app.reports.extract import extract
+from app.reports.schemas import ReportData
+from tests.reports.report_samples import report_data
 from tests.support.report_month import FEE_IDR, PARTIES, ReportMonth
 from tests.support.site_histories import execute
 from tests.support.uptime import get
@@ -67,3 +70,17 @@ async def test_files_of_a_district_hold_its_rows_alone(month: ReportMonth) -> No
         assert month.codes[month.here] not in answer.text
     assert (await month.cast.sari.get(f"/reports/{draft['id']}/files/months.csv")).status_code == 404
     assert (await month.cast.sari.get(f"/reports/{draft['id']}/files/passwd")).status_code == 422
+
+
+def test_a_tower_of_another_region_is_not_named_in_an_extract() -> None:
+    data = report_data(2)
+    for outage, region in zip(data.outages, ("64.02", "64.03"), strict=True):
+        outage.parent_code, outage.parent_name, outage.parent_ticket_no = f"{region}.05.2003-90", "Menara", "T-9"
+    whole, own = extract(data, "64"), extract(data, "64.02")
+    assert isinstance(whole, ReportData)
+    assert isinstance(own, ReportData)
+    assert [outage.parent_name for outage in whole.outages] == ["Menara", "Menara"]
+    assert [(each.parent_code, each.parent_name, each.parent_ticket_no) for each in own.outages] == [
+        ("64.02.05.2003-90", "Menara", "T-9"),
+        (None, None, None),
+    ]
