@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from app.access.scope import PROVINCE
 from app.console.aggregates import by_technology
 from app.console.api_client import ApiClient
 from app.console.choices import providers
@@ -16,6 +17,7 @@ Row = dict[str, Any]
 BROKEN = ("down", "unreachable")
 SHOWN = 8  # rows of a list whose whole is a link away
 NEWEST = 5
+DRAFTS = 100  # of reports that are looked through
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +75,18 @@ class Slow:
     blind: Sequence[Row]
     provider_names: dict[str, str]  # by slug
     registered: Sequence[Row]  # within 24 hours, the newest first
+    drafts: Sequence[Row]  # of reports, the newest DRAFTS; of a district none: it neither decides nor issues
+
+    @property
+    def undecided(self) -> int:
+        """Return how many objections wait for a decision."""
+        return sum(draft["undecided"] for draft in self.drafts)
+
+    @property
+    def issuable(self) -> int:
+        """Return how many drafts nobody objects to any more: their term is over, or the provider agreed."""
+        heard = [draft for draft in self.drafts if not draft["open_to_objections"] or draft["no_objections_at"]]
+        return sum(not draft["undecided"] for draft in heard)
 
 
 async def read_live(api: ApiClient) -> Live:
@@ -91,6 +105,7 @@ async def read_slow(api: ApiClient, region: str, period: str) -> Slow:
     day, next_day = midnight(today()), midnight(today() + timedelta(days=1))
     windows = await api.get("/maintenance", from_=day.isoformat(), to=next_day.isoformat())
     newest = await api.get("/sites", order="newest", limit=NEWEST)
+    drafts = await api.get("/reports", status="draft", limit=DRAFTS) if region == PROVINCE else {"items": []}
     uptime = await api.get(f"/regions/{region}/children/uptime", period=period)
     return Slow(
         total=uptime["total"],
@@ -100,6 +115,7 @@ async def read_slow(api: ApiClient, region: str, period: str) -> Slow:
         blind=blinded((await api.get("/blind-ranges", period="24h"))["items"]),
         provider_names=dict(await providers(api)),
         registered=within_a_day(newest["items"], "created_at"),
+        drafts=drafts["items"],
     )
 
 

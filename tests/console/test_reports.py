@@ -9,11 +9,13 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from starlette.routing import BaseRoute
 
 from app.access.models import Role
+from app.console.scope_cache import ScopeCache
 from app.registry.models import Provider
 from tests.access.browser import account
 from tests.support.console import Page, Visitor
 from tests.support.report_month import PARTIES, PERIOD, ReportMonth, shared_month
 from tests.support.shared_start import SharedStart, savepoint
+from tests.support.status import publish
 
 LIST = "/console/reports"
 REASONS = "Laporan PLN diterima, penyebab diubah."
@@ -204,6 +206,26 @@ async def test_an_issued_report_is_corrected_by_a_new_one_with_the_same_signator
     assert PARTIES["ppk"]["name"] in correction.text
     assert "Koreksinya sedang disusun" in (await province.get(path)).text
     assert (await province.get(f"{path}/correct")).status == 303
+
+
+async def test_today_tells_of_objections_to_be_decided_and_of_drafts_to_be_issued(
+    app: FastAPI, month: ReportMonth, province: Visitor
+) -> None:
+    report = (await draft(province, month)).rpartition("/")[2]
+
+    async def told() -> str:
+        app.state.scope_cache = ScopeCache()  # as some minutes later
+        await publish(app)
+        return (await province.get("/console")).text
+
+    before = await told()
+    assert "Draf berita acara" not in before, "the provider may still object"
+    await month.cast.icon.post(f"/reports/{report}/objections", {"text": "Jumlahnya keliru"})
+    assert "1 keberatan menunggu keputusan" in await told()
+    decision = {"decision": "rejected", "text": "Jumlahnya benar"}
+    await month.cast.sari.post(f"/reports/{report}/objections/1/decision", decision)
+    assert (await month.cast.icon.post(f"/reports/{report}/no-objections")).status_code == 200
+    assert "1 dapat diterbitkan" in await told()
 
 
 async def test_a_wrong_draft_is_withdrawn_once_the_reason_is_given(month: ReportMonth, province: Visitor) -> None:
