@@ -76,10 +76,12 @@ def _objection(objection: ReportObjection) -> dict[str, Any]:
         about.append(f"gangguan sejak {write_moment(objection.outage_started_at)}")
     decided = None
     if objection.decided_at is not None:
-        decided = f"oleh {objection.decided_by}, {write_moment(objection.decided_at, seconds=False)}"
+        decider = objection.decided_by_name or objection.decided_by
+        decided = f"oleh {decider}, {write_moment(objection.decided_at, seconds=False)}"
+    filer = objection.filed_by_name or objection.filed_by
     return {
         "no": str(objection.no),
-        "filed": f"diajukan {objection.filed_by}, {write_moment(objection.filed_at, seconds=False)}",
+        "filed": f"diajukan {filer}, {write_moment(objection.filed_at, seconds=False)}",
         "about": f"Tentang {', '.join(about)}:" if about else None,
         "text": objection.text,
         "evidence": objection.evidence,

@@ -7,9 +7,11 @@ from typing import NamedTuple
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.access.models import Account
 from app.core.clock import midnight
 from app.core.errors import Conflict, Fault, Invalid
 from app.core.periods import Period, parse_month, whole_month
+from app.postgres.engine import among
 from app.registry.models import Contract
 from app.reports import basis, method, recap_sums, report_changes, report_terms, store
 from app.reports.closed_lines import require_over
@@ -156,8 +158,16 @@ async def _issued_months(session: AsyncSession, contract_id: int, year: int) -> 
 
 
 async def objections_of(session: AsyncSession, report_id: int) -> list[ReportObjection]:
-    return [present_objection(row) for row in await store.list_objections(session, report_id)]
+    return await present_objections(session, await store.list_objections(session, report_id))
 
 
-def present_objection(row: Objection) -> ReportObjection:
-    return ReportObjection.model_validate(row, from_attributes=True)
+async def present_objections(session: AsyncSession, rows: Sequence[Objection]) -> list[ReportObjection]:
+    """Return objections with the names of the accounts that filed and decided; None for a token without one."""
+    accounts = {account for row in rows for account in (row.filed_by, row.decided_by) if account is not None}
+    found = await session.scalars(select(Account).where(among(Account.username, accounts)))
+    names = {account.username: account.name for account in found}
+    objections = [ReportObjection.model_validate(row, from_attributes=True) for row in rows]
+    for each in objections:
+        each.filed_by_name = names.get(each.filed_by)
+        each.decided_by_name = None if each.decided_by is None else names.get(each.decided_by)
+    return objections

@@ -7,7 +7,7 @@ from app.core.clock import utc_now
 from app.reports import objections, store
 from app.reports.data_rows import read_data
 from app.reports.extract import extract
-from app.reports.figures import present_objection
+from app.reports.figures import present_objections
 from app.reports.input_schemas import ObjectionDecisionIn, ObjectionIn
 from app.reports.paper_schemas import ReportObjection
 from app.reports.params import ObjectionNumber
@@ -28,7 +28,7 @@ async def list_objections(session: Session, caller: Reader, id: RowId) -> dict[s
     """
     report = await store.get_report(session, id, caller=caller)
     if caller.region_code == PROVINCE:
-        return {"items": [present_objection(row) for row in await store.list_objections(session, report.id)]}
+        return {"items": await present_objections(session, await store.list_objections(session, report.id))}
     return {"items": extract(read_data(report), caller.region_code).objections}
 
 
@@ -39,7 +39,9 @@ async def file_objection(session: Session, caller: Reader, id: RowId, body: Obje
     Only the contract's provider does, until `objections_until`: to one outage, to a site's line, or to the report. Name
     the evidence; hand it over as agreed. Objections and decisions are part of the report.
     """
-    return present_objection(await objections.file_objection(session, id, body, caller=caller, now=utc_now()))
+    filed = await objections.file_objection(session, id, body, caller=caller, now=utc_now())
+    [presented] = await present_objections(session, [filed])
+    return presented
 
 
 @router.post("/objections/{no}/decision", response_model=ReportObjection, responses=problems(403, 404, 409))
@@ -51,7 +53,9 @@ async def decide_objection(
     With the reasons; anew as long as the report is a draft. Figures change by what they rest on: set the cause of the
     outage, or plan its maintenance, and the draft follows.
     """
-    return present_objection(await objections.decide(session, id, no, body, caller=caller, now=utc_now()))
+    decided = await objections.decide(session, id, no, body, caller=caller, now=utc_now())
+    [presented] = await present_objections(session, [decided])
+    return presented
 
 
 @router.post("/no-objections", response_model=ReportOut, responses=problems(403, 404, 409, 412))

@@ -13,7 +13,7 @@ from app.reports import report_faults, store
 from app.reports.data_rows import Data, read_data, write_data
 from app.reports.drafts import get_draft
 from app.reports.extract import extract
-from app.reports.figures import present_objection
+from app.reports.figures import present_objections
 from app.reports.input_schemas import ObjectionDecisionIn, ObjectionIn
 from app.reports.models import Objection, Report
 from app.reports.paper_schemas import ReportObjection
@@ -103,7 +103,7 @@ async def _take_over(session: AsyncSession, report: Report) -> None:
     """Make the objections part of the data set."""
     await session.flush()
     rows = await store.list_objections(session, report.id)
-    objections = [present_objection(row) for row in rows]
+    objections = await present_objections(session, rows)
     await asyncio.to_thread(_write, report, objections)
     report.version += 1
     await session.flush()

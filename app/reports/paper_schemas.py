@@ -74,6 +74,7 @@ METHOD: dict[str, Any] = {
 OBJECTION: dict[str, Any] = {
     "no": 1,
     "filed_by": "telkom.noc",
+    "filed_by_name": "NOC Telkom",
     "filed_at": "2026-11-10T09:12:00+08:00",
     "site": "64.02.05.2003-01",
     "outage_started_at": "2026-10-07T09:12:20+08:00",
@@ -82,6 +83,7 @@ OBJECTION: dict[str, Any] = {
     "decision": "accepted",
     "decision_text": "Penyebab diubah menjadi listrik padam.",
     "decided_by": "sari",
+    "decided_by_name": "Sari Dewi",
     "decided_at": "2026-11-12T10:00:00+08:00",
 }
 WARNING: dict[str, Any] = {
@@ -228,6 +230,7 @@ class ReportObjection(BaseModel):
 
     no: int = Field(description="number within the report, from 1", examples=[1])
     filed_by: str = Field(description="account that filed it", examples=["telkom.noc"])
+    filed_by_name: str | None = Field(None, description="the account's name", examples=["NOC Telkom"])
     filed_at: WitaMoment = Field(description="when it was filed", examples=[OBJECTION["filed_at"]])
     site: str | None = Field(description="code of the site; null: the whole report", examples=["64.02.05.2003-01"])
     outage_started_at: WitaMoment | None = Field(
@@ -240,6 +243,7 @@ class ReportObjection(BaseModel):
     )
     decision_text: str | None = Field(description="the reasons", examples=[OBJECTION["decision_text"]])
     decided_by: str | None = Field(description="account that decided", examples=["sari"])
+    decided_by_name: str | None = Field(None, description="the account's name", examples=["Sari Dewi"])
     decided_at: WitaMoment | None = Field(description="when", examples=[OBJECTION["decided_at"]])
 
 

@@ -5,7 +5,9 @@ from typing import Any
 
 import pytest
 
+from app.access.models import Role
 from app.reports import objections as filing
+from tests.access.browser import account
 from tests.conftest import Person
 from tests.support.report_month import OUTAGE, PARTIES, ReportMonth
 from tests.support.site_histories import execute
@@ -143,3 +145,15 @@ async def test_an_accepted_objection_changes_the_figures_by_what_they_rest_on(mo
     assert after["totals"]["restitution_idr"] == 0
     (outage,) = [outage for outage in after["outages"] if outage["site"] == month.codes[month.here]]
     assert (outage["cause"], outage["cause_set_by"]) == ("power", "ana")
+
+
+async def test_an_objection_names_who_filed_it_where_the_account_has_a_name(month: ReportMonth) -> None:
+    draft = await month.draft()
+    await month.cast.icon.post(f"/reports/{draft['id']}/objections", {"text": "Jumlahnya keliru"})
+    await account(month.session, "rudi", Role.VIEWER, "64")
+    await execute(
+        month.session,
+        "UPDATE report_objection SET filed_by = 'rudi'",
+    )
+    [listed] = (await get(month.cast.sari, f"/reports/{draft['id']}/objections"))["items"]
+    assert (listed["filed_by"], listed["filed_by_name"], listed["decided_by_name"]) == ("rudi", "Rudi", None)
