@@ -63,7 +63,8 @@ def _formula(rule: RestitutionRule) -> Iterator[Bilingual]:
         else:
             share = number_in_words(rule.per_hour_pct)
             yield in_words(
-                "Restitution for each begun hour of an outage beyond {after}: {share}% of the fee",
+                "Restitution for each begun hour of an outage beyond {after}: {share}% of the fee of the days that "
+                "these terms cover",
                 after=after,
                 share=share,
             )

@@ -51,7 +51,7 @@ async def list_rows(
         "from": period.start,
         "to": period.end,
         "settled_until": settled,
-        "notes": list(sla_notes.notes(period, settled, now)),
+        "notes": list(sla_notes.notes(period, settled, now, corrected=sum(row.correction is not None for row in rows))),
         **page,
     }
 

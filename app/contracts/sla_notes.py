@@ -9,8 +9,8 @@ from app.core.words import Bilingual, in_words, moment_in_words
 from app.judging.invalidation import CLOSES_AFTER_DAYS
 
 
-def notes(period: Period, settled: datetime, now: datetime) -> Iterator[Bilingual]:
-    """Yield why figures of the period may still change, if they may without a correction."""
+def notes(period: Period, settled: datetime, now: datetime, *, corrected: int = 0) -> Iterator[Bilingual]:
+    """Yield why figures of the period may still change, or differ from those of a berita acara."""
     if _is_part_of_running_month(period, now):
         yield in_words(
             "The month is not over: figures reach up to {until}, and may still change.",
@@ -23,6 +23,13 @@ def notes(period: Period, settled: datetime, now: datetime) -> Iterator[Bilingua
         yield in_words(
             "The month closes on {closes}: until then causes, maintenance and contracts may change its figures.",
             closes=moment_in_words(closes),
+        )
+    if corrected:
+        yield in_words(
+            "{count} rows are corrected since. Totals and counts are those of the month as it was closed; corrections "
+            "stand at their sites, and a berita "
+            "acara counts by the corrections: the two may differ.",
+            count=corrected,
         )
     if settled < period.end:
         yield in_words("From {settled} on the figures are still being judged.", settled=moment_in_words(settled))

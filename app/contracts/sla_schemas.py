@@ -179,7 +179,9 @@ class SlaOut(MarksSimulatedPast):
     )
     to: WitaMoment = Field(description="end of the period", examples=["2026-11-01T00:00:00+08:00"])
     settled_until: SettledUntil
-    notes: list[Words] = Field(description="why the figures may still change, if they may", examples=[[]])
+    notes: list[Words] = Field(
+        description="why the figures may still change, or differ from those of a berita acara", examples=[[]]
+    )
     items: list[SlaRow] = Field(description="by the sites' codes")
     next_cursor: str | None = Field(None, description="null at the end")
     totals: SlaTotals = Field(description="over all rows that match, not of this page alone")

@@ -50,6 +50,7 @@ MESSAGES = {
     "not_json": "The body was not sent as JSON",
     "body_unreadable": "The body cannot be read as JSON",
     "nul": "A text must not contain the character NUL",
+    "direction": "A text must not contain marks that turn the direction of letters",
     "too_many_values": "The body holds too many values",
 }
 SLUG, USERNAME = r"^[a-z0-9]+(-[a-z0-9]+)*$", r"^[a-z0-9][a-z0-9._-]{2,39}$"
@@ -59,6 +60,7 @@ PATTERNS = {  # in words
 }
 EXAMPLE_MOMENT = "2026-11-24T06:00:00+08:00"
 ENUM_MEMBER = re.compile(r"<[^<>]*: ('[^']*')>")  # how pydantic names a member in a Literal of enum members
+TURNS_DIRECTION = re.compile("[\u202a-\u202e\u2066-\u2069]")
 REQUEST_PARTS = {"body", "query", "path", "header"}
 MAX_GIVEN = 60  # characters of a value in a message
 MAX_SUGGESTIONS = 20  # per request: each costs a comparison with every name
@@ -165,6 +167,13 @@ def read_moment(field: str, value: object) -> datetime:
 def reject_nul(value: str) -> str:
     if "\0" in value:
         raise PydanticCustomError("nul", "NUL")
+    return value
+
+
+def reject_direction(value: str) -> str:
+    """Refuse marks after which a name reads otherwise than it is stored."""
+    if TURNS_DIRECTION.search(value):
+        raise PydanticCustomError("direction", "marks of direction")
     return value
 
 

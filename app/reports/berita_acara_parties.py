@@ -6,6 +6,7 @@ from typing import Any
 from app.core.clock import midnight, to_wita
 from app.core.i18n import write_moment
 from app.documents.figures import day_in_words, grouped, long_day, target
+from app.reports.objection_term import last_day
 from app.reports.paper_frame import DOTS, PaperHeading
 from app.reports.paper_schemas import ReportTerms
 from app.reports.recap_schemas import RecapData
@@ -61,7 +62,7 @@ def hearing(heading: PaperHeading) -> Rows:
     """Return until when the provider could object, or when it said, and by which account, that it has no objections."""
     rows = []
     if heading.objections_until is not None:
-        rows.append(("Keberatan diterima", f"sampai {write_moment(heading.objections_until, seconds=False)}"))
+        rows.append(("Keberatan diterima", f"sampai akhir {long_day(last_day(heading.objections_until))}"))
     if heading.no_objections_at is not None:
         said = write_moment(heading.no_objections_at, seconds=False)
         rows.append(("Tanpa keberatan lagi", f"dinyatakan penyedia ({heading.no_objections_by}), {said}"))

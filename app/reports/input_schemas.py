@@ -1,18 +1,20 @@
 """What the calls of reports take."""
 
 import re
-from typing import Annotated, Any
+from collections.abc import Iterator
+from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationInfo
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationInfo, model_validator
 
 from app.contracts.term_types import Day
 from app.core.errors import Fault
 from app.core.moments import WitaMoment
-from app.core.validation import FaultError, reject_nul
+from app.core.validation import MESSAGES, TURNS_DIRECTION, FaultError, reject_direction, reject_nul
 from app.registry.schemas import Text
 from app.reports.models import ObjectionDecision
 from app.reports.paper_schemas import PARTIES, Parties
 
+NUL = re.compile("\0")
 MAX_LINES = 40  # of a statement: lines without words must not fill a paper until nobody can typeset it
 
 UNTIL = "last day (WITA) for objections, from the next working day to 60 days ahead; default the fifth working day"
@@ -49,6 +51,7 @@ Statement = Annotated[
     str,
     StringConstraints(strip_whitespace=True, min_length=1, max_length=2000),
     AfterValidator(reject_nul),
+    AfterValidator(reject_direction),
     AfterValidator(_reject_links),
     AfterValidator(_limit_lines),
 ]
@@ -56,9 +59,26 @@ Evidence = Annotated[
     str,
     StringConstraints(strip_whitespace=True, min_length=1, max_length=500),
     AfterValidator(reject_nul),
+    AfterValidator(reject_direction),
     AfterValidator(_reject_links),
     AfterValidator(_limit_lines),
 ]
+
+
+def _require_plain(parties: Parties) -> None:
+    """Raises FaultError for a name that reads otherwise than it is kept. What is stored already is still read."""
+    for name, value in _texts(parties.model_dump(exclude_none=True), "parties"):
+        for code, marks in (("nul", NUL), ("direction", TURNS_DIRECTION)):
+            if marks.search(value):
+                raise FaultError(Fault(name, code, MESSAGES[code]))
+
+
+def _texts(values: dict[str, Any], path: str) -> Iterator[tuple[str, str]]:
+    for name, value in values.items():
+        if isinstance(value, dict):
+            yield from _texts(value, f"{path}.{name}")
+        else:
+            yield f"{path}.{name}", value
 
 
 class ReportDraftIn(BaseModel):
@@ -73,6 +93,11 @@ class ReportDraftIn(BaseModel):
     ]
     parties: Parties = Field(default_factory=Parties, description="who signs, where, and by which papers")
     objections_until: Day | None = Field(None, description=UNTIL, examples=["2026-11-16"])
+
+    @model_validator(mode="after")
+    def _plain(self) -> Self:
+        _require_plain(self.parties)
+        return self
 
 
 class CorrectionIn(BaseModel):
@@ -93,6 +118,12 @@ class ReportPatch(BaseModel):
 
     parties: Parties | None = Field(None, description="who signs, where, and by which papers", examples=[PARTIES])
     objections_until: Day | None = Field(None, description="a later last day for objections", examples=["2026-11-20"])
+
+    @model_validator(mode="after")
+    def _plain(self) -> Self:
+        if self.parties is not None:
+            _require_plain(self.parties)
+        return self
 
 
 OBJECTION_IN: dict[str, Any] = {

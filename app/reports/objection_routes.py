@@ -50,7 +50,7 @@ async def decide_objection(
 ) -> ReportObjection:
     """Decide on an objection.
 
-    With the reasons; anew as long as the report is a draft. Figures change by what they rest on: set the cause of the
+    With the reasons, and once: both stay on the paper. Figures change by what they rest on: set the cause of the
     outage, or plan its maintenance, and the draft follows.
     """
     decided = await objections.decide(session, id, no, body, caller=caller, now=utc_now())

@@ -27,6 +27,11 @@ def end_of(day: date) -> datetime:
     return midnight(day + timedelta(days=1))
 
 
+def last_day(until: datetime) -> date:
+    """Return the last day (WITA) of a term that ends at that moment."""
+    return (until - timedelta(seconds=1)).astimezone(WITA).date()
+
+
 def allowed_days(now: datetime) -> tuple[date, date]:
     """Return the first and the last day that may be chosen as the last one for objections: at least a working day."""
     first = after_working_days(now, 1).astimezone(WITA).date() - timedelta(days=1)

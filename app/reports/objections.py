@@ -75,18 +75,21 @@ async def state_no_objections(
 async def decide(
     session: AsyncSession, report_id: int, number: int, body: ObjectionDecisionIn, *, caller: Caller, now: datetime
 ) -> Objection:
-    """Decide on an objection, also anew until the report is issued. Raises NotFound for an unknown number."""
+    """Decide on an objection, once. Raises NotFound for an unknown number, Conflict for another decision."""
     report = await get_draft(session, report_id, caller=caller)
     require_writer(caller, PROVINCE)
     filed = {objection.no: objection for objection in await store.list_objections(session, report_id)}
     if (objection := filed.get(number)) is None:
         raise NotFound("The report has no objection {given}", values={"given": number})
-    before = {"no": number, "decision": objection.decision, "text": objection.decision_text}
+    if objection.decision is not None:
+        if (objection.decision, objection.decision_text) == (body.decision, body.text):
+            return objection
+        raise report_faults.decided_already(number)
     objection.decision, objection.decision_text = body.decision, body.text
     objection.decided_at, objection.decided_by = now, caller.who
     await _take_over(session, report)
     after = {"no": number, "decision": body.decision.value, "text": body.text}
-    await audit.record(session, caller, "decide", "report", report.id, before=before, after=after)
+    await audit.record(session, caller, "decide", "report", report.id, after=after)
     return objection
 
 

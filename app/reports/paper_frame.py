@@ -6,9 +6,9 @@ from datetime import datetime
 from typing import Any
 
 from app.core.clock import to_wita
-from app.core.i18n import write_moment
 from app.documents.figures import long_day
 from app.pages.formats import month
+from app.reports.objection_term import last_day
 from app.reports.recap_schemas import RecapData
 from app.reports.schemas import ReportData
 
@@ -56,9 +56,7 @@ def frame(data: ReportData | RecapData, heading: PaperHeading, title: str) -> di
     marks = [mark for mark, applies in _marks(data, heading) if applies]
     subtitles = [f"Nomor {heading.number}", f"{data.contract.provider_name}, {period}"]
     if not heading.is_issued and heading.objections_until is not None:
-        subtitles.append(
-            f"Rancangan; keberatan diterima sampai {write_moment(heading.objections_until, seconds=False)}"
-        )
+        subtitles.append(f"Rancangan; keberatan diterima sampai akhir {long_day(last_day(heading.objections_until))}")
     if heading.extract_of is not None:
         subtitles.append(f"Kutipan untuk {heading.extract_of}")
     return {

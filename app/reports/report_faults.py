@@ -2,9 +2,9 @@
 
 from datetime import datetime
 
-from app.core.clock import WITA
 from app.core.errors import Conflict, Fault, Invalid
 from app.reports.models import Report
+from app.reports.objection_term import last_day
 
 
 def drafted_already(report_id: int | None) -> Conflict:
@@ -76,6 +76,20 @@ def corrected_already(correction: Report) -> Conflict:
     )
 
 
+def decided_already(no: int) -> Conflict:
+    return Conflict(
+        faults=[
+            Fault(
+                "decision",
+                "decided_already",
+                "Objection {no} is decided: a decision is not replaced",
+                "Set what the figures rest on, and the draft follows; or withdraw the draft with the reason",
+                values={"no": no},
+            )
+        ]
+    )
+
+
 def term_shortened() -> Invalid:
     return Invalid(
         Fault(
@@ -107,9 +121,9 @@ def term_open(until: datetime) -> Conflict:
             Fault(
                 "objections_until",
                 "term_open",
-                "The provider may object until {until}",
+                "The provider may object until the end of {day}",
                 "Issue it after that, or once the provider says that it has no objections",
-                values={"until": f"{until.astimezone(WITA):%Y-%m-%d %H:%M} WITA"},
+                values={"day": last_day(until).isoformat()},
             )
         ]
     )
@@ -121,9 +135,9 @@ def term_over(until: datetime) -> Conflict:
             Fault(
                 "objections_until",
                 "term_over",
-                "The term for objections ended on {until}",
+                "The term for objections ended with {day}",
                 "Ask the province for more time while the report is a draft",
-                values={"until": f"{until.astimezone(WITA):%Y-%m-%d %H:%M} WITA"},
+                values={"day": last_day(until).isoformat()},
             )
         ]
     )

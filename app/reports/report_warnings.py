@@ -73,7 +73,10 @@ def _of_sites(closed: Sequence[ClosedLine], codes: Sequence[str]) -> Warnings:
         text = in_words(
             "Corrected since the month was closed, and told here as corrected: {sites}.", sites=_names(corrected)
         )
-        yield _warning("corrected", text)
+        other = in_words(
+            "The sums of corrected sites are by their corrections: the month's list of verdicts shows them as closed."
+        )
+        yield _warning("corrected", joined([text, other]))
     for line, code in kept:
         listed_s = sum(each["counted_s"] for each in line.outages)
         if listed_s != line.figures["counted_down_s"]:

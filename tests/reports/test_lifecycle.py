@@ -299,3 +299,12 @@ async def test_a_correction_that_is_withdrawn_can_be_drafted_again(month: Report
     correction = (await month.cast.sari.post(url, {"reason": "PLN"})).json()
     assert (await month.cast.sari.delete(f"/reports/{correction['id']}?reason=keliru")).status_code == 204
     assert (await month.cast.sari.post(url, {"reason": "PLN"})).status_code == 201
+
+
+async def test_a_name_that_would_read_otherwise_than_it_is_kept_is_refused(month: ReportMonth) -> None:
+    draft = await month.draft()
+    for name, code in (("Rina\0", "nul"), ("Rina\u202eiduB", "direction")):
+        answer = await month.cast.sari.patch(f"/reports/{draft['id']}", {"parties": {"place": name}})
+        assert (answer.status_code, codes(answer)) == (422, [code])
+        answer = await month.cast.sari.patch(f"/reports/{draft['id']}", {"parties": {"ppk": {"name": name}}})
+        assert answer.json()["errors"][0]["field"] == "parties.ppk.name"

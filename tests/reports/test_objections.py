@@ -112,13 +112,16 @@ async def test_a_flood_is_bounded(month: ReportMonth, monkeypatch: pytest.Monkey
     assert (beyond.status_code, codes(beyond)) == (409, ["too_many"])
 
 
-async def test_a_decision_may_be_made_anew_until_it_is_issued(month: ReportMonth) -> None:
+async def test_a_decision_is_made_once_and_the_same_again_changes_nothing(month: ReportMonth) -> None:
     draft = await month.draft(parties=PARTIES)
     await month.cast.icon.post(f"/reports/{draft['id']}/objections", {"text": "Listrik padam"})
-    for decision in ("rejected", "accepted"):
-        url = f"/reports/{draft['id']}/objections/1/decision"
-        assert (await month.cast.sari.post(url, {"decision": decision, "text": "-"})).status_code == 200
-    assert (await month.read(draft["id"]))["data"]["objections"][0]["decision"] == "accepted"
+    url = f"/reports/{draft['id']}/objections/1/decision"
+    first = await month.cast.sari.post(url, {"decision": "partly", "text": "-"})
+    again = await month.cast.sari.post(url, {"decision": "partly", "text": "-"})
+    assert (first.status_code, again.status_code, again.json()) == (200, 200, first.json())
+    other = await month.cast.sari.post(url, {"decision": "rejected", "text": "-"})
+    assert (other.status_code, codes(other)) == (409, ["decided_already"])
+    assert (await month.read(draft["id"]))["data"]["objections"][0]["decision"] == "partly"
     unknown = await month.cast.sari.post(
         f"/reports/{draft['id']}/objections/2/decision", {"decision": "partly", "text": "-"}
     )
