@@ -188,6 +188,16 @@ def test_changed_seconds_are_found(tmp_path: Path, files: dict[str, bytes], monk
     assert "Not equal" in str(verify(tmp_path, changed, monkeypatch)[1])
 
 
+def test_seconds_that_do_not_add_up_are_found_where_no_rupiah_depends_on_them(
+    tmp_path: Path, files: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    header, *rows = (line.split(b",") for line in files["sites.csv"].splitlines(keepends=True))
+    column = header.index(b"good_s")
+    rows[0][column] = str(int(rows[0][column]) - 1).encode()
+    changed = files | {"sites.csv": b"".join(b",".join(row) for row in [header, *rows])}
+    assert rows[0][0].decode() in str(verify(tmp_path, changed, monkeypatch)[1])
+
+
 @pytest.mark.parametrize("name", ["fee_idr", "restitution_idr", "payable_idr"])
 def test_a_changed_total_is_found(
     tmp_path: Path, files: dict[str, bytes], monkeypatch: pytest.MonkeyPatch, name: str
