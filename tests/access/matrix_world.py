@@ -21,6 +21,7 @@ from app.core.clock import utc_now
 from app.core.sealing import Sealer
 from app.registry.models import Provider
 from app.reports.models import Objection, Report
+from tests.access.route_catalog import DECISION
 from tests.conftest import SECRET_KEY, Cast
 from tests.support.contracts import create_contract
 from tests.support.diagnoses import make_diagnosis
@@ -170,8 +171,7 @@ async def _create_reports(cast: Cast, session: AsyncSession, contract: int) -> t
     async with session.begin():
         session.add(Objection(report_id=reports[0], no=1, text=f"Keberatan {MARK}", filed_by="telkom"))
         await session.execute(update(Report).values(no_objections_at=utc_now(), no_objections_by="telkom"))
-    decision = {"decision": "rejected", "text": MARK}
-    decided = await cast.sari.post(f"/reports/{reports[0]}/objections/1/decision", decision)
+    decided = await cast.sari.post(f"/reports/{reports[0]}/objections/1/decision", DECISION)
     assert decided.status_code == 200, decided.text
     issued = await cast.sari.post(f"/reports/{reports[1]}/issue", headers={"If-Match": '"1"'})
     assert issued.status_code == 200, issued.text

@@ -49,7 +49,9 @@ REQUESTS |= {
     f"POST {language}/desa/{{code}}/penilaian": {"data": {"benefit": "4", "cost": "2"}} for language in ("", "/en")
 }
 
+DECISION = {"decision": "rejected", "text": "Rahasia"}  # made already: the same one again changes nothing
 REQUESTS |= {
+    f"POST {API}/reports/{{id}}/objections/{{no}}/decision": {"json": DECISION},
     f"POST {API}/contracts/{{id}}/reports": {"json": {"period": f"{MONTH:%Y-%m}"}},
     f"POST {API}/sites/{{id}}/certificates": {"json": {}},
     f"POST {API}/reports/{{id}}/issue": {"headers": {"If-Match": '"2"'}},
