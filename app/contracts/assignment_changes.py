@@ -16,7 +16,7 @@ from app.access import audit
 from app.access.audit import AuditEntry
 from app.access.scope import PROVINCE, Caller, require_writer
 from app.availability import retroactive_changes
-from app.contracts import assignment_faults, assignments, store
+from app.contracts import assignment_faults, assignments, closed_past, store
 from app.contracts.assignment_schemas import SiteAssignmentIn, SiteAssignmentPatch, SiteAssignmentsIn
 from app.core.clock import utc_now
 from app.core.errors import Conflict, Fault, Invalid
@@ -34,7 +34,8 @@ async def add_sites(
     """Put sites under a contract, all or none.
 
     Raises NotAllowed but for the province, Invalid with every fault of every row: days outside the contract's, days of
-    another provider, days under another contract, or days before today without a reason.
+    another provider, days under another contract, or days before today without a reason. A fee of its own in a closed
+    month is for who issues reports.
     """
     contract = await _lock(session, contract_id, caller=caller)
     sites = await assignments.find_sites(session, [item.site for item in body.sites], caller=caller)
@@ -58,6 +59,9 @@ async def add_sites(
     days = [(item.from_, item.to or date.max) for item in body.sites]
     if faults := [*faults, *retroactive_changes.check_reason_of_days(days, body.reason)]:
         raise Invalid(*faults)
+    for row, site in added:
+        if row.monthly_fee_idr is not None:
+            await closed_past.require_issuer(session, [site.id], [_stored(row)], caller=caller)
     await retroactive_changes.close_before(session, [(row.site_id, _stored(row)) for row, _ in added])
     version = await next_version(session, Counter.REGISTRY)
     for row, site in added:
@@ -84,7 +88,8 @@ async def patch_assignment(
 ) -> dict[str, Any]:
     """Move the days of a site under a contract.
 
-    Raises what `add_sites` does, Stale for another version, Conflict if it is withdrawn.
+    Raises what `add_sites` does, Stale for another version, Conflict if it is withdrawn, NotAllowed where a fee of a
+    closed month changes and the caller does not issue reports.
     """
     contract = await _lock(session, contract_id, caller=caller)
     row, _, site = await assignments.get_assignment(session, contract_id, assignment_id, caller=caller, for_update=True)
@@ -105,6 +110,7 @@ async def patch_assignment(
     )
     if faults := [*faults, *retroactive_changes.check_reason_of_days([*changed, *repriced], body.reason)]:
         raise Invalid(*faults)
+    await closed_past.require_issuer(session, [site.id], repriced, caller=caller)
     await retroactive_changes.close_before(session, [(site.id, days) for days in changed])
     version = await next_version(session, Counter.REGISTRY)
     site_contracts.make_room(_of_role(others, row), (start, until or date.max), version=version)

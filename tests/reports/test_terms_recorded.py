@@ -49,6 +49,16 @@ async def test_only_who_issues_changes_the_terms_of_a_closed_month(month: Report
     assert from_today.status_code == 200, from_today.text
 
 
+async def test_only_who_issues_changes_a_sites_own_fee_of_a_closed_month(month: ReportMonth, dewi: Person) -> None:
+    path = f"/contracts/{month.contract}/sites"
+    row = (await month.cast.sari.get(path)).json()["items"][0]
+    change = {"monthly_fee_idr": 1, "reason": "salah ketik"}
+    refused = await dewi.patch(f"{path}/{row['id']}", change)
+    assert refused.status_code == 403, refused.text
+    assert "which is closed" in refused.json()["detail"]
+    assert (await month.cast.sari.patch(f"{path}/{row['id']}", change)).status_code == 200
+
+
 async def test_an_open_draft_tells_of_terms_that_were_entered_backwards(month: ReportMonth) -> None:
     draft = await month.draft()
     assert (await month.cast.icon.post(f"/reports/{draft['id']}/no-objections")).status_code == 200

@@ -4,26 +4,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.core.tables import Text
-from app.registry.models import Cause
+from app.registry import indonesian
 
 KEMENDAGRI = "Kode dan data wilayah administrasi pemerintahan (Kemendagri), bertitik"
 TECHNOLOGIES = "fiber = serat optik; radio; cellular = seluler; leo = satelit orbit rendah; geo = satelit GEO (VSAT)"
 UPSTREAM = "upstream"  # not a cause that anybody gave: what the access point hangs on was down
-CAUSES = {
-    Cause.LINK: "jaringan akses",
-    Cause.PROVIDER: "jaringan penyedia",
-    Cause.POWER: "listrik padam",
-    Cause.DEVICE: "kerusakan perangkat",
-    Cause.UNPLUGGED: "dicabut",
-    Cause.BILLING: "isolir (tagihan)",
-    Cause.QUOTA: "kuota habis",
-    Cause.WEATHER: "cuaca",
-    Cause.VANDALISM: "perusakan atau pencurian",
-    Cause.PLANNED: "pekerjaan terencana",
-    Cause.MONITORING: "pemantauan",
-    Cause.UNCLASSIFIED: "belum ditentukan",
-    UPSTREAM: "induk putus",
-}
+CAUSES = {**indonesian.CAUSES, UPSTREAM: "induk putus"}
 
 
 @dataclass(frozen=True, slots=True)
