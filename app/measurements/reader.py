@@ -1,0 +1,105 @@
+"""Reads stored readings as blocks: the one way to them, however they are stored."""
+
+from collections.abc import Collection, Iterable
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+import orjson
+from sqlalchemy import TextClause, text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from probes.contract import Outcome
+from probes.reading_block import OUTCOME_CODES, SOURCE_CODES, ReadingBlock, rtt_matrix
+
+SiteRange = tuple[int, datetime, datetime]  # site, start, end: half-open
+
+COLUMNS = "m.site_id, extract(epoch FROM m.slot)::bigint, m.source, m.outcome, m.sent, m.valid_s, m.rtt_us, m.reason"
+WANTED = """
+    (cast(:sources AS text[]) IS NULL OR m.source = ANY(:sources))
+    AND (cast(:outcomes AS text[]) IS NULL OR m.outcome = ANY(:outcomes))
+"""
+OF_RANGES = text(f"""
+    SELECT {COLUMNS}
+    FROM json_to_recordset(cast(:rows AS json)) AS w(site_id int, start timestamptz, until timestamptz)
+        JOIN measurement m ON m.site_id = w.site_id AND m.slot >= w.start AND m.slot < w.until
+    WHERE m.slot >= :first AND m.slot < :last AND {WANTED}
+""")
+OF_ALL = text(f"""
+    SELECT {COLUMNS} FROM measurement m
+    WHERE m.slot >= :first AND m.slot < :last AND m.site_id > :after
+        AND (cast(:upto AS int) IS NULL OR m.site_id <= :upto) AND {WANTED}
+""")
+
+
+async def read(
+    session: AsyncSession,
+    ranges: Iterable[SiteRange],
+    *,
+    sources: Collection[str] | None = None,
+    outcomes: Collection[Outcome] | None = None,
+) -> ReadingBlock:
+    """Return the readings of sites in these half-open ranges by site, slot and source, each once.
+
+    `sources`, `outcomes`: of these alone.
+    """
+    ranges = list(ranges)
+    if not ranges:
+        return ReadingBlock.of(())
+    rows = [{"site_id": site_id, "start": start, "until": end} for site_id, start, end in ranges]
+    parameters = {
+        "rows": orjson.dumps(rows).decode(),
+        "first": min(start for _, start, _ in ranges),
+        "last": max(end for _, _, end in ranges),
+    }
+    return await _read(session, OF_RANGES, parameters, sources, outcomes)
+
+
+async def read_all(
+    session: AsyncSession,
+    start: datetime,
+    end: datetime,
+    *,
+    after: int = 0,
+    upto: int | None = None,
+    sources: Collection[str] | None = None,
+    outcomes: Collection[Outcome] | None = None,
+) -> ReadingBlock:
+    """Return the readings in [start, end) of all sites with after < id <= upto, as `read` does."""
+    parameters = {"first": start, "last": end, "after": after, "upto": upto}
+    return await _read(session, OF_ALL, parameters, sources, outcomes)
+
+
+async def _read(
+    session: AsyncSession,
+    statement: TextClause,
+    parameters: dict[str, Any],
+    sources: Collection[str] | None,
+    outcomes: Collection[Outcome] | None,
+) -> ReadingBlock:
+    parameters["sources"] = None if sources is None else list(sources)
+    parameters["outcomes"] = None if outcomes is None else [outcome.value for outcome in outcomes]
+    rows = (await session.execute(statement, parameters)).all()
+    return block_of_rows(rows).distinct()
+
+
+def block_of_rows(rows: Collection[Any]) -> ReadingBlock:
+    """Return a block of rows with COLUMNS, in their order."""
+    if not rows:
+        return ReadingBlock.of(())
+    keys, slots, sources, outcomes, sent, valid_s, rtts, reasons = zip(*rows, strict=True)
+    known = tuple(dict.fromkeys([None, *reasons]))
+    codes = {reason: code for code, reason in enumerate(known)}
+    received = np.fromiter(map(len, rtts), np.int16, len(rows))
+    return ReadingBlock(
+        key=np.array(keys, np.int32),
+        slot=np.array(slots, np.int64),
+        outcome=np.fromiter((OUTCOME_CODES[outcome] for outcome in outcomes), np.int8, len(rows)),
+        sent=np.array(sent, np.int16),
+        received=received,
+        rtt_us=rtt_matrix(received, [rtt for of_row in rtts for rtt in of_row]),
+        valid_s=np.array(valid_s, np.int32),
+        source=np.fromiter((SOURCE_CODES[source] for source in sources), np.int8, len(rows)),
+        reason=np.fromiter((codes[reason] for reason in reasons), np.int16, len(rows)),
+        reasons=known,
+    )
