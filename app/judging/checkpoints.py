@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.judging.fold import FoldResult
 from app.judging.judge import JudgeState
 from app.judging.judge_state_store import as_json, state_fields, state_from_checkpoint
+from app.measurements.reader import SiteRange
 
 KEPT_LONGER = timedelta(days=1)
 
@@ -35,8 +36,6 @@ SAVE = text("""
     FROM json_populate_recordset(NULL::checkpoint, cast(:rows AS json))
     ON CONFLICT (site_id, at) DO UPDATE SET carry = excluded.carry
 """)
-
-SiteRange = tuple[int, datetime, datetime]  # site, start, end
 
 
 async def find_last_before(

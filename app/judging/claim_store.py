@@ -14,6 +14,7 @@ from app.core.clock import from_slot
 from app.judging.claims import LATE, Claim, lost_ranges, merge_claims
 from app.judging.dirty_range import DirtyRange
 from app.judging.models import StoredClaim
+from app.measurements import reader
 from app.postgres.engine import among
 from app.profiles import LONGEST_INTERVAL_S
 from probes.contract import AGENT, Outcome, Reading
@@ -26,11 +27,6 @@ POP_TOUCHED = text(f"""
     WHERE c.site_id = n.site_id
         AND tstzrange(c.started_at, c.ended_at) && tstzrange(n.first - interval '1 second', n.last, '[]')
     RETURNING c.site_id, c.started_at, c.ended_at, c.received_at, c.address, c.boot
-""")
-LOST = text(f"""
-    SELECT m.site_id, extract(epoch FROM m.slot)::bigint, m.valid_s
-    FROM {RANGES} JOIN measurement m ON m.site_id = n.site_id AND m.slot >= n.first AND m.slot < n.last
-    WHERE m.source = '{AGENT}' AND m.outcome = 'timeout' AND m.slot >= :first AND m.slot < :last
 """)
 
 
@@ -101,15 +97,12 @@ def _spans(claims: Iterable[Claim], readings: Iterable[Reading]) -> Spans:
 async def _lost(session: AsyncSession, claims: dict[int, list[Claim]]) -> dict[int, list[tuple[int, int]]]:
     """Return by site the (slot, valid_s) of what its device reported as lost in or near these claims."""
     lost: dict[int, list[tuple[int, int]]] = defaultdict(list)
-    if not claims:
-        return lost
-    ranges = {
-        site_id: (min(c.started_at for c in of_site) - NEAR, max(c.ended_at for c in of_site) + NEAR)
+    ranges = [
+        (site_id, min(c.started_at for c in of_site) - NEAR, max(c.ended_at for c in of_site) + NEAR)
         for site_id, of_site in claims.items()
-    }
-    bounds = {"first": min(first for first, _ in ranges.values()), "last": max(last for _, last in ranges.values())}
-    for site_id, slot, valid_s in await session.execute(LOST, {"rows": _json(ranges.items()), **bounds}):
-        lost[site_id].append((slot, valid_s))
+    ]
+    for reading in (await reader.read(session, ranges, sources=[AGENT], outcomes=[Outcome.TIMEOUT])).readings():
+        lost[reading.key].append((reading.slot, reading.valid_s))
     return lost
 
 

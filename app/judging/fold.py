@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
+import numpy as np
+
 from app.core.clock import from_slot
 from app.core.freshness import lapses_at, late_by
 from app.judging.blind_ranges import BLINDNESS_SOURCE, BlindRange, BlindRanges, gap_reason, reading_ends_at
@@ -16,8 +18,7 @@ from app.judging.judge import JudgeState, Observation, StateChange, judge, readd
 from app.profiles import Technology
 from app.registry.models import UnknownReason
 from probes.contract import CENTRAL, Outcome, Reading
-
-FOLD_ORDER = (Outcome.OK, Outcome.TIMEOUT, Outcome.FAULT)  # of readings in one second
+from probes.reading_block import OUTCOMES, SOURCES, ReadingBlock
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +164,13 @@ def fold_order(reading: Reading) -> tuple[int, int, int, str]:
 
     That is the answered one, else a lost one, and of these the one that is valid for longer: a fault hides neither.
     """
-    return reading.slot, FOLD_ORDER.index(reading.outcome), -reading.valid_s, reading.source
+    return reading.slot, OUTCOMES.index(reading.outcome), -reading.valid_s, reading.source
+
+
+def in_fold_order(block: ReadingBlock) -> ReadingBlock:
+    """Return the readings by site, those of each in `fold_order`."""
+    by_name = np.argsort(np.argsort(SOURCES))[block.source]
+    return block.take(np.lexsort((by_name, -block.valid_s, block.outcome, block.slot, block.key)))
 
 
 def has_losses(reading: Reading) -> bool:

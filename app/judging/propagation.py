@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+import numpy as np
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -13,14 +14,14 @@ from app.judging import blind_ranges
 from app.judging.blind_ranges import BlindRange
 from app.judging.dirty_range import DirtyRange
 from app.judging.rejudge import RejudgeResult, rejudge
+from app.measurements import reader
 from app.measurements import store as measurements
 from app.profiles import profiles
-from probes.contract import AGENT, CENTRAL, SILENCE
+from probes.contract import AGENT, CENTRAL, SILENCE, Outcome
 
-CHILDREN_WITH_TIMEOUTS = text("""
-    SELECT DISTINCT c.site_id FROM site_configuration c JOIN measurement m ON m.site_id = c.site_id
-    WHERE c.parent_id = :parent AND m.outcome = 'timeout' AND m.slot >= :start AND m.slot <= :end
-        AND m.slot >= c.started_at AND (c.ended_at IS NULL OR m.slot < c.ended_at)
+CHILDREN = text("""
+    SELECT site_id, greatest(started_at, :start), least(coalesce(ended_at, :end), :end) FROM site_configuration
+    WHERE parent_id = :parent AND started_at < :end AND coalesce(ended_at > :start, true)
 """)
 
 
@@ -82,9 +83,9 @@ async def children_of(session: AsyncSession, parents: Iterable[DirtyRange]) -> l
     dirty_ranges = []
     for parent in parents:
         start = parent.start - hold
-        parameters = {"parent": parent.site_id, "start": start, "end": now}
-        site_ids = await session.scalars(CHILDREN_WITH_TIMEOUTS, parameters)
-        dirty_ranges += [DirtyRange(site_id, start, now) for site_id in site_ids]
+        children = (await session.execute(CHILDREN, {"parent": parent.site_id, "start": start, "end": now})).all()
+        lost = await reader.read(session, map(tuple, children), outcomes=[Outcome.TIMEOUT])
+        dirty_ranges += [DirtyRange(site_id, start, now) for site_id in np.unique(lost.key).tolist()]
     return dirty_ranges
 
 

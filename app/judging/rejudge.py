@@ -17,16 +17,16 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.core.clock import utc_now
 from app.judging import checkpoints, judge_context, judge_state_store, segments
 from app.judging.blind_ranges import BLINDNESS_SOURCE
-from app.judging.checkpoints import RANGES, range_params
 from app.judging.dirty_range import DirtyRange
-from app.judging.fold import FOLD_ORDER, FoldResult, JudgeConfiguration, JudgeContext, fold
+from app.judging.fold import FoldResult, JudgeConfiguration, JudgeContext, fold, in_fold_order
 from app.judging.judge import BAD, JudgeState
 from app.judging.segments import Segment, SegmentRange
-from app.measurements import simulated_past
+from app.measurements import reader, simulated_past
+from app.measurements.reader import SiteRange
 from app.profiles import profiles
 from app.registry.models import State, UnknownReason
 from app.settings import settings
-from probes.contract import Outcome, Reading
+from probes.contract import Reading
 
 log = structlog.get_logger()
 
@@ -37,13 +37,6 @@ FIRST_LOOK_AHEAD = timedelta(hours=2)  # how far beyond the range readings are f
 FIRST_SERVED = text("""
     SELECT site_id, min(started_at) AS started_at FROM site_configuration
     WHERE site_id = ANY(:ids) AND lifecycle = 'active' GROUP BY site_id
-""")
-# In the order of `fold_order`.
-READINGS = text(f"""
-    SELECT m.site_id, extract(epoch FROM m.slot)::bigint, m.outcome, m.sent, m.rtt_us, m.valid_s, m.reason, m.source
-    FROM {RANGES} JOIN measurement m ON m.site_id = w.site_id AND m.slot >= w.start AND m.slot < w.until
-    ORDER BY m.site_id, m.slot, array_position(array{[outcome.value for outcome in FOLD_ORDER]}, m.outcome::text),
-        m.valid_s DESC, m.source
 """)
 
 
@@ -182,12 +175,11 @@ async def _fold_windows(
         site.result = fold(state, readings[site.site_id], context, converges=site.converges)
 
 
-async def _read_windows(session: AsyncSession, windows: Iterable[checkpoints.SiteRange]) -> dict[int, list[Reading]]:
+async def _read_windows(session: AsyncSession, windows: Iterable[SiteRange]) -> dict[int, list[Reading]]:
+    """Return the readings by site, in the order in which they are folded."""
     readings: dict[int, list[Reading]] = defaultdict(list)
-    rows = await session.execute(READINGS, range_params(windows))
-    for site_id, slot, outcome, sent, rtt_us, valid_s, reason, source in rows:
-        reading = Reading(site_id, slot, Outcome(outcome), sent, tuple(rtt_us), valid_s, reason, source)
-        readings[site_id].append(reading)
+    for reading in in_fold_order(await reader.read(session, windows)).readings():
+        readings[reading.key].append(reading)
     return readings
 
 
