@@ -11,11 +11,22 @@ from contextlib import asynccontextmanager
 from socket import socket
 
 from probes import icmp_socket
+from probes.echo_batch import NO_ADDRESS, PingBatch, PongBatch, address_text, pong_batch, prepare_addresses
 from probes.echo_loop import EchoEngine
 from probes.icmp_socket import IcmpNotPermitted
 from probes.in_flight import Counters, EchoSocket, EchoSweep, HostInFlight, Ping, Pong, canonical_address
 
-__all__ = ["Counters", "Echo", "EchoClosed", "IcmpNotPermitted", "Ping", "Pong"]
+__all__ = [
+    "Counters",
+    "Echo",
+    "EchoClosed",
+    "IcmpNotPermitted",
+    "Ping",
+    "PingBatch",
+    "Pong",
+    "PongBatch",
+    "prepare_addresses",
+]
 
 PACKETS_PER_SECOND = 20_000
 
@@ -73,6 +84,16 @@ class Echo:
             raise EchoClosed
         dropped = {echo_socket for echo_socket, drops in self._count_drops().items() if drops != before[echo_socket]}
         return [host.pong(dropped=host.socket in dropped) if isinstance(host, HostInFlight) else host for host in hosts]
+
+    async def sweep(self, batch: PingBatch) -> PongBatch:
+        """Return one row per row of the batch, once every packet is answered, timed out or given up.
+
+        Raises EchoClosed, and nothing else: what is wrong with a row is a fault of that row.
+        """
+        texts = [address_text(to) if to["family"] != NO_ADDRESS else "" for to in batch.to]
+        rows = zip(texts, batch.count.tolist(), batch.spacing_ns.tolist(), batch.timeout_ns.tolist(), strict=True)
+        pongs = await self.ping([Ping(to, count, spacing / 1e9, timeout / 1e9) for to, count, spacing, timeout in rows])
+        return pong_batch(pongs, int(batch.count.max(initial=0)))
 
     def close(self) -> None:
         """End sweeps under way with EchoClosed, and unregister from the event loop."""
