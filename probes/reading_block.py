@@ -80,6 +80,15 @@ class ReadingBlock:
         """Return these rows, in the order of `rows`: indices, a mask or a slice."""
         return replace(self, **{name: getattr(self, name)[rows] for name in COLUMNS})
 
+    def as_faults(self, rows: NDArray[np.bool_], reason: str) -> Self:
+        """Return the block with the readings of this mask as faults of ours, for that reason."""
+        return replace(self.with_reason(rows, reason), outcome=np.where(rows, FAULT, self.outcome).astype(np.int8))
+
+    def with_reason(self, rows: NDArray[np.bool_], reason: str) -> Self:
+        reasons = self.reasons if reason in self.reasons else (*self.reasons, reason)
+        codes = np.where(rows, reasons.index(reason), self.reason).astype(np.int16)
+        return replace(self, reason=codes, reasons=reasons)
+
     def sorted(self) -> Self:
         """Return the readings by key, slot and source."""
         return self.take(np.lexsort((self.source, self.slot, self.key)))

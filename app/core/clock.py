@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta, timezone
 
 WITA = timezone(timedelta(hours=8), "WITA")  # Asia/Makassar, which has no daylight saving time
+EPOCH, MICROSECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
 WITA_SQL = "'Asia/Makassar'"  # the same zone as an SQL literal, for AT TIME ZONE and date_trunc
 
 
@@ -37,6 +38,15 @@ def from_slot(slot: int) -> datetime:
 
 def to_slot(moment: datetime) -> int:
     return int(moment.timestamp() // 1)
+
+
+def to_micros(moment: datetime) -> int:
+    """Return microseconds since 1970, exactly."""
+    return (moment - EPOCH) // MICROSECOND
+
+
+def from_micros(micros: int) -> datetime:
+    return EPOCH + timedelta(microseconds=micros)
 
 
 def parse_moment(text: str) -> datetime:

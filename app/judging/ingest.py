@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.clock import floor_second, from_slot
 from app.judging import blind_ranges, judge_state_store, mass_outage
+from app.judging.addressed_block import AddressedReading
 from app.judging.blind_ranges import BlindRange
 from app.judging.canary_evidence import CanaryLog
 from app.judging.claims import is_claim
@@ -23,8 +24,6 @@ from app.measurements import store as measurements
 from app.registry.models import SiteKind, State
 from probes.contract import CENTRAL, Outcome, Reading
 
-# With when the address it was read from became the site's; None: the reading's slot decides.
-AddressedReading = tuple[Reading, datetime | None]
 SiteReadings = dict[int, list[Reading]]
 
 

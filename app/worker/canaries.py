@@ -8,6 +8,9 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
+from numpy.typing import NDArray
+
 from app.core.clock import from_slot
 from app.judging.blind_ranges import BlindRange
 from app.judging.canary_evidence import CanaryBeat, CanaryLog
@@ -65,8 +68,13 @@ class Canaries:
         """Whether the canaries' answers show by now if we were blind then; always, without canaries."""
         return not self.addresses or self.seen_until >= moment
 
-    def were_blind(self, start: float, end: float) -> bool:
-        return any(first < end and start < last for first, last in self._past)
+    def blind_mask(self, starts: NDArray[np.int64], end: float) -> NDArray[np.bool_]:
+        """Return for each of `starts` whether we were blind at some time from then until `end`."""
+        blind = np.zeros(len(starts), bool)
+        for first, last in self._past:
+            if first < end:
+                blind |= starts < last
+        return blind
 
     def blind_range(self, end: float) -> BlindRange:
         """Return the present blindness until `end` in whole seconds, outwards, with the canaries' silence in it."""

@@ -11,9 +11,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.agents import agent_tokens
 from app.core.clock import WITA, from_slot, utc_now
+from app.judging.addressed_block import AddressedReading
 from app.judging.blind_ranges import BlindRange
 from app.judging.claims import Claim, claims_of_push
-from app.judging.ingest import AddressedReading, JudgedSite
+from app.judging.ingest import JudgedSite
 from app.judging.rejudge import rejudgeable_since
 from app.measurements import partitions
 from app.measurements import store as measurements

@@ -6,7 +6,8 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from app.judging.ingest import AddressedReading, JudgedSite
+from app.judging.addressed_block import AddressedReading
+from app.judging.ingest import JudgedSite
 from app.postgres.engine import Sessions, transaction
 from app.profiles import profiles
 from app.worker.counters import WorkerCounters
@@ -59,8 +60,9 @@ class MissedPushRecorder:
             judged.extend(judged_now)
             self.counters.silences += len(part)
 
-        async def reject(item: AddressedReading, error: Exception) -> None:
-            site_id, slot = item[0].key, item[0].slot
+        async def reject(part: Sequence[AddressedReading], error: Exception) -> None:
+            ((reading, _),) = part
+            site_id, slot = reading.key, reading.slot
             self._rejected.add((site_id, slot))
             log.error("missed_push_rejected", site=site_id, slot=slot, error=repr(error), exc_info=error)
 

@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.agents.silence_rule import DEVICE_IS_ADMITTED, HEARD_AT_ADDRESS, PUSHES
 from app.core.clock import to_slot
 from app.core.freshness import late_by, overdue_after_sql
-from app.judging.ingest import AddressedReading
+from app.judging.addressed_block import AddressedReading
 from app.profiles import Profile, Technology
 from app.worker.ingest_proof import IngestProof
 from app.worker.peer_quorum import PeerQuorum

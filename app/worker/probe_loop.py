@@ -5,6 +5,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from app.judging.addressed_block import AddressedBlock
 from app.worker.context import WorkerContext
 from app.worker.jobs import Job
 from app.worker.schedule import DueProbe
@@ -45,9 +46,9 @@ class ProbeLoop:
         context, started = self.context, time.monotonic()
         readings = await context.prober.sweep([target for target, _ in due])
         self._count(due, [reading.outcome for reading in readings], time.monotonic() - started)
-        items = [(reading, addressed_at) for reading, (_, addressed_at) in zip(readings, due, strict=True)]
+        block = AddressedBlock.of((reading, since) for reading, (_, since) in zip(readings, due, strict=True))
         loaded = self.speedtests.sites_loaded_since(started)
-        context.buffer.put(excuse_loaded(items, loaded), ended=context.clock.now())
+        context.buffer.put(excuse_loaded(block, loaded), ended=context.clock.now())
 
     def _count(self, due: Sequence[DueProbe], outcomes: Sequence[Outcome], took_s: float) -> None:
         counters = self.context.counters

@@ -62,8 +62,8 @@ class RegistryRefresh:
             async with transaction(self.context.sessions) as session:
                 await recount(session, await propagation.rejudge_reconfigured(session, part))
 
-        async def reject(dirty: DirtyRange, error: Exception) -> None:
-            log.error("reconfiguration_rejected", site=dirty.site_id, error=repr(error), exc_info=error)
+        async def reject(part: Sequence[DirtyRange], error: Exception) -> None:
+            log.error("reconfiguration_rejected", site=part[0].site_id, error=repr(error), exc_info=error)
 
         parts = [ranges] if ranges else []
         while parts:

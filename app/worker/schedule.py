@@ -10,17 +10,22 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from math import ceil
 
+import numpy as np
+from numpy.typing import NDArray
+
 from app.core.clock import to_slot
 from app.judging.blind_ranges import MOST_PACKETS
 from app.judging.ingest import JudgedSite
 from app.judging.judge import BAD
 from app.registry.models import State
 from probes.contract import Outcome, Target
+from probes.reading_block import OUTCOME_CODES
 
 GOLDEN = 0.6180339887498949  # successive multiples of it fill an interval evenly, however many there are
 CONFIRM_S, CONFIRM_PACKETS = 10, MOST_PACKETS
 MOST_REPEATS_A_SLOT = 100  # the rest waits a second, so that an outage of a whole province is no burst
 LATEST_START_S = 5  # a slot that could not be served by then was missed: a probe now is no evidence of then
+UNKNOWN = -1  # of an outcome
 
 DueProbe = tuple[Target, datetime]  # with the moment since when its address is the site's
 
@@ -109,6 +114,12 @@ class Schedule:
             if slot < self._due[item.site_id].slot:
                 self._repeats[slot] += 1
                 self._set(item.site_id, DueSlot(slot, confirms=True))
+
+    def expected_outcomes(self, keys: NDArray[np.int32]) -> NDArray[np.int8]:
+        """Return by site what a probe finds if nothing has changed; UNKNOWN where any outcome is news."""
+        outcomes = (self.expected.get(key) for key in keys.tolist())
+        codes = [UNKNOWN if outcome is None else OUTCOME_CODES[outcome] for outcome in outcomes]
+        return np.array(codes, np.int8)
 
     def _probe_parent(self, parent_id: int, since: int, now: int) -> None:
         """A site behind a node that is down is not down itself: the node is probed at once."""

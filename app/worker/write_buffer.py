@@ -4,24 +4,79 @@ A timeout is held until a canary's answer shows that we were not blind ourselves
 """
 
 from collections import deque
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
+from app.judging.addressed_block import AddressedBlock
 from app.judging.blind_ranges import BlindRange
-from app.judging.ingest import AddressedReading
 from app.worker.canaries import Canaries
-from probes.contract import Outcome
+from probes.reading_block import FAULT, OK, TIMEOUT
 
 LARGEST_BATCH = 5_000  # readings a transaction
 LOADED = "speed test"
 
-BufferEntry = BlindRange | AddressedReading
+ExpectedOutcomes = Callable[[NDArray[np.int32]], NDArray[np.int8]]  # by site: what a probe finds if nothing changed
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What a transaction writes: blind ranges, and readings after them. Its slices are batches."""
+
+    blind: Sequence[BlindRange]
+    block: AddressedBlock
+
+    def __len__(self) -> int:
+        return len(self.blind) + len(self.block)
+
+    def __getitem__(self, entries: slice) -> "Batch":
+        start, stop, _ = entries.indices(len(self))
+        ranges = len(self.blind)
+        return Batch(self.blind[start:stop], self.block.take(slice(max(0, start - ranges), max(0, stop - ranges))))
+
+
+@dataclass
+class BlockQueue:
+    """Blocks in order, counted, added to and taken from by readings."""
+
+    readings: int = 0
+    _blocks: deque[AddressedBlock] = field(default_factory=deque)
+
+    def __iter__(self) -> Iterator[AddressedBlock]:
+        return iter(self._blocks)
+
+    def append(self, block: AddressedBlock) -> None:
+        if len(block):
+            self._blocks.append(block)
+            self.readings += len(block)
+
+    def put_back(self, block: AddressedBlock) -> None:
+        if len(block):
+            self._blocks.appendleft(block)
+            self.readings += len(block)
+
+    def pop(self, most: int) -> AddressedBlock:
+        """Remove and return the oldest readings."""
+        taken: list[AddressedBlock] = []
+        while self._blocks and most > 0:
+            block = self._blocks.popleft()
+            if len(block) > most:
+                self._blocks.appendleft(block.take(slice(most, None)))
+                block = block.take(slice(most))
+            taken.append(block)
+            most -= len(block)
+        popped = AddressedBlock.concat(taken)
+        self.readings -= len(popped)
+        return popped
 
 
 @dataclass(slots=True)
-class HeldTimeout:
-    item: AddressedReading
-    ended: float  # when its sweep was over, by the slot clock
+class HeldTimeouts:
+    block: AddressedBlock
+    ended: float  # when their sweep was over, by the slot clock
 
 
 @dataclass
@@ -30,21 +85,21 @@ class WriteBuffer:
 
     limit: int
     dropped: int = 0
-    _ready: deque[AddressedReading] = field(default_factory=deque)
-    _held: deque[HeldTimeout] = field(default_factory=deque)
+    _ready: BlockQueue = field(default_factory=BlockQueue)
+    _held: deque[HeldTimeouts] = field(default_factory=deque)
     _blind: list[BlindRange] = field(default_factory=list)
 
     def __len__(self) -> int:
         """The number of readings."""
-        return len(self._ready) + len(self._held)
+        return self._ready.readings + sum(len(held.block) for held in self._held)
 
-    def put(self, items: Iterable[AddressedReading], *, ended: float) -> None:
+    def put(self, block: AddressedBlock, *, ended: float) -> None:
         """Add what a sweep read that was over at `ended`, by the slot clock."""
-        for item in items:
-            if item[0].outcome is Outcome.TIMEOUT:
-                self._held.append(HeldTimeout(item, ended))
-            else:
-                self._ready.append(item)
+        timeouts = block.readings.outcome == TIMEOUT
+        if timeouts.any():
+            self._held.append(HeldTimeouts(block.take(timeouts), ended))
+            block = block.take(~timeouts)
+        self._ready.append(block)
         self._drop_oldest()
 
     def put_blind(self, *ranges: BlindRange) -> None:
@@ -54,37 +109,31 @@ class WriteBuffer:
         """Make ready the timeouts of which it is known by now whether we were blind; if we were, the fault is ours."""
         while self._held and canaries.know_about(self._held[0].ended):
             held = self._held.popleft()
-            blind = canaries.were_blind(held.item[0].slot, held.ended)
-            self._ready.append(_our_fault(held.item, "blind") if blind else held.item)
+            blind = canaries.blind_mask(held.block.readings.slot, held.ended)
+            self._ready.append(_our_fault(held.block, blind, "blind") if blind.any() else held.block)
 
     def give_up_held(self) -> None:
         """Make all timeouts ready as our fault: whether we were blind will never be known."""
-        self._ready.extend(_our_fault(held.item, "stopped") for held in self._held)
+        for held in self._held:
+            self._ready.append(_our_fault(held.block, np.ones(len(held.block), bool), "stopped"))
         self._held.clear()
 
-    def take(self, most: int = LARGEST_BATCH) -> list[BufferEntry]:
+    def take(self, most: int = LARGEST_BATCH) -> Batch:
         """Remove and return all blind ranges, then the oldest readings that are ready."""
-        taken: list[BufferEntry] = [*self._blind]
-        self._blind.clear()
-        taken += [self._ready.popleft() for _ in range(min(most, len(self._ready)))]
-        return taken
+        blind, self._blind = self._blind, []
+        return Batch(blind, self._ready.pop(most))
 
-    def give_back(self, entries: Sequence[BufferEntry]) -> None:
+    def give_back(self, batches: Sequence[Batch]) -> None:
         """Put back, at its front, what was taken and not written."""
-        ranges, readings = split_entries(entries)
-        self._blind[:0] = ranges
-        self._ready.extendleft(reversed(readings))
+        self._blind[:0] = [blind for batch in batches for blind in batch.blind]
+        for batch in reversed(batches):
+            self._ready.put_back(batch.block)
         self._drop_oldest()
 
-    def has_news(self, expected: Mapping[int, Outcome | None]) -> bool:
-        """Whether anything in it may change a site's state: `expected` is what a probe finds if nothing changed."""
+    def has_news(self, expected: ExpectedOutcomes) -> bool:
+        """Whether anything in it may change a site's state."""
         return (
-            bool(self._blind)
-            or len(self) >= LARGEST_BATCH
-            or any(
-                reading.outcome is not Outcome.FAULT and reading.outcome is not expected.get(reading.key)
-                for reading, _ in self._ready
-            )
+            bool(self._blind) or len(self) >= LARGEST_BATCH or any(_differs(block, expected) for block in self._ready)
         )
 
     @property
@@ -92,35 +141,43 @@ class WriteBuffer:
         return not self and not self._blind
 
     def _drop_oldest(self) -> None:
-        while len(self) > self.limit:
-            if self._ready:
-                self._ready.popleft()
-            else:
+        """Drop those that are ready first."""
+        excess = max(0, len(self) - self.limit)
+        self.dropped += excess
+        excess -= len(self._ready.pop(excess))
+        while excess:
+            held = self._held[0]
+            kept = held.block.take(slice(excess, None))
+            excess -= len(held.block) - len(kept)
+            held.block = kept
+            if not len(kept):
                 self._held.popleft()
-            self.dropped += 1
 
 
-def split_entries(entries: Iterable[BufferEntry]) -> tuple[list[BlindRange], list[AddressedReading]]:
-    ranges: list[BlindRange] = []
-    readings: list[AddressedReading] = []
-    for entry in entries:
-        if isinstance(entry, BlindRange):
-            ranges.append(entry)
-        else:
-            readings.append(entry)
-    return ranges, readings
-
-
-def excuse_loaded(items: Iterable[AddressedReading], loaded: Collection[int]) -> list[AddressedReading]:
+def excuse_loaded(block: AddressedBlock, loaded: Collection[int]) -> AddressedBlock:
     """Where our own speed test filled a site's link an answer shows that it is up, not how well; a timeout nothing."""
-    return [_excuse(item) if item[0].key in loaded else item for item in items]
+    rows = np.isin(block.readings.key, list(loaded)) if loaded else np.zeros(len(block), bool)
+    if not rows.any():
+        return block
+    answered = rows & (block.readings.outcome == OK)
+    readings = block.readings.with_reason(answered, LOADED)
+    unmeasured = replace(
+        readings,
+        sent=_zeroed(readings.sent, answered),
+        received=_zeroed(readings.received, answered),
+        rtt_us=_zeroed(readings.rtt_us, answered[:, None]),
+    )
+    return replace(block, readings=unmeasured.as_faults(rows & ~answered, LOADED))
 
 
-def _excuse(item: AddressedReading) -> AddressedReading:
-    if item[0].outcome is Outcome.OK:
-        return replace(item[0], sent=0, rtt_us=(), reason=LOADED), item[1]
-    return _our_fault(item, LOADED)
+def _differs(block: AddressedBlock, expected: ExpectedOutcomes) -> bool:
+    outcome = block.readings.outcome
+    return bool(((outcome != FAULT) & (outcome != expected(block.readings.key))).any())
 
 
-def _our_fault(item: AddressedReading, reason: str) -> AddressedReading:
-    return replace(item[0], outcome=Outcome.FAULT, reason=reason), item[1]
+def _zeroed(column: NDArray[Any], rows: NDArray[np.bool_]) -> NDArray[Any]:
+    return np.where(rows, 0, column).astype(column.dtype)
+
+
+def _our_fault(block: AddressedBlock, rows: NDArray[np.bool_], reason: str) -> AddressedBlock:
+    return replace(block, readings=block.readings.as_faults(rows, reason))

@@ -15,11 +15,12 @@ from app.alerts.outbox import write_announcements
 from app.core.clock import from_slot, utc_now
 from app.incidents.reconcile import reconcile_incidents
 from app.judging import claim_store, ingest, invalidation, propagation
+from app.judging.addressed_block import AddressedReading
 from app.judging.blind_ranges import BlindRange
 from app.judging.canary_evidence import CanaryLog
 from app.judging.claims import Claim
 from app.judging.dirty_range import DirtyRange
-from app.judging.ingest import AddressedReading, JudgedSite
+from app.judging.ingest import JudgedSite
 from app.judging.mass_outage import NO_CANARIES
 from app.judging.models import WorkerBeat
 from app.latency import rollup
@@ -29,7 +30,7 @@ from app.postgres.leader_lock import NoLongerLeader
 from app.worker.clock_watch import ClockStep, ClockWatch
 from app.worker.context import WorkerContext
 from app.worker.rejection import is_entrys_fault, write_in_parts
-from app.worker.write_buffer import BufferEntry, split_entries
+from app.worker.write_buffer import Batch
 from probes.contract import CENTRAL
 
 log = structlog.get_logger()
@@ -57,7 +58,7 @@ class BufferWriter:
         buffer = self.context.buffer
         buffer.release(self.context.canaries)
         waited = time.monotonic() - self.last_write >= BATCH_DELAY_S
-        if self.is_failing or waited or buffer.has_news(self.context.schedule.expected):
+        if self.is_failing or waited or buffer.has_news(self.context.schedule.expected_outcomes):
             await self.write()
 
     async def write(self) -> bool:
@@ -71,13 +72,13 @@ class BufferWriter:
         context, judged = self.context, list[JudgedSite]()
         failure: Exception | None = None
 
-        async def write_part(entries: Sequence[BufferEntry]) -> None:
-            judged.extend(await self._write_part(entries))
+        async def write_part(part: Batch) -> None:
+            judged.extend(await self._write_part(part))
 
         async with context.write_lock:
             context.buffer.release(context.canaries)
-            parts: list[Sequence[BufferEntry]] = [context.buffer.take()]
-            if not parts[0] and time.monotonic() - self.last_write < IDLE_BEAT_S:
+            parts = [context.buffer.take()]
+            if not len(parts[0]) and time.monotonic() - self.last_write < IDLE_BEAT_S:
                 return True
             try:
                 if self.clock_watch.uncorrected is not None:
@@ -86,7 +87,7 @@ class BufferWriter:
             except Exception as error:
                 failure = error
             finally:
-                context.buffer.give_back([entry for part in parts for entry in part])
+                context.buffer.give_back(parts)
         self._log_change(failure)
         self.is_failing = bool(parts)
         context.schedule.follow(judged, now=context.slot)
@@ -108,12 +109,11 @@ class BufferWriter:
             log.error("clock_correction_rejected", set_back_to=str(step.set_back_to), exc_info=error)
         self.clock_watch.mark_corrected(step)
 
-    async def _write_part(self, entries: Sequence[BufferEntry]) -> list[JudgedSite]:
+    async def _write_part(self, part: Batch) -> list[JudgedSite]:
         context = self.context
-        ranges, readings = split_entries(entries)
         try:
             async with transaction(context.sessions) as session:
-                judged = await write_batch(session, readings, ranges, canaries=context.canaries.log)
+                judged = await write_batch(session, part.block.items(), part.blind, canaries=context.canaries.log)
                 await self._write_beat(session)
         except Exception:
             context.counters.failed_writes += 1
@@ -122,15 +122,14 @@ class BufferWriter:
         self.last_write = time.monotonic()
         return judged
 
-    async def _reject(self, entry: BufferEntry, error: Exception) -> None:
-        """Drop it, provided that the beat alone can be written. Raises what keeps that from being written, too."""
-        await self._write_part([])
-        if isinstance(entry, BlindRange):
+    async def _reject(self, part: Batch, error: Exception) -> None:
+        """Drop its one entry, provided that the beat alone can be written. Raises what keeps that from it."""
+        await self._write_part(part[:0])
+        for blind in part.blind:
             self.context.counters.dropped_blind_ranges += 1
-            log.error("blind_range_rejected", range=str(entry), error=repr(error), exc_info=error)
-        else:
+            log.error("blind_range_rejected", range=str(blind), error=repr(error), exc_info=error)
+        for reading in part.block.readings.readings():
             self.context.buffer.dropped += 1
-            reading = entry[0]
             log.error("reading_rejected", site=reading.key, slot=reading.slot, error=repr(error), exc_info=error)
 
     async def _write_beat(self, session: AsyncSession) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
+from app.judging.addressed_block import AddressedBlock
 from app.postgres.engine import Sessions, transaction
 from app.throughput.store import PullTest
 from app.worker.speedtest_runner import DRAIN_S, OnBytes, SpeedtestRunner, download_by
@@ -172,7 +173,8 @@ async def test_a_look_into_a_test_of_ours_judges_neither_loss_nor_round_trips(mo
     slow = Reading(row.site_id, 1, Outcome.OK, 3, (900_000, 900_000), 60)
     lost = Reading(row.parent_id, 1, Outcome.TIMEOUT, 3, (), 60)
     sound = Reading(0, 1, Outcome.TIMEOUT, 3, (), 60)
-    assert [one for one, _ in excuse_loaded([(one, at) for one in (slow, lost, sound)], busy)] == [
+    block = AddressedBlock.of((one, at) for one in (slow, lost, sound))
+    assert excuse_loaded(block, busy).readings.readings() == [
         replace(slow, sent=0, rtt_us=(), reason="speed test"),
         replace(lost, outcome=Outcome.FAULT, reason="speed test"),
         sound,

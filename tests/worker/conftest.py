@@ -1,12 +1,13 @@
 import socket
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 
 import asyncpg
 import pytest
 from sqlalchemy.engine import make_url
 
 from app.core.clock import SlotClock
+from app.judging.addressed_block import AddressedBlock, AddressedReading
 from app.postgres.engine import Sessions
 from app.settings import ProbeSettings, Settings
 from app.worker.context import WorkerContext
@@ -32,6 +33,11 @@ async def migrated_url(server_url: str, migrated_template: str) -> AsyncIterator
     url = await make_database(server_url, migrated_template)
     yield url
     await drop_database(url, server_url)
+
+
+def put(worker: Worker, items: Iterable[AddressedReading]) -> None:
+    """Put readings into the worker's buffer as if a sweep had ended now."""
+    worker.context.buffer.put(AddressedBlock.of(items), ended=worker.context.clock.now())
 
 
 class WallClock:

@@ -1,9 +1,9 @@
 from datetime import UTC, datetime, timedelta
 
 from app.core.clock import from_slot
-from app.judging.ingest import AddressedReading
+from app.judging.addressed_block import AddressedBlock, AddressedReading
 from app.worker.canaries import Canaries
-from app.worker.write_buffer import WriteBuffer, split_entries
+from app.worker.write_buffer import WriteBuffer
 from probes.contract import Outcome, Reading
 
 NOW = 1_800_000_000
@@ -27,9 +27,13 @@ def answer(second: int, key: int = 1) -> AddressedReading:
 
 
 def take(buffer: WriteBuffer) -> list[AddressedReading]:
-    ranges, readings = split_entries(buffer.take())
-    assert ranges == []
-    return readings
+    taken = buffer.take()
+    assert taken.blind == []
+    return taken.block.items()
+
+
+def put(buffer: WriteBuffer, *items: AddressedReading, ended: float) -> None:
+    buffer.put(AddressedBlock.of(items), ended=ended)
 
 
 def two() -> Canaries:
@@ -82,7 +86,7 @@ def test_a_beat_that_ends_late_changes_nothing() -> None:
 
 def test_a_timeout_is_held_until_a_canary_shows_that_we_were_not_blind() -> None:
     canaries, buffer = two(), WriteBuffer(100)
-    buffer.put([timeout(0), answer(0, key=2)], ended=NOW + 5)
+    put(buffer, timeout(0), answer(0, key=2), ended=NOW + 5)
     beat(canaries, 4, Outcome.OK, Outcome.OK)
     buffer.release(canaries)
     assert [item[0].key for item in take(buffer)] == [2]
@@ -93,24 +97,24 @@ def test_a_timeout_is_held_until_a_canary_shows_that_we_were_not_blind() -> None
 
 def test_without_canaries_no_timeout_is_held() -> None:
     buffer = WriteBuffer(100)
-    buffer.put([timeout(0)], ended=NOW + 5)
+    put(buffer, timeout(0), ended=NOW + 5)
     buffer.release(Canaries([]))
     assert len(take(buffer)) == 1
 
 
 def test_beyond_its_limit_the_buffer_drops_the_oldest_and_counts_them() -> None:
     buffer = WriteBuffer(3)
-    buffer.put([answer(second) for second in range(5)], ended=NOW)
+    put(buffer, *(answer(second) for second in range(5)), ended=NOW)
     assert (len(buffer), buffer.dropped) == (3, 2)
-    taken = take(buffer)
-    assert [item[0].slot - NOW for item in taken] == [2, 3, 4]
-    buffer.give_back(taken)
+    taken = buffer.take()
+    assert [reading.slot - NOW for reading, _ in taken.block.items()] == [2, 3, 4]
+    buffer.give_back([taken[:1], taken[1:]])
     assert [item[0].slot - NOW for item in take(buffer)] == [2, 3, 4]
 
 
 def test_a_timeout_still_held_at_the_end_is_our_fault() -> None:
     buffer = WriteBuffer(10)
-    buffer.put([timeout(0)], ended=NOW + 5)
+    put(buffer, timeout(0), ended=NOW + 5)
     buffer.give_up_held()
     ((reading, _),) = take(buffer)
     assert (reading.outcome, reading.reason) == (Outcome.FAULT, "stopped")
@@ -127,7 +131,7 @@ def test_blind_ranges_are_rounded_outwards_to_whole_seconds() -> None:
 def test_a_probe_that_began_late_is_our_fault_when_we_were_blind_by_then() -> None:
     canaries, buffer = two(), WriteBuffer(10)
     beat(canaries, 4, Outcome.OK, Outcome.OK)
-    buffer.put([timeout(0)], ended=NOW + 13)  # its packets left only after the uplink had died
+    put(buffer, timeout(0), ended=NOW + 13)  # its packets left only after the uplink had died
     buffer.release(canaries)
     assert take(buffer) == []
     beat(canaries, 6, Outcome.TIMEOUT, Outcome.TIMEOUT)

@@ -4,6 +4,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.judging.addressed_block import AddressedBlock
 from app.worker.canaries import Canaries
 from app.worker.process import Worker
 from probes.contract import Outcome, Reading
@@ -40,7 +41,7 @@ async def test_sites_lost_together_are_out_at_once_if_the_canaries_answered(
             (Reading(site_id, now + second, outcome, 3, rtt_us, 60), plan.addressed_at)
             for site_id, plan in context.schedule.plans.items()
         ]
-        context.buffer.put(items, ended=now + second + 5.0)
+        context.buffer.put(AddressedBlock.of(items), ended=now + second + 5.0)
         assert await worker.writer.write()
     async with session.begin():
         stored = text(

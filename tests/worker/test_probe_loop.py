@@ -24,7 +24,7 @@ from app.worker.process import Worker
 from probes.contract import Outcome, Reading
 from tests.conftest import Cast
 from tests.factories import register
-from tests.worker.conftest import WallClock
+from tests.worker.conftest import WallClock, put
 
 
 async def states(session: AsyncSession) -> list[tuple[str, str | None]]:
@@ -55,7 +55,7 @@ async def test_timeouts_while_our_uplink_is_down_are_our_fault(
     lost = [Reading(made["id"], first + second, Outcome.TIMEOUT, 3, (), 60) for second in (10, 20)]
     worker.context.canaries.seen_until = float(first)
     items = [(reading, plan.addressed_at) for reading in (answered, *lost)]
-    worker.context.buffer.put(items, ended=worker.context.clock.now())
+    put(worker, items)
     await worker.canary_watch.probe_canaries()
     await worker.writer.write()
     assert await states(session) == [("up", None)]
@@ -103,7 +103,7 @@ async def test_readings_taken_while_the_database_is_unavailable_are_written_once
     for second in range(3):
         monkeypatch.setattr(writer, "write_batch", away)
         reading = Reading(made["id"], now - 30 + second, Outcome.OK, 3, (900,), 60)
-        worker.context.buffer.put([(reading, plan.addressed_at)], ended=worker.context.clock.now())
+        put(worker, [(reading, plan.addressed_at)])
         await worker.writer.write()
     assert worker.context.current_counters().buffered_readings == 3
     assert worker.context.counters.failed_writes == 3
@@ -127,9 +127,7 @@ async def test_readings_without_news_wait_to_be_batched_and_a_change_is_written_
     async def writes_after(key: int, outcome: Outcome, second: int) -> int:
         rtts = (900,) if outcome is Outcome.OK else ()
         reading = Reading(key, now - 60 + second, outcome, 3, rtts, 60)
-        worker.context.buffer.put(
-            [(reading, worker.context.schedule.plans[key].addressed_at)], ended=worker.context.clock.now()
-        )
+        put(worker, [(reading, worker.context.schedule.plans[key].addressed_at)])
         await worker.writer.write_due()
         return worker.context.counters.writes
 
@@ -153,7 +151,7 @@ async def test_one_reading_that_the_database_refuses_does_not_keep_the_others_ba
     good = [Reading(made["id"], now - 60 + second, Outcome.OK, 3, (900,), 60) for second in range(7)]
     ancient = Reading(made["id"], 1_000_000_000, Outcome.OK, 3, (900,), 60)  # no partition is for it
     items = [(reading, plan.addressed_at) for reading in (*good[:3], ancient, *good[3:])]
-    worker.context.buffer.put(items, ended=worker.context.clock.now())
+    put(worker, items)
     for _ in range(12):
         await worker.writer.write()
     assert worker.context.current_counters().dropped_readings == 1
@@ -224,7 +222,7 @@ async def test_a_clock_that_was_set_back_leaves_no_state_in_the_future(
     await worker.start()
     since, now = worker.context.schedule.plans[made["id"]].addressed_at, worker.context.slot
     early = [Reading(made["id"], now + second, Outcome.OK, 3, (900,), 60) for second in (-60, 3000, 3060)]
-    worker.context.buffer.put([(reading, since) for reading in early], ended=worker.context.clock.now())
+    put(worker, [(reading, since) for reading in early])
     await worker.writer.write()
     assert (await cast.sari.get(f"/sites/{made['id']}")).json()["state"] == "unknown", "of evidence from the future"
     wall_clock.ahead_s = 3600
@@ -234,7 +232,7 @@ async def test_a_clock_that_was_set_back_leaves_no_state_in_the_future(
     await worker.writer.write()
     assert await states(session) == [("up", None)], "of the reading a minute ago"
     again = Reading(made["id"], now + 1, Outcome.OK, 3, (900,), 60)
-    worker.context.buffer.put([(again, since)], ended=worker.context.clock.now())
+    put(worker, [(again, since)])
     await worker.writer.write()
     assert await states(session) == [("up", None)]
     async with session.begin():
@@ -254,9 +252,7 @@ async def test_a_cancelled_write_puts_its_readings_back(
         await asyncio.sleep(60)
 
     monkeypatch.setattr(writer, "write_batch", endless)
-    worker.context.buffer.put(
-        [(Reading(made["id"], now - 5, Outcome.OK, 3, (900,), 60), since)], ended=worker.context.clock.now()
-    )
+    put(worker, [(Reading(made["id"], now - 5, Outcome.OK, 3, (900,), 60), since)])
     writing = asyncio.create_task(worker.writer.write())
     await asyncio.sleep(0.1)
     writing.cancel()
@@ -309,7 +305,7 @@ async def test_a_blind_range_that_the_database_refuses_keeps_no_reading_back(
     monkeypatch.setattr(writer, "write_batch", refuses)
     worker.context.buffer.put_blind(BlindRange(from_slot(now - 20), from_slot(now), "uplink"))
     readings = [Reading(made["id"], now - 40 + second, Outcome.OK, 3, (900,), 60) for second in range(8)]
-    worker.context.buffer.put([(reading, since) for reading in readings], ended=worker.context.clock.now())
+    put(worker, [(reading, since) for reading in readings])
     for _ in range(3):
         await worker.writer.write()
     async with session.begin():

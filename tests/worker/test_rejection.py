@@ -23,7 +23,7 @@ from app.worker.rejection import MOST_WRITES, write_in_parts
 from probes.contract import Outcome, Reading
 from tests.conftest import Cast
 from tests.factories import register
-from tests.worker.conftest import WallClock
+from tests.worker.conftest import WallClock, put
 
 
 class Table:
@@ -40,8 +40,8 @@ class Table:
             raise TypeError
         self.written += part
 
-    async def reject(self, entry: int, error: Exception) -> None:
-        self.rejected.append(entry)
+    async def reject(self, part: Sequence[int], error: Exception) -> None:
+        self.rejected += part
 
 
 def in_one_part(entries: Sequence[int]) -> list[Sequence[int]]:
@@ -93,7 +93,7 @@ def put_readings(worker: Worker, site_ids: Sequence[int], *seconds: int) -> None
     now = worker.context.slot
     readings = [Reading(i, now + second, Outcome.OK, 3, (900,), 60) for second in seconds for i in site_ids]
     plans = worker.context.schedule.plans
-    worker.context.buffer.put([(one, plans[one.key].addressed_at) for one in readings], ended=float(now))
+    put(worker, [(one, plans[one.key].addressed_at) for one in readings])
 
 
 async def count_readings(session: AsyncSession) -> dict[int, int]:
@@ -218,7 +218,7 @@ async def test_the_last_flush_ends_although_a_sweep_is_slower_than_it(
     async def write(session: AsyncSession, *args: Any, **options: Any) -> Any:
         if late and late.pop():  # a sweep ends during the last write: its timeout waits for a canary
             reading = Reading(site["id"], worker.context.slot, Outcome.TIMEOUT, 5, (), 60)
-            worker.context.buffer.put([(reading, None)], ended=worker.context.clock.now())
+            put(worker, [(reading, None)])
         return await real(session, *args, **options)
 
     monkeypatch.setattr(writer, "write_batch", write)
