@@ -4,29 +4,28 @@ from collections.abc import Collection, Iterable
 from datetime import datetime
 from typing import Any
 
-import numpy as np
 import orjson
 from sqlalchemy import TextClause, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.measurements.row_columns import SELECTED, block_of_columns
 from probes.contract import Outcome
-from probes.reading_block import OUTCOME_CODES, SOURCE_CODES, ReadingBlock, rtt_matrix
+from probes.reading_block import ReadingBlock
 
 SiteRange = tuple[int, datetime, datetime]  # site, start, end: half-open
 
-COLUMNS = "m.site_id, extract(epoch FROM m.slot)::bigint, m.source, m.outcome, m.sent, m.valid_s, m.rtt_us, m.reason"
 WANTED = """
     (cast(:sources AS text[]) IS NULL OR m.source = ANY(:sources))
     AND (cast(:outcomes AS text[]) IS NULL OR m.outcome = ANY(:outcomes))
 """
 OF_RANGES = text(f"""
-    SELECT {COLUMNS}
+    SELECT {SELECTED}
     FROM json_to_recordset(cast(:rows AS json)) AS w(site_id int, start timestamptz, until timestamptz)
         JOIN measurement m ON m.site_id = w.site_id AND m.slot >= w.start AND m.slot < w.until
     WHERE m.slot >= :first AND m.slot < :last AND {WANTED}
 """)
 OF_ALL = text(f"""
-    SELECT {COLUMNS} FROM measurement m
+    SELECT {SELECTED} FROM measurement m
     WHERE m.slot >= :first AND m.slot < :last AND m.site_id > :after
         AND (cast(:upto AS int) IS NULL OR m.site_id <= :upto) AND {WANTED}
 """)
@@ -79,27 +78,4 @@ async def _read(
 ) -> ReadingBlock:
     parameters["sources"] = None if sources is None else list(sources)
     parameters["outcomes"] = None if outcomes is None else [outcome.value for outcome in outcomes]
-    rows = (await session.execute(statement, parameters)).all()
-    return block_of_rows(rows).distinct()
-
-
-def block_of_rows(rows: Collection[Any]) -> ReadingBlock:
-    """Return a block of rows with COLUMNS, in their order."""
-    if not rows:
-        return ReadingBlock.of(())
-    keys, slots, sources, outcomes, sent, valid_s, rtts, reasons = zip(*rows, strict=True)
-    known = tuple(dict.fromkeys([None, *reasons]))
-    codes = {reason: code for code, reason in enumerate(known)}
-    received = np.fromiter(map(len, rtts), np.int16, len(rows))
-    return ReadingBlock(
-        key=np.array(keys, np.int32),
-        slot=np.array(slots, np.int64),
-        outcome=np.fromiter((OUTCOME_CODES[outcome] for outcome in outcomes), np.int8, len(rows)),
-        sent=np.array(sent, np.int16),
-        received=received,
-        rtt_us=rtt_matrix(received, [rtt for of_row in rtts for rtt in of_row]),
-        valid_s=np.array(valid_s, np.int32),
-        source=np.fromiter((SOURCE_CODES[source] for source in sources), np.int8, len(rows)),
-        reason=np.fromiter((codes[reason] for reason in reasons), np.int16, len(rows)),
-        reasons=known,
-    )
+    return block_of_columns((await session.execute(statement, parameters)).one()).distinct()
