@@ -1,0 +1,84 @@
+"""Records blocks of readings, each reading once."""
+
+from functools import cache
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import TextClause, text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from probes.reading_block import OUTCOMES, SOURCE_CODES, SOURCES, ReadingBlock
+
+
+@cache
+def _statement(width: int) -> TextClause:
+    """Return the statement for blocks of so many round trips a reading.
+
+    It returns how many readings are new; if they are not all of them, their identities too. The share lock makes
+    whoever closes an hour wait for us: either the count of that hour sees our rows, or we see that it is closed and
+    make it stale. No clock decides it.
+    """
+    rtts = [f"rtt{n}" for n in range(width)]
+    rtt_us = f"(ARRAY[{', '.join(f'n.{rtt}' for rtt in rtts)}])[1:n.received]" if rtts else "cast('{}' AS int[])"
+    arrays = "".join(f", cast(:{rtt} AS int[])" for rtt in rtts)
+    return text(f"""
+        WITH closed AS (
+            SELECT upto FROM rollup_watermark WHERE stage = 'closed' FOR SHARE
+        ), fresh AS (
+            INSERT INTO measurement (site_id, slot, source, outcome, sent, valid_s, rtt_us, reason)
+            SELECT n.key, to_timestamp(n.slot), n.source, n.outcome, n.sent, n.valid_s, {rtt_us}, n.reason
+            FROM unnest(cast(:key AS int[]), cast(:slot AS bigint[]), cast(:source AS text[]),
+                cast(:outcome AS text[]), cast(:sent AS smallint[]), cast(:valid_s AS smallint[]),
+                cast(:reason AS text[]), cast(:received AS smallint[]){arrays})
+                AS n(key, slot, source, outcome, sent, valid_s, reason, received{"".join(f", {rtt}" for rtt in rtts)})
+            ON CONFLICT DO NOTHING RETURNING site_id, slot, source
+        ), made_stale AS (
+            INSERT INTO stale_hour (site_id, hour)
+            SELECT DISTINCT site_id, date_trunc('hour', slot, 'UTC') FROM fresh, closed WHERE slot < closed.upto
+            ORDER BY 1, 2 ON CONFLICT DO NOTHING
+        ), counted AS (
+            SELECT count(*) AS readings FROM fresh
+        )
+        SELECT c.readings, i.keys, i.slots, i.sources FROM counted c LEFT JOIN LATERAL (
+            SELECT array_agg(site_id) AS keys, array_agg(extract(epoch FROM slot)::bigint) AS slots,
+                array_agg(source) AS sources
+            FROM fresh WHERE c.readings < :total
+        ) i ON true
+    """)
+
+
+async def record_block(session: AsyncSession, block: ReadingBlock) -> NDArray[np.bool_]:
+    """Store each reading once; return which of them are new. Idempotent.
+
+    A new reading of an hour that was closed already makes that hour stale.
+    """
+    if not len(block):
+        return np.zeros(0, bool)
+    width = block.rtt_us.shape[1]
+    parameters = {
+        "key": block.key.tolist(),
+        "slot": block.slot.tolist(),
+        "source": [SOURCES[code] for code in block.source.tolist()],
+        "outcome": [OUTCOMES[code].value for code in block.outcome.tolist()],
+        "sent": block.sent.tolist(),
+        "valid_s": block.valid_s.tolist(),
+        "reason": [block.reasons[code] for code in block.reason.tolist()],
+        "received": block.received.tolist(),
+        "total": len(block),
+        **{f"rtt{n}": block.rtt_us[:, n].tolist() for n in range(width)},
+    }
+    readings, keys, slots, sources = (await session.execute(_statement(width), parameters)).one()
+    if readings == len(block):
+        return np.ones(len(block), bool)
+    codes = [SOURCE_CODES[source] for source in sources or ()]
+    return _first_of(block, set(zip(keys or (), slots or (), codes, strict=True)))
+
+
+def _first_of(block: ReadingBlock, identities: set[tuple[int, int, int]]) -> NDArray[np.bool_]:
+    """Return the mask of the first reading of each of these (key, slot, source)."""
+    mask = np.zeros(len(block), bool)
+    for row, identity in enumerate(zip(block.key.tolist(), block.slot.tolist(), block.source.tolist(), strict=True)):
+        if identity in identities:
+            identities.discard(identity)
+            mask[row] = True
+    return mask
