@@ -1,31 +1,46 @@
 """Columns that go into an echo sweep and come out of it: one row a host, no object a packet."""
 
-import socket
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from socket import AF_INET, AF_INET6
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from probes.in_flight import LONGEST_S, Ping, Pong
+from probes.sockaddr import Addresses, prepare_addresses
 
-NO_ADDRESS = 0  # the family of a text that is no address
+__all__ = ["Counters", "Ping", "PingBatch", "Pong", "PongBatch", "prepare_addresses"]
+
+LONGEST_S = 3600
+MOST_PACKETS = 100_000  # to one host
 UNANSWERED = -1
 
-# `struct sockaddr_in` and `sockaddr_in6`, padded to 32 bytes.
-SOCKADDR = np.dtype(
-    [("family", "=u2"), ("port", ">u2"), ("ipv4", "=u4"), ("ipv6", "=u8", (2,)), ("scope", "=u4"), ("", "=u4")]
-)
-Addresses = NDArray[np.void]  # of SOCKADDR
+
+@dataclass(slots=True)
+class Ping:
+    """One host's share of a sweep."""
+
+    address: str  # a literal IPv4 or IPv6 address
+    count: int = 3
+    spacing_s: float = 1.0
+    timeout_s: float = 2.0
+
+
+class Pong(NamedTuple):
+    """`sent` packets left and were listened for; `faults` did not leave, or their answer was dropped here."""
+
+    address: str
+    sent: int
+    faults: int
+    rtts_ns: list[int]  # one per answer, in the order of sending
+    reason: str | None = None  # of the last fault
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PingBatch:
     """Row i is one host's share of a sweep. A row that makes no sense is a fault with its reason."""
 
-    to: Addresses  # of `prepare_addresses`
+    to: Addresses
     count: NDArray[np.int32]
     spacing_ns: NDArray[np.int64]
     timeout_ns: NDArray[np.int64]
@@ -37,10 +52,30 @@ class PingBatch:
     def of(cls, pings: Sequence[Ping]) -> Self:
         return cls(
             to=prepare_addresses([ping.address for ping in pings]),
-            count=np.array([ping.count for ping in pings], np.int32),
-            spacing_ns=nanoseconds(ping.spacing_s for ping in pings),
-            timeout_ns=nanoseconds(ping.timeout_s for ping in pings),
+            count=np.array([min(max(ping.count, 0), MOST_PACKETS + 1) for ping in pings], np.int32),
+            spacing_ns=_nanoseconds(ping.spacing_s for ping in pings),
+            timeout_ns=_nanoseconds(ping.timeout_s for ping in pings),
         )
+
+    @classmethod
+    def alike(cls, to: Addresses, ping: Ping) -> Self:
+        """Return a batch that pings all addresses as `ping` says."""
+        one, hosts = cls.of([ping]), len(to)
+        return cls(
+            to,
+            one.count.repeat(hosts),
+            spacing_ns=one.spacing_ns.repeat(hosts),
+            timeout_ns=one.timeout_ns.repeat(hosts),
+        )
+
+    def makes_sense(self) -> NDArray[np.bool_]:
+        longest = LONGEST_S * 1_000_000_000
+        counted = (self.count >= 1) & (self.count <= MOST_PACKETS)
+        spaced = (self.spacing_ns >= 0) & (self.spacing_ns <= longest)
+        return counted & spaced & (self.timeout_ns > 0) & (self.timeout_ns <= longest)
+
+
+NONSENSE = f"count must be 1 to {MOST_PACKETS:,}, spacing 0 to {LONGEST_S} s, timeout above 0 to {LONGEST_S} s"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -57,41 +92,29 @@ class PongBatch:
         answered: NDArray[np.int64] = np.count_nonzero(self.rtts_ns != UNANSWERED, axis=1)
         return answered
 
+    def answers(self, ns_per_unit: int = 1) -> list[list[Any]]:
+        """Return each row's answered round trips alone: whole nanoseconds, or so many of them a unit."""
+        rows: list[list[Any]] = (self.rtts_ns if ns_per_unit == 1 else self.rtts_ns / ns_per_unit).tolist()
+        for row in np.flatnonzero((self.rtts_ns == UNANSWERED).any(axis=1)).tolist():
+            rows[row] = [rtt for rtt in rows[row] if rtt >= 0]
+        return rows
 
-def prepare_addresses(texts: Iterable[str]) -> Addresses:
-    """Return the socket address of each literal IPv4 or IPv6 address; family NO_ADDRESS for any other text."""
-    return np.array([_sockaddr(text) for text in texts], SOCKADDR)
+
+@dataclass(slots=True)
+class Counters:
+    """Since the engine opened."""
+
+    sent: int = 0
+    received: int = 0
+    duplicates: int = 0
+    late: int = 0
+    foreign: int = 0  # not ours, or not from the address that was pinged
+    malformed: int = 0
+    drops: int = 0  # answers the kernel had no room for
+    send_errors: int = 0
+    receive_errors: int = 0
 
 
-def nanoseconds(seconds: Iterable[float]) -> NDArray[np.int64]:
+def _nanoseconds(seconds: Iterable[float]) -> NDArray[np.int64]:
     """Return -1 for what is no time within the limits."""
     return np.array([int(s * 1e9) if 0 <= s <= LONGEST_S else -1 for s in seconds], np.int64)
-
-
-def _sockaddr(text: str) -> tuple[Any, ...]:
-    family = AF_INET6 if ":" in text else AF_INET
-    try:
-        packed = socket.inet_pton(family, text)
-    except (OSError, ValueError):
-        return (NO_ADDRESS, 0, 0, (0, 0), 0, 0)
-    words = np.frombuffer(packed, np.uint32 if family == AF_INET else np.uint64).tolist()
-    return (family, 0, words[0], (0, 0), 0, 0) if family == AF_INET else (family, 0, 0, tuple(words), 0, 0)
-
-
-def address_text(to: np.void) -> str:
-    """Return how the kernel spells it."""
-    if to["family"] == AF_INET6:
-        return socket.inet_ntop(AF_INET6, to["ipv6"].tobytes())
-    return socket.inet_ntop(AF_INET, to["ipv4"].tobytes())
-
-
-def pong_batch(pongs: Sequence[Pong], width: int) -> PongBatch:
-    rtts_ns = np.full((len(pongs), width), UNANSWERED, np.int64)
-    for row, pong in enumerate(pongs):
-        rtts_ns[row, : len(pong.rtts_ns)] = pong.rtts_ns
-    return PongBatch(
-        sent=np.array([pong.sent for pong in pongs], np.int32),
-        faults=np.array([pong.faults for pong in pongs], np.int32),
-        rtts_ns=rtts_ns,
-        reasons={row: pong.reason for row, pong in enumerate(pongs) if pong.reason},
-    )

@@ -1,77 +1,126 @@
 """The echo engine's loop: sends as pace and spacing allow, matches replies, expires packets at their timeout.
 
-One timer and one reader per socket, whatever the number of packets: no event loop object per packet.
+All work is done on batches, in arrays: no event loop object and no Python object per packet. Replies carry the
+kernel's time, so they are not read one by one as they come: after a reply the sockets are left alone for a moment.
 """
 
 import asyncio
 import errno
 import os
-import struct
 from collections import deque
 from collections.abc import Iterable
-from secrets import randbits
 from time import monotonic_ns, time_ns
+from typing import NamedTuple
 
-from probes.in_flight import Counters, EchoSocket, EchoSweep, HostInFlight, round_trip_ns
+import numpy as np
+from numpy.typing import NDArray
+
+from probes import packet_io
+from probes.echo_batch import Counters, PingBatch
+from probes.echo_sweep import EchoSocket, EchoSweep, HostGroup, Rows
+from probes.in_flight import Tokens, round_trips_ns
 from probes.pacing import DelayQueues, Pace
-from probes.packet import FOREIGN, MALFORMED
+from probes.packet import BATCH, FOREIGN, MALFORMED
 
-_BATCH = 256  # packets read before the event loop gets a turn
 _BATCHES_IN_BUFFER = 256  # more than a full receive buffer holds
 _TICK_NS = 1_000_000  # the finest timer
+_GATHER_NS = 20_000_000  # how long replies may lie in the receive buffer
 _RETRY_NS = 10_000_000
 _RETRIES = 5
 # EPERM: a firewall's full connection table.
-_TRANSIENT = {errno.EAGAIN, errno.ENOBUFS, errno.ENOMEM, errno.EPERM, errno.EINTR}
-_REMEMBERED = 1 << 20  # past tokens of which we know whether they were answered or timed out
-_TIMESPEC = struct.Struct("@ll")
+_TRANSIENT = [errno.EAGAIN, errno.ENOBUFS, errno.ENOMEM, errno.EPERM, errno.EINTR]
 
-_Flight = tuple[HostInFlight, int, tuple[int, int]]  # the host, which packet of it, when it left (wall, monotonic)
+
+class Flights(NamedTuple):
+    """Packets that left together and expire together."""
+
+    sweep: EchoSweep
+    socket: EchoSocket
+    tokens: Tokens
+
+    def any_live(self) -> bool:
+        return self.socket.in_flight.any_live(self.tokens)
 
 
 class EchoEngine:
     def __init__(self, sockets: Iterable[EchoSocket], *, packets_per_second: float) -> None:
         self.counters = Counters()
         self.sockets = {int(echo_socket.sock.family): echo_socket for echo_socket in sockets}
-        self.in_flight: dict[int, _Flight] = {}  # by token
+        self.sweeps: dict[int, EchoSweep] = {}
+        self._number = 0
         self._loop = asyncio.get_running_loop()
         self._pace = Pace(packets_per_second)
-        self._ready: deque[HostInFlight] = deque()  # their next packet may leave
-        self._spaced: DelayQueues[HostInFlight] = DelayQueues(lambda host: not host.sweep.future.done())
-        self._expiries: DelayQueues[int] = DelayQueues(self.in_flight.__contains__)
-        self._token = randbits(32)
-        self._answered = bytearray(_REMEMBERED)
+        self._ready: deque[tuple[HostGroup, Rows]] = deque()  # their next packets may leave
+        self._ready_count = 0
+        self._spaced: DelayQueues[tuple[HostGroup, Rows]] = DelayQueues(lambda item: not item[0].sweep.future.done())
+        self._expiries: DelayQueues[Flights] = DelayQueues(Flights.any_live)
         self._timer: asyncio.Handle | None = None
         self._timer_due = 0
-        for echo_socket in self.sockets.values():
-            self._loop.add_reader(echo_socket.sock, self._receive, echo_socket)
+        self._gathering = False
+        self._listen()
 
-    def start(self, hosts: Iterable[HostInFlight]) -> None:
-        self._ready.extend(hosts)
-        self._wake_at(0)
+    @property
+    def in_flight(self) -> int:
+        return sum(echo_socket.in_flight.count for echo_socket in self.sockets.values())
 
-    def abandon(self, sweep: EchoSweep) -> None:
+    def start(self, batch: PingBatch) -> EchoSweep:
+        """Begin a sweep; `end` must follow."""
+        self._number += 1
+        sweep = EchoSweep(self._number, batch, self.sockets)
+        self.sweeps[sweep.number] = sweep
+        if not sweep.open:
+            sweep.future.set_result(None)
+        for group, rows in sweep.groups():
+            self._make_ready(group, rows)
+            self._wake_at(0)
+        return sweep
+
+    def end(self, sweep: EchoSweep) -> None:
         """Drop all that is left of a sweep."""
-        for token in [token for token, flight in self.in_flight.items() if flight[0].sweep is sweep]:
-            del self.in_flight[token]
-        self._ready = deque(host for host in self._ready if host.sweep is not sweep)
-        self._spaced.prune()
-        self._expiries.prune()
+        del self.sweeps[sweep.number]
+        if not self.sweeps:
+            self._clear()
+        elif sweep.open:
+            for echo_socket in self.sockets.values():
+                echo_socket.in_flight.drop_sweep(sweep.number)
+            self._ready = deque((group, rows) for group, rows in self._ready if group.sweep is not sweep)
+            self._ready_count = sum(len(rows) for _, rows in self._ready)
+            self._spaced.prune()
+            self._expiries.prune()
 
-    def clear(self) -> None:
+    def close(self) -> None:
+        self._clear()
+        for echo_socket in self.sockets.values():
+            self._loop.remove_reader(echo_socket.sock)
+
+    def _clear(self) -> None:
         """Drop everything: no sweep is under way."""
         self._ready.clear()
-        self.in_flight.clear()
+        self._ready_count = 0
         self._spaced.clear()
         self._expiries.clear()
+        for echo_socket in self.sockets.values():
+            echo_socket.in_flight.clear()
         if self._timer:
             self._timer.cancel()
             self._timer = None
+        if self._gathering:
+            self._listen()
 
-    def close(self) -> None:
-        self.clear()
+    def _listen(self) -> None:
+        """Be woken by the next reply."""
+        self._gathering = False
         for echo_socket in self.sockets.values():
-            self._loop.remove_reader(echo_socket.sock)
+            self._loop.add_reader(echo_socket.sock, self._readable)
+
+    def _readable(self) -> None:
+        """Read what has arrived; then let replies gather, unless the receive buffer might not hold them."""
+        self._receive_all()
+        if self._timer and all(each.in_flight.count < each.room // 2 for each in self.sockets.values()):
+            self._gathering = True
+            for echo_socket in self.sockets.values():
+                self._loop.remove_reader(echo_socket.sock)
+            self._wake_at(monotonic_ns() + _GATHER_NS)
 
     def _wake_at(self, due_ns: int) -> None:
         """Keep one timer, for the earliest time due."""
@@ -90,111 +139,139 @@ class EchoEngine:
         self._timer = None
         now = monotonic_ns()
         self._expire(now)
-        self._ready.extend(self._spaced.take_due(now))
-        self._send(self._pace.take(now, len(self._ready)))
-        if self._ready:
-            self._wake_at(self._pace.free_at())
+        for group, rows in self._spaced.take_due(now):
+            self._make_ready(group, rows)
+        self._send(self._pace.take(now, self._ready_count))
+        if self._ready_count:
+            self._wake_at(self._pace.due_for(self._ready_count))
         for due in (self._expiries.next_due(), self._spaced.next_due()):
             if due is not None:
                 self._wake_at(due)
+        if self._gathering:
+            self._gather()
+
+    def _gather(self) -> None:
+        if self.sweeps and self._receive_all():
+            self._wake_at(monotonic_ns() + _GATHER_NS)
+        else:
+            self._listen()
+
+    def _make_ready(self, group: HostGroup, rows: Rows) -> None:
+        self._ready.append((group, rows))
+        self._ready_count += len(rows)
 
     def _expire(self, now: int) -> None:
         due = self._expiries.next_due()
         if due is None or due > now:
             return
-        for echo_socket in self.sockets.values():  # what arrived in time may still be in the buffer
-            for _ in range(_BATCHES_IN_BUFFER):
-                if self._receive(echo_socket) < _BATCH:
-                    break
-        for token in self._expiries.take_due(now):
-            self.in_flight.pop(token)[0].sweep.close_packet()
+        self._receive_all()  # what arrived in time may still be in the buffer
+        for flights in self._expiries.take_due(now):
+            flights.sweep.close_packets(flights.socket.in_flight.drop(flights.tokens))
 
     def _send(self, packets: int) -> None:
-        ready, in_flight = self._ready, self.in_flight
-        for _ in range(packets):
-            host = ready.popleft()
-            echo_socket = host.socket
-            token = self._token
-            packet = echo_socket.format.build(token)
-            mono = monotonic_ns()
-            wall = time_ns()
-            try:
-                echo_socket.sock.sendto(packet, host.to)
-            except OSError as error:
-                self._not_sent(host, mono, error)
-                continue
-            self._token = (token + 1) & 0xFFFFFFFF
-            self._answered[token % _REMEMBERED] = 0
-            in_flight[token] = (host, host.next, (wall, mono))
-            self._expiries.queue(host.timeout_ns).append((mono + host.timeout_ns, token))
-            self.counters.sent += 1
-            self._advance(host, mono)
+        while packets > 0 and self._ready:
+            group, rows = self._ready.popleft()
+            most = min(packets, BATCH)
+            if len(rows) > most:
+                self._ready.appendleft((group, rows[most:]))
+                rows = rows[:most]
+            self._ready_count -= len(rows)
+            packets -= len(rows)
+            self._send_batch(group, rows)
 
-    def _advance(self, host: HostInFlight, now: int) -> None:
-        host.next += 1
-        host.tries = 0
-        if host.next < host.count:
-            self._spaced.queue(host.spacing_ns).append((now + host.spacing_ns, host))
+    def _send_batch(self, group: HostGroup, rows: Rows) -> None:
+        sweep, echo_socket = group.sweep, group.socket
+        in_flight, io = echo_socket.in_flight, echo_socket.io
+        tokens = in_flight.next_tokens(len(rows))
+        echo_socket.format.build(tokens)
+        to = sweep.batch.to[rows]
+        io.to[: len(rows)] = to
+        wall_ahead = time_ns() - monotonic_ns()
+        errnos, sent_at = io.send(len(rows))
+        now = monotonic_ns()
+        if errnos.any():
+            failed, left = errnos != 0, errnos == 0
+            self._not_sent(group, rows[failed], errnos[failed], now)
+            rows, tokens, to, sent_at = rows[left], tokens[left], to[left], sent_at[left]
+        if len(rows):
+            columns = {"sweep": sweep.number, "cell": sweep.cells(rows), "timeout": group.timeout_ns}
+            in_flight.add(tokens, to, wall=sent_at + wall_ahead, mono=sent_at, **columns)
+            self._expiries.queue(group.timeout_ns).append((now + group.timeout_ns, Flights(sweep, echo_socket, tokens)))
+            self.counters.sent += len(rows)
+            self._advance(group, rows, now)
 
-    def _not_sent(self, host: HostInFlight, now: int, error: OSError) -> None:
-        self.counters.send_errors += 1
-        host.tries += 1
-        if error.errno in _TRANSIENT and host.tries <= _RETRIES:
-            self._spaced.queue(_RETRY_NS).append((now + _RETRY_NS, host))
-            return
-        host.faults += 1
-        host.reason = f"not sent: {os.strerror(error.errno or 0)}"
-        self._advance(host, now)
-        host.sweep.close_packet()
+    def _advance(self, group: HostGroup, rows: Rows, now: int) -> None:
+        sweep = group.sweep
+        sweep.next[rows] += 1
+        sweep.tries[rows] = 0
+        rows = rows[sweep.next[rows] < sweep.count[rows]]
+        if len(rows):
+            self._spaced.queue(group.spacing_ns).append((now + group.spacing_ns, (group, rows)))
 
-    def _receive(self, echo_socket: EchoSocket) -> int:
-        """Read a batch, then match it; return how many packets there were."""
-        recvmsg = echo_socket.sock.recvmsg
-        batch: list[tuple[bytes, list[tuple[int, int, bytes]], int, tuple[str, int]]] = []
-        try:
-            while len(batch) < _BATCH:
-                batch.append(recvmsg(256, 64))
-        except BlockingIOError:
-            pass
-        except OSError:
-            self.counters.receive_errors += 1
-        mono = monotonic_ns()
-        now = (time_ns(), mono)
-        for data, ancillary, _, source in batch:
-            token = echo_socket.format.parse(data)
-            if token in self.in_flight:
-                stamp = ancillary[0][2] if ancillary else b""
-                self._match(token, source[0], stamp, now)
-            else:
-                self._count_unmatched(token)
-        return len(batch)
+    def _not_sent(self, group: HostGroup, rows: Rows, errnos: NDArray[np.int32], now: int) -> None:
+        sweep = group.sweep
+        self.counters.send_errors += len(rows)
+        sweep.tries[rows] += 1
+        again = np.isin(errnos, _TRANSIENT) & (sweep.tries[rows] <= _RETRIES)
+        if again.any():
+            self._spaced.queue(_RETRY_NS).append((now + _RETRY_NS, (group, rows[again])))
+        given_up = rows[~again]
+        if len(given_up):
+            self._advance(group, given_up, now)
+            sweep.set_faults(given_up, [f"not sent: {os.strerror(code)}" for code in errnos[~again].tolist()])
 
-    def _match(self, token: int, source: str, stamp: bytes, now: tuple[int, int]) -> None:
-        host, index, sent = self.in_flight[token]
-        if source != host.address:
-            self.counters.foreign += 1
-            return
-        received_wall = now[0]
-        if len(stamp) == _TIMESPEC.size:
-            seconds, nanoseconds = _TIMESPEC.unpack(stamp)
-            received_wall = seconds * 1_000_000_000 + nanoseconds
-        rtt = round_trip_ns(sent, received_wall, now)
-        if rtt > host.timeout_ns:
-            self.counters.late += 1
-            return
-        del self.in_flight[token]
-        self._answered[token % _REMEMBERED] = 1
-        self.counters.received += 1
-        host.rtts_ns[index] = rtt
-        host.sweep.close_packet()
+    def _receive_all(self) -> int:
+        """Read and match all that has arrived; return how many packets that were."""
+        total = 0
+        for echo_socket in self.sockets.values():
+            for _ in range(_BATCHES_IN_BUFFER):
+                try:
+                    count = echo_socket.io.receive()
+                except OSError:
+                    self.counters.receive_errors += 1
+                    break
+                if count:
+                    self._match(echo_socket, count, (time_ns(), monotonic_ns()))
+                total += count
+                if count < packet_io.BATCH:
+                    break
+        return total
 
-    def _count_unmatched(self, token: int) -> None:
-        counters = self.counters
-        if token == MALFORMED:
-            counters.malformed += 1
-        elif token == FOREIGN or (self._token - 1 - token) & 0xFFFFFFFF >= _REMEMBERED:
-            counters.foreign += 1
-        elif self._answered[token % _REMEMBERED]:
-            counters.duplicates += 1
-        else:
-            counters.late += 1
+    def _match(self, echo_socket: EchoSocket, count: int, now: tuple[int, int]) -> None:
+        """Match a batch of packets to what is in flight, and count what does not match."""
+        io, in_flight, counters = echo_socket.io, echo_socket.in_flight, self.counters
+        parsed = echo_socket.format.parse(io.received[:count], io.lengths[:count])
+        counters.malformed += int(np.count_nonzero(parsed == MALFORMED))
+        counters.foreign += int(np.count_nonzero(parsed == FOREIGN))
+        packets = np.flatnonzero(parsed >= 0)
+        slots = in_flight.find(parsed[packets].astype(np.uint32))
+        if (slots < 0).any():
+            self._count_unmatched(echo_socket, parsed[packets[slots < 0]].astype(np.uint32))
+            packets, slots = packets[slots >= 0], slots[slots >= 0]
+        right = in_flight.from_host(slots, io.sources[packets])
+        counters.foreign += len(slots) - int(np.count_nonzero(right))
+        packets, slots = packets[right], slots[right]
+        stamps = io.stamps_ns[packets]
+        received = np.where(stamps > 0, stamps, now[0])
+        rtts = round_trips_ns(in_flight["wall"][slots], in_flight["mono"][slots], received, now)
+        in_time = rtts <= in_flight["timeout"][slots]
+        counters.late += len(slots) - int(np.count_nonzero(in_time))
+        slots, rtts = slots[in_time], rtts[in_time]
+        first = in_flight.first_of_each(slots)
+        counters.duplicates += len(slots) - int(np.count_nonzero(first))
+        self._answer(echo_socket, slots[first], rtts[first])
+
+    def _answer(self, echo_socket: EchoSocket, slots: NDArray[np.int64], rtts: NDArray[np.int64]) -> None:
+        in_flight = echo_socket.in_flight
+        self.counters.received += len(slots)
+        in_flight.answer(slots)
+        numbers, cells = in_flight["sweep"][slots], in_flight["cell"][slots]
+        for number in set(numbers.tolist()):
+            of_sweep = numbers == number
+            self.sweeps[number].set_rtts(cells[of_sweep], rtts[of_sweep])
+
+    def _count_unmatched(self, echo_socket: EchoSocket, tokens: Tokens) -> None:
+        duplicates, late, foreign = echo_socket.in_flight.past(tokens)
+        self.counters.duplicates += duplicates
+        self.counters.late += late
+        self.counters.foreign += foreign

@@ -99,6 +99,10 @@ def receive_only_replies_to(sock: socket.socket, identifier: int, *, reply: int)
     sock.setsockopt(SOL_SOCKET, SO_ATTACH_FILTER, filter_program)
 
 
+def receive_buffer(sock: socket.socket) -> int:
+    return sock.getsockopt(SOL_SOCKET, socket.SO_RCVBUF)
+
+
 def dropped_packets(sock: socket.socket) -> int:
     """Return how many packets the kernel dropped because this socket's buffer was full (wraps at 32 bits)."""
     info = sock.getsockopt(SOL_SOCKET, SO_MEMINFO, _MEMINFO_DROPS + 4)

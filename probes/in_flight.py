@@ -1,142 +1,149 @@
-"""Records of an echo sweep while its packets are in flight: one per host, none per packet."""
+"""The packets in flight over one socket, in arrays: no object a packet."""
 
-import asyncio
-import socket
-from dataclasses import dataclass
-from socket import AF_INET, SOCK_RAW
-from typing import NamedTuple
+from secrets import randbits
+from typing import Any
 
-from probes import icmp_socket
-from probes.packet import EchoFormat
+import numpy as np
+from numpy.typing import NDArray
 
-LONGEST_S = 3600
-UNANSWERED = -1
+from probes.sockaddr import HOST_FIELD, SOCKADDR, Addresses
+
 STEP_NS = 10_000_000  # clocks that diverge by more than this have been set, not slewed
+LEAST_NS = 1_000  # times of sending are interpolated: what seems shorter, or negative by less than SKEW_NS, took this
+SKEW_NS = 1_000_000
+
+_FEWEST_SLOTS = 1 << 12
+_REMEMBERED = 1 << 20  # past tokens of which we know whether they were answered or timed out
+
+Tokens = NDArray[np.uint32]
 
 
-@dataclass(slots=True)
-class Ping:
-    """One host's share of a sweep."""
+class FlightTable:
+    """Keyed by token: a token's low bits are its slot. A new token is the next one whose slot is free.
 
-    address: str  # a literal IPv4 or IPv6 address
-    count: int = 3
-    spacing_s: float = 1.0
-    timeout_s: float = 2.0
-
-    def problem(self) -> str | None:
-        if self.count >= 1 and 0 <= self.spacing_s <= LONGEST_S and 0 < self.timeout_s <= LONGEST_S:
-            return None
-        return f"count must be 1 or more, spacing 0 to {LONGEST_S} s, timeout above 0 to {LONGEST_S} s"
-
-
-class Pong(NamedTuple):
-    """`sent` packets left and were listened for; `faults` did not leave, or their answer was dropped here."""
-
-    address: str
-    sent: int
-    faults: int
-    rtts_ns: list[int]  # one per answer, in the order of sending
-    reason: str | None = None  # of the last fault
-
-
-@dataclass(slots=True)
-class Counters:
-    """Since the engine opened."""
-
-    sent: int = 0
-    received: int = 0
-    duplicates: int = 0
-    late: int = 0
-    foreign: int = 0  # not ours, or not from the address that was pinged
-    malformed: int = 0
-    drops: int = 0  # answers the kernel had no room for
-    send_errors: int = 0
-    receive_errors: int = 0
-
-
-class EchoSocket:
-    """One prepared ICMP socket with its packet format."""
-
-    def __init__(self, sock: socket.socket) -> None:
-        icmp_socket.prepare(sock)
-        self.sock = sock
-        self.raw = sock.type == SOCK_RAW
-        self.format = EchoFormat(sock.family, sock.type)
-        self.drops = icmp_socket.dropped_packets(sock)
-
-
-class EchoSweep:
-    """Hosts pinged together; `future` is done once no packet is open."""
-
-    def __init__(self, future: asyncio.Future[None]) -> None:
-        self.future = future
-        self.open = 0
-
-    def close_packet(self) -> None:
-        self.open -= 1
-        if not self.open and not self.future.done():
-            self.future.set_result(None)
-
-
-class HostInFlight:
-    __slots__ = (
-        "address",
-        "count",
-        "faults",
-        "next",
-        "reason",
-        "rtts_ns",
-        "socket",
-        "spacing_ns",
-        "sweep",
-        "timeout_ns",
-        "to",
-        "tries",
-    )
-
-    def __init__(self, sweep: EchoSweep, echo_socket: EchoSocket, address: str, ping: Ping) -> None:
-        self.sweep = sweep
-        self.socket = echo_socket
-        self.address = address  # as the kernel spells a reply's source
-        self.to = (address, 0)
-        self.count = ping.count
-        self.spacing_ns = int(ping.spacing_s * 1e9)
-        self.timeout_ns = int(ping.timeout_s * 1e9)
-        self.next = 0  # the packet that comes next
-        self.tries = 0  # of that packet
-        self.faults = 0
-        self.reason: str | None = None
-        self.rtts_ns = [UNANSWERED] * ping.count
-
-    def pong(self, *, dropped: bool) -> Pong:
-        """Return the result once no packet is open; `dropped`: an answer may be among what the kernel dropped."""
-        rtts = [rtt for rtt in self.rtts_ns if rtt != UNANSWERED]
-        faults, reason = self.faults, self.reason
-        unanswered = self.count - faults - len(rtts)
-        if dropped and unanswered:
-            faults += unanswered
-            reason = "the receive buffer overflowed: answers may have been dropped here"
-        return Pong(self.address, self.count - faults, faults, rtts, reason)
-
-
-def canonical_address(address: str) -> tuple[int, str] | None:
-    """Return a literal address's family and its spelling as a reply's source; None if it is no address."""
-    family = socket.AF_INET6 if ":" in address else AF_INET
-    try:
-        return family, socket.inet_ntop(family, socket.inet_pton(family, address))
-    except (OSError, ValueError):
-        return None
-
-
-def round_trip_ns(sent: tuple[int, int], received_wall: int, now: tuple[int, int]) -> int:
-    """Return the round trip by the kernel's receive time, by the monotonic clock if the wall clock was set meanwhile.
-
-    `sent` and `now` are (wall, monotonic) readings; `now` was taken after the packet was read.
+    It grows once half of it is in flight.
     """
-    sent_wall, sent_mono = sent
+
+    def __init__(self, family: int) -> None:
+        self.count = 0
+        self._host_field = HOST_FIELD[family]
+        self._next = randbits(32)
+        self._answered = np.zeros(_REMEMBERED, np.bool_)
+        self._columns: dict[str, NDArray[Any]] = {
+            "live": np.zeros(_FEWEST_SLOTS, np.bool_),
+            "token": np.zeros(_FEWEST_SLOTS, np.uint32),
+            "sweep": np.zeros(_FEWEST_SLOTS, np.int64),
+            "cell": np.zeros(_FEWEST_SLOTS, np.int64),  # of the sweep's round trips
+            "wall": np.zeros(_FEWEST_SLOTS, np.int64),  # when it left, ns
+            "mono": np.zeros(_FEWEST_SLOTS, np.int64),
+            "timeout": np.zeros(_FEWEST_SLOTS, np.int64),
+            "host": np.zeros(_FEWEST_SLOTS, SOCKADDR[self._host_field]),
+        }
+        self._order = np.zeros(_FEWEST_SLOTS, np.int64)
+
+    def __getitem__(self, column: str) -> NDArray[Any]:
+        return self._columns[column]
+
+    def next_tokens(self, count: int) -> Tokens:
+        """Return tokens whose slots are free, in order."""
+        while 2 * (self.count + count) > len(self["live"]):
+            self._grow()
+        size = len(self["live"])
+        span, tokens = count, np.zeros(0, np.uint32)
+        while len(tokens) < count:
+            near = (self._next + np.arange(span)).astype(np.uint32)
+            tokens = near[~self["live"][self._slots(near)]]
+            span = min(2 * span, size)
+        self._next = int(tokens[count - 1]) + 1 & 0xFFFFFFFF
+        return tokens[:count]
+
+    def add(self, tokens: Tokens, to: Addresses, **columns: Any) -> None:
+        """Put packets in flight: `columns` are sweep, cell, wall, mono and timeout."""
+        slots = self._slots(tokens)
+        self["live"][slots] = True
+        self["token"][slots] = tokens
+        self["host"][slots] = to[self._host_field]
+        for name, values in columns.items():
+            self[name][slots] = values
+        self._answered[tokens % _REMEMBERED] = False
+        self.count += len(tokens)
+
+    def find(self, tokens: Tokens) -> NDArray[np.int64]:
+        """Return the slot of each token, -1 if it is not in flight."""
+        slots = self._slots(tokens)
+        return np.where(self["live"][slots] & (self["token"][slots] == tokens), slots, -1)
+
+    def any_live(self, tokens: Tokens) -> bool:
+        return bool((self.find(tokens) >= 0).any())
+
+    def from_host(self, slots: NDArray[np.int64], sources: Addresses) -> NDArray[np.bool_]:
+        """Return which answers come from the address that was pinged."""
+        same: Any = self["host"][slots] == sources[self._host_field]
+        whole: NDArray[np.bool_] = same if same.ndim == 1 else same.all(axis=1)
+        return whole
+
+    def first_of_each(self, slots: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Return which of the slots did not occur before in the same array."""
+        order = np.arange(len(slots))
+        self._order[slots[::-1]] = order[::-1]  # of equal ones the last assignment stays
+        first: NDArray[np.bool_] = self._order[slots] == order
+        return first
+
+    def answer(self, slots: NDArray[np.int64]) -> None:
+        self._answered[self["token"][slots] % _REMEMBERED] = True
+        self["live"][slots] = False
+        self.count -= len(slots)
+
+    def drop(self, tokens: Tokens) -> int:
+        """Take what is left of these out of flight; return how many that were."""
+        slots = self.find(tokens)
+        slots = slots[slots >= 0]
+        self["live"][slots] = False
+        self.count -= len(slots)
+        return len(slots)
+
+    def drop_sweep(self, sweep: int) -> None:
+        slots = np.flatnonzero(self["live"] & (self["sweep"] == sweep))
+        self["live"][slots] = False
+        self.count -= len(slots)
+
+    def clear(self) -> None:
+        self["live"][:] = False
+        self.count = 0
+
+    def past(self, tokens: Tokens) -> tuple[int, int, int]:
+        """Return how many of these, none in flight, were answered before, timed out before, and never sent."""
+        ages = (self._next - 1 - tokens.astype(np.int64)) & 0xFFFFFFFF
+        known = ages < _REMEMBERED
+        answered = int(np.count_nonzero(known & self._answered[tokens % _REMEMBERED]))
+        timed_out = int(np.count_nonzero(known)) - answered
+        return answered, timed_out, len(tokens) - answered - timed_out
+
+    def _slots(self, tokens: Tokens) -> NDArray[np.int64]:
+        return (tokens & (len(self["live"]) - 1)).astype(np.int64)
+
+    def _grow(self) -> None:
+        """Double the table: tokens that differ in their low bits still do with one bit more."""
+        live = np.flatnonzero(self["live"])
+        old = self._columns
+        self._columns = {
+            name: np.zeros((2 * len(values), *values.shape[1:]), values.dtype) for name, values in old.items()
+        }
+        self._order = np.zeros(len(self["live"]), np.int64)
+        slots = self._slots(old["token"][live])
+        for name, values in old.items():
+            self[name][slots] = values[live]
+
+
+def round_trips_ns(
+    sent_wall: NDArray[np.int64], sent_mono: NDArray[np.int64], received_wall: NDArray[np.int64], now: tuple[int, int]
+) -> NDArray[np.int64]:
+    """Return the round trips by the kernel's receive time, by the monotonic clock if the wall clock was set meanwhile.
+
+    `now` is a (wall, monotonic) reading taken after the packets were read.
+    """
     now_wall, now_mono = now
     elapsed = now_mono - sent_mono
-    rtt = received_wall - sent_wall
-    if -STEP_NS < now_wall - sent_wall - elapsed < STEP_NS and rtt >= 0:
-        return rtt
-    return elapsed
+    stepped = np.abs(now_wall - sent_wall - elapsed) >= STEP_NS
+    rtts = received_wall - sent_wall
+    return np.where(stepped | (rtts < -SKEW_NS), elapsed, np.maximum(rtts, LEAST_NS))

@@ -8,6 +8,7 @@ T = TypeVar("T")
 
 BURST_NS = 10_000_000  # a late tick catches up on 10 ms of sending at most
 BURST_PACKETS = 128  # between two reads of the receive side: well below the smallest receive buffer
+COLLECT_NS = BURST_NS // 2  # how long packets that may leave wait for others, to leave together
 
 
 class Pace:
@@ -29,8 +30,10 @@ class Pace:
         self._free_at += taken * self._gap_ns
         return taken
 
-    def free_at(self) -> int:
-        return int(self._free_at)
+    def due_for(self, wanted: int) -> int:
+        """Return when so many packets may leave, or a burst of them, or those of COLLECT_NS."""
+        together_ns = min((min(wanted, BURST_PACKETS) - 1) * self._gap_ns, COLLECT_NS)
+        return int(self._free_at + together_ns)
 
 
 class DelayQueues(Generic[T]):

@@ -5,36 +5,35 @@ import gc
 import statistics
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain, compress
 from pathlib import Path
 from typing import Annotated, NoReturn
 
+import numpy as np
 import orjson
 import typer
 
 from app.cli.context import write
-from probes.echo import PACKETS_PER_SECOND, Echo, IcmpNotPermitted, Ping, Pong
-from probes.in_flight import canonical_address
+from probes.echo import PACKETS_PER_SECOND, Echo, IcmpNotPermitted, Ping, PingBatch, PongBatch
 from probes.policy import is_hostname
 from probes.resolve import Resolver, Unresolvable
+from probes.sockaddr import NO_ADDRESS, Addresses, prepare_addresses
 
 ALL_ANSWERED, SOME_SILENT, BAD_ARGUMENTS, NOT_PERMITTED = 0, 1, 2, 4
-MAX_S, MAX_PACKETS = 3600, 100_000
+MAX_S, MAX_PACKETS, MAX_PACKETS_IN_ALL = 3600, 100_000, 20_000_000
+NS_PER_MS = 1_000_000
 
 
-@dataclass(slots=True)
-class PingedHost:
-    """A host as it was typed, and its result: `problem` when it was not resolved or only partly pinged."""
+@dataclass(frozen=True, slots=True, repr=False)  # asyncio.run writes one of its task's result, for nobody
+class PingedHosts:
+    """Hosts as they were typed, and the row of each in the results; those in `unresolved` were not pinged."""
 
-    host: str
-    address: str | None = None
-    problem: str | None = None
-    pong: Pong | None = None
-
-    @property
-    def rtts_ms(self) -> list[float]:
-        return [rtt / 1e6 for rtt in self.pong.rtts_ns] if self.pong else []
+    hosts: Sequence[str]
+    unresolved: Collection[int]
+    pongs: PongBatch
+    wall_s: float  # DNS lookups included
 
 
 class BadArgument(Exception):
@@ -65,16 +64,16 @@ def ping(
     """
     try:
         _check(count, interval, timeout, rate)
-        targets = [*map(_parse_host, hosts or []), *(_read_hosts(file) if file is not None else [])]
-        if not targets:
-            raise BadArgument("no host given: name hosts, or a file of them with --file")
-        wall_s = asyncio.run(_ping_all(targets, Ping("", count, interval, timeout), rate))
+        gc.disable()  # no cycles here, and a collection over 100,000 hosts costs as much as pinging them
+        targets, to = _read_targets(hosts or [], file)
+        _check_number(len(targets), count)
+        pinged = asyncio.run(_ping_all(targets, to, Ping("", count, interval, timeout), rate))
     except BadArgument as problem:
         _stop(problem, BAD_ARGUMENTS)
     except (IcmpNotPermitted, OSError) as problem:
         _stop(problem, NOT_PERMITTED)
-    write("".join(_json(targets, wall_s) if as_json else _lines(targets, wall_s, quiet=quiet)))
-    raise typer.Exit(_exit_code(targets))
+    write(_json(pinged) if as_json else "".join(_lines(pinged, quiet=quiet)))
+    raise typer.Exit(_exit_code(pinged))
 
 
 def _stop(problem: Exception, code: int) -> NoReturn:
@@ -93,103 +92,109 @@ def _check(count: int, interval: float, timeout: float, rate: float) -> None:
         raise BadArgument(f"--rate must be 0 (unpaced) or more packets a second, not {rate:g}")
 
 
-def _parse_host(text: str, where: str = "") -> PingedHost:
-    if canonical_address(text):
-        return PingedHost(text, address=text)
-    if not is_hostname(text):
-        raise BadArgument(f"{where}{text!r} is neither an IP address nor a hostname")
-    return PingedHost(text)
+def _check_number(hosts: int, count: int) -> None:
+    if not hosts:
+        raise BadArgument("no host given: name hosts, or a file of them with --file")
+    if hosts * count > MAX_PACKETS_IN_ALL:
+        raise BadArgument(f"{hosts:,} hosts by --count {count:,} are more than {MAX_PACKETS_IN_ALL:,} packets")
 
 
-def _read_hosts(file: str) -> Iterator[PingedHost]:
+def _read_targets(hosts: Sequence[str], file: str | None) -> tuple[Sequence[str], Addresses]:
+    """Return all hosts, and the address of each; a hostname has none yet."""
+    texts = [*hosts, *(_read_lines(file) if file is not None else [])]
+    to = prepare_addresses(texts)
+    kept = np.ones(len(texts), np.bool_)
+    for row in np.flatnonzero(to["family"] == NO_ADDRESS).tolist():
+        line = row + 1 - len(hosts)
+        if line > 0 and not texts[row]:
+            kept[row] = False
+        elif not is_hostname(texts[row]):
+            where = f"{file}, line {line}: " if line > 0 else ""
+            raise BadArgument(f"{where}{texts[row]!r} is neither an IP address nor a hostname")
+    return (texts, to) if kept.all() else (list(compress(texts, kept.tolist())), to[kept])
+
+
+def _read_lines(file: str) -> list[str]:
+    """Return the lines of a file, those without a host empty."""
     try:
         text = sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8-sig")
     except OSError as problem:
         raise BadArgument(f"cannot read {file}: {problem.strerror}") from problem
     except UnicodeDecodeError as problem:
         raise BadArgument(f"cannot read {file}: not a text file") from problem
-    for number, line in enumerate(text.splitlines(), start=1):
-        if host := line.partition("#")[0].strip():
-            yield _parse_host(host, f"{file}, line {number}: ")
+    lines = text.splitlines()
+    if "#" in text:
+        lines = [line.partition("#")[0] for line in lines]
+    return [line.strip() for line in lines]
 
 
-async def _ping_all(targets: Sequence[PingedHost], ping: Ping, rate: float) -> float:
-    """Fill in the result of each host; return the wall time in seconds, DNS lookups included."""
-    gc.disable()  # no cycles here, and a collection over 100,000 hosts' records costs as much as pinging them
+async def _ping_all(hosts: Sequence[str], to: Addresses, ping: Ping, rate: float) -> PingedHosts:
     async with Echo.open(packets_per_second=rate) as echo:
         started = time.perf_counter()
-        await _resolve(host for host in targets if host.address is None)
-        resolved = [host for host in targets if host.address is not None]
-        pings = [Ping(host.address or "", ping.count, ping.spacing_s, ping.timeout_s) for host in resolved]
-        for host, pong in zip(resolved, await echo.ping(pings), strict=True):
-            host.pong = pong
-            host.problem = pong.reason
-        return time.perf_counter() - started
+        unresolved = await _resolve(hosts, to)
+        pongs = await echo.sweep(PingBatch.alike(to, ping))
+        wall_s = time.perf_counter() - started
+    pongs.faults[list(unresolved)] = 0
+    pongs.reasons.update(unresolved)
+    return PingedHosts(hosts, unresolved, pongs, wall_s)
 
 
-async def _resolve(hosts: Iterable[PingedHost]) -> None:
+async def _resolve(hosts: Sequence[str], to: Addresses) -> dict[int, str]:
+    """Fill in the addresses of names; return by row why one has none."""
     resolver = Resolver()
+    problems: dict[int, str] = {}
 
-    async def resolve(host: PingedHost) -> None:
+    async def resolve(row: int) -> None:
         try:
-            host.address = (await resolver.resolve(host.host))[0]
+            to[row] = prepare_addresses(await resolver.resolve(hosts[row]))[0]
         except Unresolvable as problem:
-            host.problem = str(problem)
+            problems[row] = str(problem)
 
-    await asyncio.gather(*map(resolve, hosts))
+    await asyncio.gather(*map(resolve, np.flatnonzero(to["family"] == NO_ADDRESS).tolist()))
+    return problems
 
 
-def _exit_code(targets: Sequence[PingedHost]) -> int:
-    if any(host.pong is None for host in targets):
+def _exit_code(pinged: PingedHosts) -> int:
+    if pinged.unresolved:
         return BAD_ARGUMENTS
-    return ALL_ANSWERED if all(host.pong and host.pong.rtts_ns for host in targets) else SOME_SILENT
+    return ALL_ANSWERED if pinged.pongs.received.all() else SOME_SILENT
 
 
-def _totals(targets: Sequence[PingedHost]) -> tuple[int, int]:
-    pongs = [host.pong for host in targets if host.pong]
-    return sum(pong.sent for pong in pongs), sum(len(pong.rtts_ns) for pong in pongs)
+def _json(pinged: PingedHosts) -> str:
+    pongs = pinged.pongs
+    sent, received = pongs.sent, pongs.received
+    rows = zip(pinged.hosts, sent.tolist(), received.tolist(), pongs.answers(NS_PER_MS), strict=True)
+    hosts = [{"host": host, "sent": left, "received": back, "rtt_ms": rtts} for host, left, back, rtts in rows]
+    for row in np.flatnonzero(pongs.faults).tolist():
+        hosts[row]["faults"] = int(pongs.faults[row])
+    for row, reason in pongs.reasons.items():
+        hosts[row]["error"] = reason
+    totals = {"targets": len(hosts), "sent": int(sent.sum()), "received": int(received.sum()), "wall_s": pinged.wall_s}
+    return orjson.dumps({**totals, "hosts": hosts}, option=orjson.OPT_APPEND_NEWLINE).decode()
 
 
-def _json(targets: Sequence[PingedHost], wall_s: float) -> Iterator[str]:
-    sent, received = _totals(targets)
-    hosts = [_host_json(host) for host in targets]
-    result = {"targets": len(targets), "sent": sent, "received": received, "wall_s": wall_s, "hosts": hosts}
-    yield orjson.dumps(result).decode() + "\n"
-
-
-def _host_json(host: PingedHost) -> dict[str, object]:
-    rtts_ms = host.rtts_ms
-    sent, faults = (host.pong.sent, host.pong.faults) if host.pong else (0, 0)
-    result = {"host": host.host, "sent": sent, "received": len(rtts_ms), "rtt_ms": rtts_ms}
-    if faults:
-        result["faults"] = faults
-    if host.problem:
-        result["error"] = host.problem
-    return result
-
-
-def _lines(targets: Sequence[PingedHost], wall_s: float, *, quiet: bool) -> Iterator[str]:
+def _lines(pinged: PingedHosts, *, quiet: bool) -> Iterator[str]:
+    pongs, rtts_ms = pinged.pongs, pinged.pongs.answers(NS_PER_MS)
+    sent, received, hosts = int(pongs.sent.sum()), int(pongs.received.sum()), len(pinged.hosts)
     if not quiet:
-        width = max(len(host.host) for host in targets)
-        yield from (f"{host.host:{width}} : {_line(host)}\n" for host in targets)
-    sent, received = _totals(targets)
-    silent = sum(not host.rtts_ms for host in targets)
-    rtts = [rtt for host in targets for rtt in host.rtts_ms]
-    median = f", median {_ms(statistics.median(rtts))} ms" if rtts else ""
+        width = max(map(len, pinged.hosts))
+        rows = zip(pinged.hosts, pongs.sent.tolist(), pongs.faults.tolist(), rtts_ms, strict=True)
+        for row, (host, left, faults, rtts) in enumerate(rows):
+            line = pongs.reasons[row] if row in pinged.unresolved else _line(left, faults, rtts, pongs.reasons.get(row))
+            yield f"{host:{width}} : {line}\n"
+    silent = hosts - int(np.count_nonzero(pongs.received))
+    median = f", median {_ms(statistics.median(chain.from_iterable(rtts_ms)))} ms" if received else ""
     yield (
-        f"{len(targets)} hosts, {len(targets) - silent} answered, {silent} did not;"
-        f" xmt/rcv/%loss = {sent}/{received}/{_loss(sent, received)}{median}; {wall_s:.2f} s\n"
+        f"{hosts} hosts, {hosts - silent} answered, {silent} did not;"
+        f" xmt/rcv/%loss = {sent}/{received}/{_loss(sent, received)}{median}; {pinged.wall_s:.2f} s\n"
     )
 
 
-def _line(host: PingedHost) -> str:
-    rtts = host.rtts_ms
-    if host.pong is None:
-        return f"{host.problem}"
-    line = f"xmt/rcv/%loss = {host.pong.sent}/{len(rtts)}/{_loss(host.pong.sent, len(rtts))}"
-    if rtts:
-        line += f", min/avg/max = {_ms(min(rtts))}/{_ms(statistics.fmean(rtts))}/{_ms(max(rtts))}"
-    return f"{line} ({host.pong.faults} not counted: {host.problem})" if host.pong.faults else line
+def _line(sent: int, faults: int, rtts_ms: Sequence[float], reason: str | None) -> str:
+    line = f"xmt/rcv/%loss = {sent}/{len(rtts_ms)}/{_loss(sent, len(rtts_ms))}"
+    if rtts_ms:
+        line += f", min/avg/max = {_ms(min(rtts_ms))}/{_ms(statistics.fmean(rtts_ms))}/{_ms(max(rtts_ms))}"
+    return f"{line} ({faults} not counted: {reason})" if faults else line
 
 
 def _loss(sent: int, received: int) -> str:

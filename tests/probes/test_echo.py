@@ -4,11 +4,12 @@ import time
 from collections.abc import Callable
 from itertools import pairwise
 
+import numpy as np
 import pytest
 import uvloop
 
 from probes.echo import Echo, EchoClosed, Ping
-from probes.in_flight import round_trip_ns
+from probes.in_flight import round_trips_ns
 from simulator.namespace import Namespace
 from tests.probes.conftest import OpenEcho, Request, Responder, answer_to, with_checksum
 
@@ -356,6 +357,11 @@ async def test_closing_ends_what_is_under_way(silent: Namespace, open_echo: Open
 async def test_a_sweep_of_no_hosts_ends_at_once(silent: Namespace, open_echo: OpenEcho) -> None:
     async with open_echo(silent) as echo:
         assert await echo.ping([]) == []
+
+
+def round_trip_ns(sent: tuple[int, int], received: int, now: tuple[int, int]) -> int:
+    [wall], [mono], [stamp] = (np.array([each]) for each in (*sent, received))
+    return int(round_trips_ns(wall, mono, stamp, now))
 
 
 def test_a_wall_clock_that_was_set_meanwhile_does_not_show_in_the_round_trip() -> None:
