@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import insert, select
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access.models import Audit, Audited, Source
 from app.access.scope import Caller, in_region, require_region
 from app.core.pii import MASK, PERSONAL
+from app.postgres.insert_columns import insert_rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +64,9 @@ async def record_all(session: AsyncSession, caller: Caller, entries: Sequence[Au
         "address": caller.address,
         "actor": caller.who,
     }
-    await session.execute(
-        insert(Audit),
+    await insert_rows(
+        session,
+        Audit,
         [
             {
                 **actor,

@@ -5,6 +5,7 @@ from typing import Any
 
 from app.core.errors import Fault
 from app.importing.cell_words import listed
+from app.importing.known_sites import KnownSite, KnownSites
 from app.importing.registry_index import RegistryIndex
 from app.importing.rows import SheetRow
 from app.registry.models import Lifecycle, Site, SiteKind
@@ -60,7 +61,7 @@ def _unknown_contract(number: str) -> Fault:
     )
 
 
-def find_site(row: SheetRow, index: RegistryIndex) -> Site | None:
+def find_site(row: SheetRow, known: KnownSites) -> KnownSite | None:
     """Return the site that the row describes, or None for a new one; an unclear match adds a fault.
 
     1. By code. 2. By village and service number. 3. By village and provider, if that is one site in use;
@@ -68,30 +69,27 @@ def find_site(row: SheetRow, index: RegistryIndex) -> Site | None:
     """
     values = row.values
     if (code := values.get("code")) is not None:
-        if (site := index.by_code.get(code)) is None:
+        if (site := known.by_code.get(code)) is None:
             row.add_faults(_unknown_site(str(code)))
         return site
-    kind = values.get("kind", SiteKind.ACCESS_POINT)  # an access point never matches the tower it depends on
-    candidates = [site for site in index.by_village.get(values.get("village_code", ""), ()) if site.kind == kind]
-    number, provider = values.get("service_no"), values.get("provider")
+    kind = str(values.get("kind", SiteKind.ACCESS_POINT))  # an access point never matches the tower it depends on
+    village, number, provider = values.get("village_code", ""), values.get("service_no"), values.get("provider")
     if number is not None:
-        same = [site for site in candidates if site.service_no is not None and fold(site.service_no) == fold(number)]
-        same = [site for site in same if provider in {None, site.provider.slug}]
+        numbered = known.by_number.get((village, kind, fold(number)), ())
+        same = [site for site in numbered if provider in {None, site.provider}]
         if same:
             return _single(row, same)
     if provider is None:
         return None
-    of_provider = [
-        site for site in candidates if site.provider.slug == provider and site.lifecycle is not Lifecycle.RETIRED
-    ]
-    unnumbered = [site for site in of_provider if site.service_no is None]
+    unnumbered = known.unnumbered.get((village, kind, provider), ())
+    of_provider = known.by_provider.get((village, kind, provider), ())
     site = _single(row, unnumbered if number is not None else unnumbered or of_provider)
     if site is not None and number is None and site.service_no is None and _may_be_another(site, values):
         row.add_faults(_would_replace(site))
     return site
 
 
-def _may_be_another(site: Site, values: Mapping[str, Any]) -> bool:
+def _may_be_another(site: KnownSite, values: Mapping[str, Any]) -> bool:
     """Whether a row without service number seems to describe another installation, like a second access point."""
     differing = {
         name
@@ -113,7 +111,7 @@ def _unknown_site(code: str) -> Fault:
     )
 
 
-def _would_replace(site: Site) -> Fault:
+def _would_replace(site: KnownSite) -> Fault:
     words = (CHOICES["technology"][site.technology], site.venue and CHOICES["venue"][site.venue], site.host, site.name)
     return Fault(
         "code",
@@ -124,7 +122,7 @@ def _would_replace(site: Site) -> Fault:
     )
 
 
-def _single(row: SheetRow, sites: Sequence[Site]) -> Site | None:
+def _single(row: SheetRow, sites: Sequence[KnownSite]) -> KnownSite | None:
     """Return the only site in use, else the first retired one; several in use add a fault and return None."""
     in_use = [site for site in sites if site.lifecycle is not Lifecycle.RETIRED] or list(sites)
     if len(in_use) > 1:

@@ -8,9 +8,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access.scope import Caller
 from app.core.errors import Fault
-from app.importing import contract_dates, default_probe, matching, registry_index
+from app.importing import contract_dates, default_probe, known_sites, matching, registry_index
 from app.importing.concurrency import run_in_thread
 from app.importing.header_detection import SOURCES, label
+from app.importing.known_sites import KnownSites
 from app.importing.registry_index import RegistryIndex
 from app.importing.rows import SheetRow
 from app.registry import conflicts, drafts, rules, village_distance, writer
@@ -49,8 +50,10 @@ async def plan(
     4. Find conflicts of addresses and parents. Threads are the default pool's: other imports must not hold up this
     one while it holds the registry's lock.
     """
-    index = await registry_index.with_sites(session, index, rows)
-    await asyncio.to_thread(_draft, rows, index, policy, probe)
+    known = await known_sites.load(session, rows, caller=caller)
+    described = await asyncio.to_thread(_match, rows, known)
+    index = await registry_index.with_sites(session, index, set(described.values()))
+    await asyncio.to_thread(_draft, rows, described, index, policy, probe)
     references = await writer.load_references(
         session, [row.draft for row in rows if row.draft is not None], caller=caller
     )
@@ -72,11 +75,23 @@ def _resolve_names(rows: Sequence[SheetRow], index: RegistryIndex) -> None:
         matching.resolve_names(row, index)
 
 
-def _draft(rows: Sequence[SheetRow], index: RegistryIndex, policy: AddressPolicy, probe: ProbeKind | None) -> None:
+def _match(rows: Sequence[SheetRow], known: KnownSites) -> dict[SheetRow, int]:
+    """Return the ids of the registered sites that rows describe."""
+    matches = ((row, matching.find_site(row, known)) for row in rows)
+    return {row: site.id for row, site in matches if site is not None}
+
+
+def _draft(
+    rows: Sequence[SheetRow],
+    described: Mapping[SheetRow, int],
+    index: RegistryIndex,
+    policy: AddressPolicy,
+    probe: ProbeKind | None,
+) -> None:
     names = index.names
     for row in rows:
         row.names = names
-        site = matching.find_site(row, index)
+        site = index.sites[described[row]] if row in described else None
         default_probe.apply(row, site, policy, probe)
         wrong = {fault.field for fault in row.faults}
         unmatched = site is None and bool(wrong & IDENTIFYING)

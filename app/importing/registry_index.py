@@ -1,23 +1,30 @@
 """Load what the names and codes of a file may refer to in the registry."""
 
-from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date
 
-from sqlalchemy import ARRAY, Text, any_, literal, select
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import joinedload, undefer
 
 from app.access.scope import Caller, visible_to
 from app.core.clock import today
 from app.importing import provider_names
+from app.importing.known_sites import READ_AT_ONCE
 from app.importing.near_names import NearNames
 from app.importing.provider_names import ProviderFinder
-from app.importing.rows import SheetRow
 from app.importing.villages import VillageFinder
 from app.postgres.engine import among
-from app.registry.models import Contract, Lifecycle, Provider, RegionAlias, Site, SiteContract, SiteKind
+from app.registry.models import (
+    Contract,
+    Lifecycle,
+    Provider,
+    RegionAlias,
+    Site,
+    SiteContract,
+    SiteKind,
+)
 from app.registry.vocabulary import fold
 
 
@@ -31,8 +38,7 @@ class RegistryIndex:
     nodes: Mapping[str, int]  # ids by code
     contracts: Mapping[str, int]  # ids by folded number
     contract_numbers: Mapping[int, str]
-    by_code: Mapping[str, Site] = field(default_factory=dict)
-    by_village: Mapping[str, list[Site]] = field(default_factory=dict)
+    sites: Mapping[int, Site] = field(default_factory=dict)  # those that rows describe, by id
     parents: Mapping[int, str] = field(default_factory=dict)  # codes by id, of the sites' present parents
     coming: Collection[tuple[int, int, date]] = frozenset()  # contracts that begin later: site, contract, first day
 
@@ -44,7 +50,7 @@ class RegistryIndex:
 
 
 async def load(session: AsyncSession, *, caller: Caller) -> RegistryIndex:
-    """Load all but the sites: those are loaded once villages are known (`with_sites`)."""
+    """Load all but the sites: those are loaded once villages are known (`known_sites`)."""
     node = (Site.kind == SiteKind.NODE) & (Site.lifecycle != Lifecycle.RETIRED)
     nodes = await session.execute(select(Site.code, Site.id).where(node, visible_to(caller, Site)))
     contracts = (await session.execute(select(Contract.number, Contract.id))).all()
@@ -62,38 +68,29 @@ async def load(session: AsyncSession, *, caller: Caller) -> RegistryIndex:
     )
 
 
-async def with_sites(session: AsyncSession, index: RegistryIndex, rows: Sequence[SheetRow]) -> RegistryIndex:
-    """Add the sites whose code a row gives, and all sites in the rows' villages."""
-    codes = sorted({str(row.values["code"]) for row in rows if "code" in row.values})
-    village_codes = sorted({row.values["village_code"] for row in rows if "village_code" in row.values})
+async def with_sites(session: AsyncSession, index: RegistryIndex, site_ids: Collection[int]) -> RegistryIndex:
+    """Add everything about the sites that rows describe."""
     query = (
         select(Site)
-        .where(
-            (Site.code == any_(literal(codes, ARRAY(Text))))
-            | (Site.village_code == any_(literal(village_codes, ARRAY(Text)))),
-            visible_to(index.caller, Site),
-        )
+        .where(among(Site.id, site_ids))
         .options(joinedload(Site.provider), undefer(Site.contract_id), undefer(Site.contract_from))
-        .order_by(Site.id)
+        .execution_options(populate_existing=True)
     )
-    by_village: defaultdict[str, list[Site]] = defaultdict(list)
-    by_code = {}
-    for site in await session.scalars(query, execution_options={"populate_existing": True}):
-        by_code[site.code] = site
-        by_village[site.village_code].append(site)
-    parent_ids = {site.parent_id for site in by_code.values() if site.parent_id is not None}
+    sites: dict[int, Site] = {}
+    async for part in (await session.stream_scalars(query)).partitions(READ_AT_ONCE):
+        sites.update((site.id, site) for site in part)
+    parent_ids = {site.parent_id for site in sites.values() if site.parent_id is not None}
     parents = await session.execute(select(Site.id, Site.code).where(among(Site.id, parent_ids)))
     coming = await session.execute(
         select(SiteContract.site_id, SiteContract.contract_id, SiteContract.started_on).where(
-            among(SiteContract.site_id, {site.id for site in by_code.values()}),
+            among(SiteContract.site_id, site_ids),
             SiteContract.started_on > today(),
             SiteContract.withdrawn_at.is_(None),
         )
     )
     return replace(
         index,
-        by_code=by_code,
-        by_village=by_village,
+        sites=sites,
         parents={row.id: row.code for row in parents},
         coming={(row.site_id, row.contract_id, row.started_on) for row in coming},
     )

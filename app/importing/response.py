@@ -57,7 +57,7 @@ def _content(result: ImportResult, language: str) -> dict[str, Any]:
 
 
 def _row(row: SheetRow, verdict: RowVerdict, language: str) -> dict[str, Any]:
-    site = row.draft.site if row.draft is not None else None
+    site = row.draft.registered if row.draft is not None else None
     changes = {} if verdict is RowVerdict.ERROR else row.changes
     return {
         "sheet": row.sheet,

@@ -89,13 +89,16 @@ async def import_rows(
     if dry_run or (result.wrong_rows and not partial):
         return result
     drafts = [row.draft for row in file.rows if row.draft is not None and planning.will_write(row)]
-    redated = [(draft.site, days) for draft in drafts if (days := contract_dates.changed_days(draft)) is not None]
-    await retroactive_changes.close_before(session, [(site.id, days) for site, days in redated if site is not None])
+    redated = [
+        (draft.site.id, days)
+        for draft in drafts
+        if draft.site is not None and (days := contract_dates.changed_days(draft)) is not None
+    ]
+    await retroactive_changes.close_before(session, redated)
     written = await writer.write(session, drafts, caller=caller, contract_reason=reason)
     if written:
         await _audit(session, caller, source, result, reason)
-    days_of_sites = [(site.id, days) for site, days in redated if site is not None]
-    await retroactive_changes.invalidate_days(session, days_of_sites, reason=reason)
+    await retroactive_changes.invalidate_days(session, redated, reason=reason)
     on_progress("written", written)
     return replace(result, applied=True)
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import date
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
@@ -24,15 +24,29 @@ DEFAULTS = {
 AddressKey = tuple[ProbeKind, str, int]
 
 
+class CreatedSite(NamedTuple):
+    """What a new site got when it was written."""
+
+    id: int
+    code: str
+    link_role: LinkRole
+
+
 @dataclass(slots=True, eq=False)
 class Draft:
     """Drafts compare by identity."""
 
     values: dict[str, Any]  # every field of a site; `provider` is its slug
     set_fields: frozenset[str]  # those that the caller sent
-    site: Site | None = None  # the registered site; for a new one, set when it is written
+    site: Site | None = None  # the registered site
+    created: CreatedSite | None = None  # of a new one, once it is written
     provider: Provider | None = None
     contract_from: date | None = None  # the first day under its contract; None: today, if the contract changes
+
+    @property
+    def registered(self) -> Site | CreatedSite | None:
+        """Return the site as it is registered; None for a new one that is not written yet."""
+        return self.site if self.site is not None else self.created
 
     @property
     def changes(self) -> dict[str, tuple[Any, Any]]:

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -16,6 +16,8 @@ from sqlalchemy.orm import joinedload
 from app.access.scope import Caller
 from app.core.clock import today, utc_now
 from app.postgres.engine import among
+from app.postgres.insert_columns import insert_rows
+from app.registry.drafts import CreatedSite
 from app.registry.models import Contract, LinkRole, Site, SiteContract
 
 DayRange = tuple[date, date]  # the end exclusive; date.max: open-ended
@@ -38,7 +40,7 @@ class Assignment(NamedTuple):
 class ContractChange:
     """`site` is under `contract_id` from `day` on, or under none."""
 
-    site: Site
+    site: Site | CreatedSite
     contract_id: int | None
     day: date
     reason: str | None = None
@@ -92,7 +94,7 @@ async def change(session: AsyncSession, changes: Sequence[ContractChange], *, ca
     """
     assignments = await load(session, [each.site.id for each in changes])
     moved: list[tuple[SiteContract, date]] = []
-    started: list[SiteContract] = []
+    started: list[dict[str, Any]] = []
     for each in changes:
         of_site = assignments[each.site.id]
         if each.contract_id is None:
@@ -113,22 +115,22 @@ async def change(session: AsyncSession, changes: Sequence[ContractChange], *, ca
         until = min(starts, default=date.max)
         make_room(of_role, (each.day, until), version=version)
         started.append(
-            SiteContract(
-                site_id=each.site.id,
-                contract_id=each.contract_id,
-                link_role=role,
-                started_on=each.day,
-                ended_on=None if until == date.max else until,
-                reason=each.reason,
-                recorded_by=caller.who,
-                version=version,
-            )
+            {
+                "site_id": each.site.id,
+                "contract_id": each.contract_id,
+                "link_role": role,
+                "started_on": each.day,
+                "ended_on": None if until == date.max else until,
+                "reason": each.reason,
+                "recorded_by": caller.who,
+                "version": version,
+            }
         )
     await session.flush()  # what ends makes room for what begins
     for row, day in moved:
         row.started_on, row.version = day, version
-    session.add_all(started)
     await session.flush()
+    await insert_rows(session, SiteContract, started)
 
 
 def end(row: SiteContract, day: date, *, version: int) -> None:

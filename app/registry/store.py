@@ -153,9 +153,8 @@ async def create_site(
     await _require_valid(session, draft, caller=caller, policy=policy)
     await lock_counter(session, Counter.REGISTRY)
     await _write(session, draft, caller=caller)
-    assert draft.site is not None
-    await session.refresh(draft.site, ["contract_id"])
-    return draft.site, await session.get_one(SiteStatus, draft.site.id)
+    assert draft.created is not None
+    return await get_site(session, draft.created.code, caller=caller)
 
 
 async def patch_site(

@@ -108,7 +108,9 @@ def fold(text: str) -> str:
 
 
 def _fold(text: str) -> str:
-    plain = "".join(char for char in unicodedata.normalize("NFKD", text) if not unicodedata.combining(char))
+    plain = text
+    if not text.isascii():
+        plain = "".join(char for char in unicodedata.normalize("NFKD", text) if not unicodedata.combining(char))
     return re.sub(r"[\W_]+", " ", plain.lower()).strip()
 
 

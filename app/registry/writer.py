@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import insert, select, text, update
+from sqlalchemy import select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm.attributes import flag_modified
 
@@ -18,10 +18,11 @@ from app.access.scope import Caller, require_writer
 from app.core.clock import floor_second, today, utc_now
 from app.core.errors import Fault
 from app.postgres.engine import Counter, among, next_version
+from app.postgres.insert_columns import insert_rows
 from app.profiles import profiles
 from app.registry import references, rules, site_contracts
-from app.registry.drafts import AddressKey, Draft, address_key
-from app.registry.models import Lifecycle, Site, SiteConfiguration, SiteStatus, State, UnknownReason
+from app.registry.drafts import AddressKey, CreatedSite, Draft, address_key
+from app.registry.models import DATED_FIELDS, Lifecycle, Site, SiteConfiguration, SiteStatus, State, UnknownReason
 from app.registry.references import References
 from app.registry.site_contracts import ContractChange
 from probes.policy import AddressPolicy
@@ -66,40 +67,62 @@ async def write(
         return 0
     version, now = await next_version(session, Counter.REGISTRY), utc_now()
     entries = [entry for draft, changed in changes.items() for entry in _change_entries(draft, changed)]
-    contracts = [draft for draft in (*new, *changes) if CONTRACT_FIELDS & draft.changes.keys()]
+    values = {draft: draft.changes for draft in new}
+    contracts = [draft for draft, changed in (values | changes).items() if CONTRACT_FIELDS & changed.keys()]
     await _change(session, changes, version=version, now=now)
-    entries += await _create(session, new, version=version, now=now)
+    entries += await _create(session, values, version=version, now=now)
     await _change_contracts(session, contracts, caller=caller, version=version, reason=contract_reason)
     await audit.record_all(session, caller, entries)
     return len(new) + len(changes)
 
 
-async def _create(session: AsyncSession, drafts: Sequence[Draft], *, version: int, now: datetime) -> list[AuditEntry]:
-    if not drafts:
+async def _create(
+    session: AsyncSession, changes: Mapping[Draft, Mapping[str, Any]], *, version: int, now: datetime
+) -> list[AuditEntry]:
+    """Insert the sites with their first configuration and status, and note in each draft what it became."""
+    if not changes:
         return []
-    at, changes = floor_second(now), [draft.changes for draft in drafts]
-    for draft, code in zip(drafts, await _next_codes(session, [d.values["village_code"] for d in drafts]), strict=True):
-        draft.site = Site(
-            **{name: value for name, value in draft.values.items() if name not in UNMAPPED},
-            code=code,
-            version=version,
-            addressed_at=at,
-            created_at=now,
-            updated_at=now,
-        )
-        assert draft.provider is not None
-        draft.site.provider = draft.provider
-        session.add(draft.site)
-    await session.flush()
-    sites = [draft.site for draft in drafts if draft.site is not None]
-    await session.execute(insert(SiteConfiguration), [_configuration(site, at) for site in sites])
-    await _create_statuses(session, sites)
+    drafts, at = list(changes), floor_second(now)
+    dated = {"version": version, "addressed_at": at, "created_at": now, "updated_at": now}
+    codes = await _next_codes(session, [draft.values["village_code"] for draft in drafts])
+    rows = [_site_row(draft, code, dated) for draft, code in zip(drafts, codes, strict=True)]
+    ids = {row.code: row.id for row in await insert_rows(session, Site, rows, returning="id, code")}
+    for draft, row in zip(drafts, rows, strict=True):
+        draft.created = CreatedSite(ids[row["code"]], row["code"], row["link_role"])
+    first = {"started_at": at, "ended_at": None}
+    await insert_rows(
+        session,
+        SiteConfiguration,
+        [{"site_id": ids[row["code"]], **first, **{name: row[name] for name in DATED_FIELDS}} for row in rows],
+    )
+    await insert_rows(session, SiteStatus, [_first_status(ids[row["code"]], row) for row in rows])
     return [
         AuditEntry(
-            "create", "site", site.code, site.village_code, after={name: after for name, (_, after) in changed.items()}
+            "create", "site", code, draft.values["village_code"], after={n: after for n, (_, after) in changed.items()}
         )
-        for site, changed in zip(sites, changes, strict=True)
+        for (draft, changed), code in zip(changes.items(), codes, strict=True)
     ]
+
+
+def _site_row(draft: Draft, code: str, dated: Mapping[str, Any]) -> dict[str, Any]:
+    assert draft.provider is not None
+    row = {name: value for name, value in draft.values.items() if name not in UNMAPPED}
+    return row | {"code": code, "provider_id": draft.provider.id, **dated}
+
+
+def _first_status(site_id: int, row: Mapping[str, Any]) -> dict[str, Any]:
+    """Whoever follows statuses reads those of new sites by the registry's version: the counter of statuses, which each
+    round takes, stays free however many sites are written."""
+    return {
+        "site_id": site_id,
+        "version": 0,
+        "state": State.UNKNOWN,
+        "unknown_reason": UnknownReason.NEVER_SEEN,
+        "since": row["addressed_at"],
+        "valid_s": profiles()[row["technology"]].interval_s,
+        "timeouts": 0,
+        "addressed_at": row["addressed_at"],
+    }
 
 
 async def _change_contracts(
@@ -107,9 +130,9 @@ async def _change_contracts(
 ) -> None:
     """Have sites be under their contracts from the day that their drafts give, else from today on."""
     changes = [
-        ContractChange(draft.site, draft.values["contract_id"], draft.contract_from or today(), reason)
+        ContractChange(site, draft.values["contract_id"], draft.contract_from or today(), reason)
         for draft in drafts
-        if draft.site is not None
+        if (site := draft.registered) is not None
     ]
     if changes:
         await site_contracts.change(session, changes, caller=caller, version=version)
@@ -124,26 +147,6 @@ async def _next_codes(session: AsyncSession, villages: Sequence[str]) -> list[st
         last[village] += 1
         codes.append(f"{village}-{last[village]:02d}")
     return codes
-
-
-async def _create_statuses(session: AsyncSession, sites: Sequence[Site]) -> None:
-    version = await next_version(session, Counter.STATUS)
-    await session.execute(
-        insert(SiteStatus),
-        [
-            {
-                "site_id": site.id,
-                "version": version,
-                "state": State.UNKNOWN,
-                "unknown_reason": UnknownReason.NEVER_SEEN,
-                "since": site.addressed_at,
-                "valid_s": profiles()[site.technology].interval_s,
-                "timeouts": 0,
-                "addressed_at": site.addressed_at,
-            }
-            for site in sites
-        ],
-    )
 
 
 def _change_entries(draft: Draft, changes: Mapping[str, tuple[Any, Any]]) -> Iterator[AuditEntry]:
@@ -227,8 +230,7 @@ async def _date_configurations(session: AsyncSession, sites: Sequence[Site], at:
             row.ended_at = at
         started.append(_configuration(site, at))
     await session.flush()
-    if started:
-        await session.execute(insert(SiteConfiguration), started)
+    await insert_rows(session, SiteConfiguration, started)
 
 
 def _configuration(site: Site, at: datetime) -> dict[str, Any]:

@@ -77,7 +77,7 @@ async def test_the_same_file_twice_at_once_registers_each_site_once(committed: S
 
 async def test_imports_registrations_and_changes_at_once_wait_for_each_other(committed: Sessions) -> None:
     first = await import_file(committed)
-    ids = [row.draft.site.id for row, _ in first.verdicts if row.draft is not None and row.draft.site is not None]
+    ids = [row.draft.created.id for row, _ in first.verdicts if row.draft is not None and row.draft.created is not None]
 
     async def create(n: int) -> None:
         async with transaction(committed) as session:
