@@ -38,7 +38,7 @@ from probes.contract import CENTRAL
 
 NAMESPACE = UUID("5f3f1c3e-6a55-4a53-9b0e-2f2f0c9f5c11")
 LOCK = 16_16  # advisory, with the channel's id
-LOOK_EVERY = timedelta(seconds=5)  # for what became due at once: unmuted, or grown
+LOOK_EVERY = timedelta(seconds=5)  # while something is due that could not be told of yet
 BEAT_STALE = timedelta(minutes=1)
 
 DUE_CHANNELS = text("""
@@ -56,7 +56,10 @@ DUE_CHANNELS = text("""
 """)  # the last: a shared incident of an open group may have more sites now
 NEXT_DUE = text("""
     SELECT least((SELECT min(due_at) FROM announcement WHERE state = 'pending'),
-        (SELECT min(due_at) FROM alert_group WHERE closed_at IS NULL))
+        (SELECT min(due_at) FROM alert_group WHERE closed_at IS NULL),
+        (SELECT min(notified_at + cast(:interval AS interval) * least(2 ^ updates, 12)) FROM alert_group
+            WHERE closed_at IS NULL AND cleared_at IS NULL AND flapping_since IS NULL
+                AND notified_at + cast(:interval AS interval) * least(2 ^ updates, 12) > :now))
 """)
 CLOSE_GROUPS = text("""
     UPDATE alert_group SET closed_at = :now
@@ -64,8 +67,10 @@ CLOSE_GROUPS = text("""
 """)
 
 
-async def compose(sessions: Sessions, *, now: datetime, settings: Settings, sealer: Sealer | None = None) -> datetime:
-    """Write the notifications that are due. Return when to call again at the latest.
+async def compose(
+    sessions: Sessions, *, now: datetime, settings: Settings, sealer: Sealer | None = None
+) -> datetime | None:
+    """Write the notifications that are due. Return when something is due next; None if nothing is known to be.
 
     Two at once write each notification once. What fails for one channel is raised after all others were composed.
     """
@@ -88,11 +93,10 @@ async def compose(sessions: Sessions, *, now: datetime, settings: Settings, seal
                 raise
             failures.append(error)
     async with sessions() as session:
-        next_due: datetime | None = await session.scalar(NEXT_DUE)
+        next_due: datetime | None = await session.scalar(NEXT_DUE, {"now": now, "interval": timing.interval})
     for failure in failures:
         raise failure
-    look = now + min(LOOK_EVERY, timing.wait)
-    return min(next_due, look) if next_due is not None and next_due > now else look
+    return next_due if next_due is None or next_due > now else now + LOOK_EVERY
 
 
 async def close_groups(session: AsyncSession, *, now: datetime) -> None:

@@ -9,6 +9,7 @@ from app.alerts.content import Content
 from app.alerts.message_values import NO_LINKS, Links
 from app.alerts.models import Channel, MessageForm, Notification
 from app.alerts.texts import render
+from app.postgres.work_signals import Work, announce
 
 MakeLinks = Callable[[int], Links]  # of a notification's id
 
@@ -40,4 +41,5 @@ async def write_notification(
     linked = NO_LINKS if links is None else links(notification.id)
     wording = render(content, language=channel.language, form=MessageForm(channel.form), links=linked)
     notification.title, notification.text = wording.title, wording.text
+    await announce(session, Work.DELIVERIES)
     return notification

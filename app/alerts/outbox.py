@@ -22,6 +22,7 @@ from app.alerts.rule_facts import load_rules
 from app.alerts.told import Told, ToldByChannel, load_told
 from app.incidents.models import Incident, IncidentKind, IncidentStatus
 from app.postgres.engine import among
+from app.postgres.work_signals import Work, announce
 from app.settings import settings
 
 LASTING = frozenset({IncidentStatus.OPEN, IncidentStatus.ACKNOWLEDGED})
@@ -210,3 +211,4 @@ async def insert_announcements(session: AsyncSession, rows: Sequence[dict[str, A
     """Insert those that are not there yet. All have the same columns."""
     if rows:
         await session.execute(insert(Announcement).on_conflict_do_nothing(), rows)
+        await announce(session, Work.ANNOUNCEMENTS)

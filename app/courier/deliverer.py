@@ -8,6 +8,7 @@ import asyncio
 import dataclasses
 import random
 from collections.abc import Awaitable, Callable, Mapping
+from datetime import datetime
 from functools import partial
 from typing import Any
 
@@ -26,6 +27,7 @@ from app.courier.contract import Answer, DeliveryOutcome, Message, Receiver
 from app.courier.queue import Queued
 from app.postgres.engine import Sessions, transaction
 from app.postgres.leader_lock import NoLongerLeader
+from app.postgres.work_signals import Work, WorkSignals
 from app.settings import Settings
 
 log = structlog.get_logger()
@@ -35,17 +37,41 @@ RECORD_AGAIN_S = 1.0
 
 
 class Deliverer:
-    def __init__(self, sessions: Sessions, settings: Settings, *, deadline_s: float = DEADLINE_S) -> None:
+    def __init__(
+        self,
+        sessions: Sessions,
+        settings: Settings,
+        *,
+        deadline_s: float = DEADLINE_S,
+        signals: WorkSignals | None = None,
+    ) -> None:
         self._sessions, self._settings, self._deadline_s = sessions, settings, deadline_s
+        self._signals = signals or WorkSignals()
+        self.holds_queued = True  # as far as the last look tells
+        self._due_at: datetime | None = None  # what then waited for its time
         self._policy = settings.receiver_policy
         self._busy: dict[int, asyncio.Task[None]] = {}
         self._attempting: set[int] = set()  # of those, channels whose receiver may yet accept
         self._places = {False: asyncio.Semaphore(HEALTHY_AT_ONCE), True: asyncio.Semaphore(FAILING_AT_ONCE)}
 
+    async def start_signalled(self) -> None:
+        """Start what is due once something was queued or a wait is over; else the database is not asked."""
+        is_due = self._due_at is not None and utc_now() >= self._due_at
+        if not (self._signals.take(Work.DELIVERIES) or is_due):
+            return
+        try:
+            await self.start_due()
+        except Exception:
+            self._signals.signal(Work.DELIVERIES)
+            raise
+
     async def start_due(self) -> None:
         """Start a task for each channel that has something to deliver and none under way. Raises SettingsError."""
         async with self._sessions() as session:
-            due = await queue.list_due(session, self._busy, utc_now())
+            now = utc_now()
+            due = await queue.list_due(session, self._busy, now)
+            started = [*self._busy, *(channel_id for channel_id, _ in due)]
+            self.holds_queued, self._due_at = await queue.find_waiting(session, started)
             sealer = await open_sealer(session, self._settings) if due else None
         if sealer is None:
             return
@@ -56,6 +82,7 @@ class Deliverer:
 
     def _ended(self, channel_id: int, task: "asyncio.Task[None]") -> None:
         del self._busy[channel_id]
+        self._signals.signal(Work.DELIVERIES)  # what it left, or what came meanwhile
         if not task.cancelled() and (error := task.exception()) is not None and not isinstance(error, NoLongerLeader):
             log.warning("delivery_interrupted", channel=channel_id, error=repr(error), exc_info=error)
 
@@ -157,6 +184,7 @@ class Deliverer:
                     settlement, state=NotificationState.QUEUED, next_attempt_at=now + retries.GIVEN_UP_AFTER
                 )
             await queue.record(session, queued, done, settlement)
+        self._signals.signal(Work.DELIVERIES)  # of a fallback, or of the channel that had handed over to this one
 
 
 def _unattempted(answer: Answer) -> Attempt:

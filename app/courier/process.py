@@ -16,12 +16,14 @@ from app.courier import weekly_tests
 from app.courier.deliverer import Deliverer
 from app.postgres.engine import Sessions, database_url, is_unavailable, open_engine, transaction
 from app.postgres.leader_lock import LeaderLock, Leadership, NoLongerLeader
+from app.postgres.work_signals import Work, WorkSignals
 from app.settings import Settings, SettingsError
 
 log = structlog.get_logger()
 
 POOL = 6
-LOOK_AHEAD = timedelta(seconds=10)  # a next time beyond it was said before the clock was set back
+LOOK_EVERY = timedelta(seconds=5)  # while changes come; no longer than an announcement waits
+LOOK_AHEAD = timedelta(seconds=10)  # a next look beyond it was set before the clock was set back
 BEAT = text("""
     INSERT INTO courier_beat VALUES (1, :now, :started_at)
     ON CONFLICT (id) DO UPDATE SET beat_at = excluded.beat_at, started_at = excluded.started_at
@@ -43,19 +45,22 @@ class Courier:
 
     sessions: Sessions
     settings: Settings
+    signals: WorkSignals = field(default_factory=WorkSignals)
     started_at: datetime = field(default_factory=utc_now)
-    compose_at: datetime = field(default_factory=utc_now)
+    _is_changed: bool = True  # something was announced, or an incident or rule changed, since the last look
+    _look_at: datetime = field(default_factory=utc_now)
+    _due_at: datetime | None = None
 
     def __post_init__(self) -> None:
-        self.deliverer = Deliverer(self.sessions, self.settings)
+        self.deliverer = Deliverer(self.sessions, self.settings, signals=self.signals)
         self.conditions = ConditionWatch()
 
     def jobs(self) -> Sequence[CourierJob]:
         return (
             CourierJob("compose", 1, self.compose),
-            CourierJob("deliver", 2, self.deliverer.start_due),
-            CourierJob("hand_over", 10, self.deliverer.hand_over),
-            CourierJob("give_up", 30, self.deliverer.give_up),
+            CourierJob("deliver", 2, self.deliverer.start_signalled),
+            CourierJob("hand_over", 10, self.hand_over),
+            CourierJob("give_up", 30, self.give_up),
             CourierJob("beat", 10, self.beat),
             CourierJob("conditions", 60, self.evaluate),
             CourierJob("close_groups", 60, self.close_groups),
@@ -64,10 +69,29 @@ class Courier:
         )
 
     async def compose(self) -> None:
-        """Compose once something may be due; an announcement waits for longer than this looks ahead."""
+        """Compose once something is due, or may be by what changed; else the database is not asked."""
         now = utc_now()
-        if now >= self.compose_at or self.compose_at > now + LOOK_AHEAD:
-            self.compose_at = await compose.compose(self.sessions, now=now, settings=self.settings)
+        self._is_changed |= self.signals.take(Work.ANNOUNCEMENTS)
+        is_due = self._due_at is not None and now >= self._due_at
+        if not (is_due or self._look_at > now + LOOK_AHEAD or (self._is_changed and now >= self._look_at)):
+            return
+        self._is_changed = False
+        try:
+            self._due_at = await compose.compose(self.sessions, now=now, settings=self.settings)
+        except Exception:
+            self._is_changed = True
+            raise
+        self._look_at = now + min(LOOK_EVERY, compose.timing_of(self.settings).wait)
+
+    async def hand_over(self) -> None:
+        if self.deliverer.holds_queued:
+            await self.deliverer.hand_over()
+            self.signals.signal(Work.DELIVERIES)  # also what was taken back
+
+    async def give_up(self) -> None:
+        if self.deliverer.holds_queued:
+            await self.deliverer.give_up()
+            self.signals.signal(Work.DELIVERIES)
 
     async def close_groups(self) -> None:
         async with transaction(self.sessions) as session:
@@ -135,7 +159,8 @@ async def deliver(settings: Settings, stop: asyncio.Event) -> None:
         while not stop.is_set():
             if await completes(lock.win(), stop):
                 log.info("courier_started")
-                await Courier(lock.open_sessions(engine), settings).run(completes(lock.wait_until_lost(), stop))
+                courier = Courier(lock.open_sessions(engine), settings, lock.signals)
+                await courier.run(completes(lock.wait_until_lost(), stop))
                 log.info("courier_stopped")
     finally:
         lock.abandon()

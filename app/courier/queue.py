@@ -4,7 +4,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, and_, exists, not_, or_, select, text, update
+from sqlalchemy import ColumnElement, and_, exists, func, not_, or_, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.alerts.models import Channel, DeliveryAttempt, Notification, NotificationKind, NotificationState
@@ -78,6 +78,20 @@ async def list_due(session: AsyncSession, busy: Collection[int], now: datetime) 
         .order_by(Channel.failures > 0, Channel.retry_at.nulls_first(), Channel.id)
     )
     return [(row.id, row.failures) for row in await session.execute(query)]
+
+
+async def find_waiting(session: AsyncSession, busy: Collection[int]) -> tuple[bool, datetime | None]:
+    """Return whether anything is queued, and when the first wait of a channel that is not busy is over."""
+    retry_at = func.coalesce(Channel.retry_at, Notification.next_attempt_at)
+    is_next = is_active(Channel) & Channel.id.not_in(busy)
+    query = (
+        select(func.count(), func.min(func.greatest(Notification.next_attempt_at, retry_at)).filter(is_next))
+        .select_from(Notification)
+        .join(Channel, Channel.id == Notification.channel_id)
+        .where(Notification.state == NotificationState.QUEUED)
+    )
+    queued, due_at = (await session.execute(query)).one()
+    return queued > 0, due_at
 
 
 async def find_next(session: AsyncSession, channel_id: int, now: datetime) -> Queued | None:

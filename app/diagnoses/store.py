@@ -15,6 +15,7 @@ from app.core.errors import Conflict, Fault, NotFound, TooManyDiagnoses
 from app.diagnoses.models import Diagnosis, DiagnosisLine, DiagnosisStatus
 from app.diagnoses.schemas import DiagnosisIn
 from app.judging.models import WorkerBeat
+from app.postgres.work_signals import Work, announce
 from app.registry.models import Lifecycle, Site
 from probes.contract import CENTRAL, ProbeKind
 
@@ -91,6 +92,7 @@ async def create_diagnosis(session: AsyncSession, site: Site, request: Diagnosis
         region_code=site.village_code,
         after={"diagnosis": diagnosis.id, **request.model_dump(mode="json")},
     )
+    await announce(session, Work.DIAGNOSES)
     return diagnosis
 
 
@@ -203,7 +205,7 @@ async def expire_overdue(session: AsyncSession) -> None:
 
 async def claim(session: AsyncSession, *, max_count: int) -> Sequence[Any]:
     """Set the diagnoses that waited longest to running and return them with their sites' addresses."""
-    if not await session.scalar(IS_ANY_OPEN):  # asked each second: mostly there is none
+    if not await session.scalar(IS_ANY_OPEN):  # a sweep: mostly there is none
         return ()
     await expire_overdue(session)
     return (await session.execute(CLAIM, {"max_count": max_count})).all()

@@ -17,6 +17,7 @@ from sqlalchemy.orm import DeclarativeBase, mapped_column
 
 from app.core.errors import Stale
 from app.postgres.embedded import Cluster
+from app.postgres.work_signals import Work, announce
 from app.settings import Settings, SettingsError
 
 Moment = Annotated[datetime, mapped_column(DateTime(timezone=True))]
@@ -46,6 +47,13 @@ class Counter(StrEnum):
     ROLLUP = "rollup"
     MONTHS = "months"
     ALERT = "alert"  # of channels and rules
+
+
+WORK_AFTER = {  # of who looks at what a counter counts, beside those that read its versions
+    Counter.REGISTRY: (Work.REGISTRY, Work.SPEEDTESTS),
+    Counter.INCIDENT: (Work.ANNOUNCEMENTS,),
+    Counter.ALERT: (Work.ANNOUNCEMENTS, Work.DELIVERIES),
+}
 
 
 class Base(DeclarativeBase):
@@ -160,6 +168,8 @@ async def next_version(session: AsyncSession, counter: Counter) -> int:
         text("SELECT pg_notify(:channel, :payload)"),
         {"channel": CHANNEL, "payload": f"{counter.value}:{version}"},
     )
+    if kinds := WORK_AFTER.get(counter):
+        await announce(session, *kinds)
     return version
 
 

@@ -7,6 +7,7 @@ newest is rolled back.
 
 import asyncio
 import contextlib
+import time
 from enum import StrEnum
 
 import asyncpg
@@ -17,10 +18,12 @@ from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker
 from sqlalchemy.orm import Session
 
 from app.postgres.engine import Sessions, connect_args
+from app.postgres.work_signals import WORK_CHANNEL, WorkSignals
 
 log = structlog.get_logger()
 
 POLL_S = 1.0
+CHECK_S = 5.0  # an open connection is asked so often whether it works; one that was closed needs no question
 GRACE_S = 10.0  # after a lost connection our own former session may hold the lock for a while yet
 
 # Seconds since 1970, so that a restored database gives no generation out twice.
@@ -53,6 +56,8 @@ class NoLongerLeader(Exception):
 
 
 class LeaderLock:
+    """Its connection also listens for work: it is direct, where a pooler may stand before all others."""
+
     def __init__(self, url: str, leadership: Leadership = Leadership.WORKER) -> None:
         self._leadership = leadership
         self._url = make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
@@ -60,6 +65,8 @@ class LeaderLock:
         self._is_locked = False
         self._generation = 0
         self._superseded = asyncio.Event()
+        self._check_at = float("-inf")
+        self.signals = WorkSignals()
 
     @property
     def is_superseded(self) -> bool:
@@ -80,6 +87,7 @@ class LeaderLock:
         if not await self.try_lock() or (generation := await self._fetch(NEXT_GENERATION, self._leadership)) is None:
             return False
         self._generation, self._superseded = generation, asyncio.Event()
+        await self._listen()
         return True
 
     async def try_lock(self) -> bool:
@@ -126,6 +134,9 @@ class LeaderLock:
     async def _holds_lock(self) -> bool:
         if self._connection is None or self._connection.is_closed() or not self._is_locked:
             return False
+        if time.monotonic() < self._check_at:
+            return True
+        self._check_at = time.monotonic() + CHECK_S
         return await self._fetch("SELECT 1") is not None
 
     async def _regain_lock(self) -> bool:
@@ -134,7 +145,25 @@ class LeaderLock:
             return False
         if newest != self._generation:
             self._superseded.set()
+        await self._listen()
         return True
+
+    async def _listen(self) -> None:
+        """Listen for work over the connection that holds the lock. Unheard, work is looked for as if it were due."""
+        connection = self._connection
+        if connection is None:
+            return
+        try:
+            await connection.add_listener(WORK_CHANNEL, lambda *notification: self.signals.signal(notification[3]))
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            self._disconnect(error)
+            return
+        connection.add_termination_listener(lambda _: self._on_termination(connection))
+        self.signals.listen()
+
+    def _on_termination(self, connection: asyncpg.Connection) -> None:
+        if connection is self._connection:
+            self.signals.stop()
 
     async def _fetch(self, query: str, *args: int | str) -> int | None:
         """None if the database is unavailable."""
@@ -152,11 +181,13 @@ class LeaderLock:
     def abandon(self) -> None:
         """Give the lock up at once, without a word to the database."""
         self._is_locked = False
+        self.signals.stop()
         if self._connection is not None:
             self._connection.terminate()
             self._connection = None
 
     async def release(self) -> None:
+        self.signals.stop()
         if self._connection is not None:
             await self._connection.close()
             self._connection, self._is_locked = None, False

@@ -9,6 +9,7 @@ import orjson
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.postgres.work_signals import Work, announce
 from probes.contract import AGENT, Outcome, Reading
 
 INSERT = text("""
@@ -89,6 +90,7 @@ def _reading(
 
 
 async def enqueue(session: AsyncSession, deliveries: Sequence[Delivery]) -> None:
+    """Queue them, and wake the worker at the commit."""
     await session.execute(
         INSERT,
         {
@@ -99,6 +101,7 @@ async def enqueue(session: AsyncSession, deliveries: Sequence[Delivery]) -> None
             "boots": [delivery.boot for delivery in deliveries],
         },
     )
+    await announce(session, Work.INBOX)
 
 
 async def dequeue(session: AsyncSession, *, limit: int, max_bytes: int = 2**62) -> list[Delivery]:

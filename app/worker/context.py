@@ -6,6 +6,7 @@ from datetime import datetime
 
 from app.core.clock import SlotClock, utc_now
 from app.postgres.engine import Sessions
+from app.postgres.work_signals import WorkSignals
 from app.settings import Settings
 from app.worker.canaries import Canaries
 from app.worker.counters import WorkerCounters
@@ -27,6 +28,7 @@ class WorkerContext:
     clock: SlotClock = field(default_factory=SlotClock)
     schedule: Schedule = field(default_factory=Schedule)
     peers: PeerQuorum = field(default_factory=PeerQuorum)
+    signals: WorkSignals = field(default_factory=WorkSignals)
     counters: WorkerCounters = field(default_factory=WorkerCounters)
     started_at: datetime = field(default_factory=utc_now)
     write_lock: asyncio.Lock = field(

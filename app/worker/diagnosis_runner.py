@@ -13,6 +13,7 @@ from app.core.clock import utc_now
 from app.diagnoses import store
 from app.diagnoses.models import DiagnosisKind
 from app.postgres.engine import Sessions, transaction
+from app.postgres.work_signals import Work, WorkSignals
 from app.profiles import Technology, profiles
 from app.worker.jobs import Job
 from app.worker.rejection import is_entrys_fault
@@ -42,14 +43,25 @@ LINE_KINDS: dict[type, str] = {
 class DiagnosisRunner:
     """`open_socket` makes the sockets; tests pass their own."""
 
-    def __init__(self, sessions: Sessions, prober: Prober, *, open_socket: OpenSocket = open_socket) -> None:
-        self.prober = prober
+    def __init__(
+        self,
+        sessions: Sessions,
+        prober: Prober,
+        *,
+        open_socket: OpenSocket = open_socket,
+        signals: WorkSignals | None = None,
+    ) -> None:
+        self.prober, self._signals = prober, signals or WorkSignals()
         self._sessions, self._open_socket = sessions, open_socket
         self._running: dict[int, asyncio.Task[None]] = {}
         self._is_failing = False
 
     def jobs(self) -> list[Job]:
-        return [Job("diagnoses", EVERY_S, self.start_waiting)]
+        return [Job("diagnoses", EVERY_S, self.start_signalled)]
+
+    async def start_signalled(self) -> None:
+        if len(self._running) < AT_ONCE and self._signals.take(Work.DIAGNOSES):
+            await self.start_waiting()
 
     async def start_waiting(self) -> None:
         """Claim and start those that wait, as far as there is room."""
@@ -63,6 +75,7 @@ class DiagnosisRunner:
             if not self._is_failing:
                 _log_failure("diagnoses_not_claimed", error)
             self._is_failing = True
+            self._signals.signal(Work.DIAGNOSES)
             return
         self._is_failing = False
         for diagnosis in claimed:
@@ -71,6 +84,7 @@ class DiagnosisRunner:
 
     def _on_done(self, diagnosis_id: int, task: asyncio.Task[None]) -> None:
         del self._running[diagnosis_id]
+        self._signals.signal(Work.DIAGNOSES)  # there is room: another may wait
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("diagnosis_failed", diagnosis=diagnosis_id, error=repr(error), exc_info=error)
 

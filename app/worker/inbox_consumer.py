@@ -20,6 +20,7 @@ from app.measurements import partitions
 from app.measurements import store as measurements
 from app.postgres.engine import Sessions, transaction
 from app.postgres.leader_lock import NoLongerLeader
+from app.postgres.work_signals import Work, WorkSignals
 from app.push import inbox
 from app.push.inbox import Delivery
 from app.push.timestamps import ARRIVAL
@@ -58,6 +59,7 @@ class InboxConsumer:
     proof: IngestProof = field(default_factory=lambda: IngestProof(utc_now()))
     started_at: datetime = field(default_factory=utc_now)  # since when heartbeats are sent without a stop of ours
     peers: PeerQuorum = field(default_factory=PeerQuorum)
+    signals: WorkSignals = field(default_factory=WorkSignals)
     write_lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     on_judged: Callable[[Sequence[JudgedSite]], None] = lambda _: None
     missed: MissedPushRecorder = field(init=False)
@@ -68,10 +70,24 @@ class InboxConsumer:
         self.missed = MissedPushRecorder(self.sessions, self.counters, self.heartbeat, self.peers)
 
     def jobs(self) -> list[Job]:
-        return [Job("inbox", EVERY_S, self.consume, may_overrun=True)]
+        return [Job("inbox", EVERY_S, self.consume_signalled, may_overrun=True)]
 
-    async def consume(self) -> None:
-        """Process all that waits in the inbox; once it is empty, record the pushes that were missed."""
+    async def consume_signalled(self) -> None:
+        """Consume once something was queued, or a push may be missed by now; else the database is not asked."""
+        is_signalled = self.signals.take(Work.INBOX)
+        if not (is_signalled or self._is_failing or self.missed.is_due(self.proof, utc_now())):
+            return
+        try:
+            await self.consume(anew=False)
+        except Exception:
+            self.signals.signal(Work.INBOX)
+            raise
+
+    async def consume(self, *, anew: bool = True) -> None:
+        """Process all that waits in the inbox; once it is empty, record the pushes that were missed.
+
+        `anew`: look for missed pushes even if none is known to be overdue.
+        """
         more = True
         while more:
             now = utc_now()
@@ -80,7 +96,7 @@ class InboxConsumer:
             self.on_judged(judged)
         if not self._is_failing:
             async with self.write_lock:
-                judged = await self.missed.record(self.proof, now)
+                judged = await self.missed.record(self.proof, now, anew=anew)
             self.on_judged(judged)
 
     async def start(self, session: AsyncSession) -> None:
@@ -100,10 +116,10 @@ class InboxConsumer:
 
     async def step(self) -> tuple[list[JudgedSite], bool]:
         """Process the oldest deliveries. Return the sites judged, and whether there may be more deliveries."""
-        now, deliveries = utc_now(), list[Delivery]()
+        now, most, deliveries = utc_now(), self._most, list[Delivery]()
         try:
             async with transaction(self.sessions) as session:
-                deliveries = await inbox.dequeue(session, limit=self._most, max_bytes=MOST_BYTES)
+                deliveries = await inbox.dequeue(session, limit=most, max_bytes=MOST_BYTES)
                 proof, unproven = self._extend_proof(deliveries)
                 items, claims = await self._readings(session, deliveries)
                 judged = await write_batch(session, items, unproven, source=SILENCE, claims=claims)
@@ -111,8 +127,9 @@ class InboxConsumer:
                     await write_proof(session, proof, None)
         except Exception as error:
             return [], await self._handle_failure(deliveries, error)
+        is_full = len(deliveries) >= most or sum(len(row.payload) for row in deliveries) >= MOST_BYTES
         self._record(deliveries, proof, items, now)
-        return judged, bool(deliveries)
+        return judged, is_full
 
     def _extend_proof(self, deliveries: Sequence[Delivery]) -> tuple[IngestProof, list[BlindRange]]:
         proof, unproven = self.proof, list[BlindRange]()
@@ -158,6 +175,8 @@ class InboxConsumer:
         now: datetime,
     ) -> None:
         """Take over what a step committed."""
+        if proof != self.proof:
+            self.missed.mark_stored(proof)
         self.proof = proof
         self._most, self._is_failing = MOST, False
         for row in deliveries:

@@ -26,8 +26,8 @@ REASON = "not heard, as {others} were"  # their codes: they are what makes the m
 # A push is due an interval after the latest of: the site's last reading, push or missed push, and its start of service.
 # The interval is the one that the device was sent last. A device whose last token is revoked may still be pushing with
 # that one: that it is refused is no evidence about its link. A moment in our future is of a wrong clock.
-OVERDUE = text(f"""
-    SELECT * FROM (
+PUSHING = f"""
+    FROM (
         SELECT s.id, s.addressed_at, greatest(p.send_every_s, st.valid_s) AS send_every_s, greatest(
             st.seen_at, s.addressed_at,
             CASE WHEN d.heard_at < cast(:now AS timestamptz) + interval '1 minute' THEN d.heard_at END,
@@ -39,11 +39,16 @@ OVERDUE = text(f"""
                 ON p.technology = s.technology
         WHERE {PUSHES} AND {HEARD_AT_ADDRESS} AND {DEVICE_IS_ADMITTED}
     ) pushing
+"""
+OVERDUE = text(f"""
+    SELECT id, addressed_at, send_every_s, heard_at {PUSHING}
     WHERE heard_at <= cast(:now AS timestamptz) - {overdue_after_sql("send_every_s")}
     ORDER BY id
 """)
-
-
+NEXT_OVERDUE = text(f"""
+    SELECT min(heard_at + {overdue_after_sql("send_every_s")}) {PUSHING}
+    WHERE heard_at > cast(:now AS timestamptz) - {overdue_after_sql("send_every_s")}
+""")
 CODES = text("SELECT id, code FROM site WHERE id = ANY(cast(:ids AS int[]))")
 ARRIVALS = text("SELECT site_id, heard_at FROM device WHERE heard_at > :after ORDER BY heard_at")
 
@@ -56,24 +61,38 @@ class OverdueSite:
     heard_at: datetime  # a push is due `send_every_s` after it
 
 
+@dataclass(frozen=True, slots=True)
+class OverdueSites:
+    """Those at `read_at`, and when the next one may be: pushes only put it off."""
+
+    sites: tuple[OverdueSite, ...]
+    next_at: datetime | None
+    read_at: datetime
+
+    def may_miss(self, proof: IngestProof, peers: PeerQuorum, now: datetime) -> bool:
+        """Whether a push may be certainly missed by now."""
+        if self.next_at is not None and now >= self.next_at:
+            return True
+        return any(next(missed_by(site, proof, peers, now), None) is not None for site in self.sites)
+
+
 class MissedPush(NamedTuple):
     due: datetime
     peers: tuple[int, ...]  # other sites that were heard from around then
 
 
-async def list_missed(
-    session: AsyncSession,
-    proof: IngestProof,
-    peers: PeerQuorum,
-    now: datetime,
-    *,
-    profiles: Mapping[Technology, Profile],
-) -> list[AddressedReading]:
-    """Return a timeout for each push that is certainly missed by now; those recorded already are not among them."""
+async def list_overdue(session: AsyncSession, now: datetime, *, profiles: Mapping[Technology, Profile]) -> OverdueSites:
     every = {technology.value: profile.send_every_s for technology, profile in profiles.items()}
     params = {"technologies": list(every), "every": list(every.values()), "now": now}
-    overdue = [OverdueSite(*row) for row in await session.execute(OVERDUE, params)]
-    missed = [(site, push) for site in overdue for push in missed_by(site, proof, peers, now)]
+    sites = tuple(OverdueSite(*row) for row in await session.execute(OVERDUE, params))
+    return OverdueSites(sites, await session.scalar(NEXT_OVERDUE, params), now)
+
+
+async def list_missed(
+    session: AsyncSession, overdue: OverdueSites, proof: IngestProof, peers: PeerQuorum, now: datetime
+) -> list[AddressedReading]:
+    """Return a timeout for each push that is certainly missed by now; those recorded already are not among them."""
+    missed = [(site, push) for site in overdue.sites for push in missed_by(site, proof, peers, now)]
     if not missed:
         return []
     peer_ids = {site_id for _, push in missed for site_id in push.peers}

@@ -40,7 +40,7 @@ class Worker:
         self.context = context
         self.clock_watch = ClockWatch(context)
         self.writer = BufferWriter(context, self.clock_watch)
-        self.speedtests = SpeedtestRunner(context.sessions, download_by(context.prober))
+        self.speedtests = SpeedtestRunner(context.sessions, download_by(context.prober), signals=context.signals)
         self.probe_loop = ProbeLoop(context, self.speedtests, self.writer)
         self.canary_watch = CanaryWatch(context)
         self.heartbeat = open_heartbeat(context.settings)
@@ -49,11 +49,12 @@ class Worker:
             context.counters,
             self.heartbeat,
             peers=context.peers,
+            signals=context.signals,
             write_lock=context.write_lock,
             on_judged=lambda judged: context.schedule.follow(judged, now=context.slot),
         )
         self.registry_refresh = RegistryRefresh(context)
-        self.diagnoses = DiagnosisRunner(context.sessions, context.prober)
+        self.diagnoses = DiagnosisRunner(context.sessions, context.prober, signals=context.signals)
         self.dead_mans_switch = DeadMansSwitch(context.settings.heartbeat_url, self.writer)
 
     def jobs(self) -> list[Job]:
@@ -128,7 +129,8 @@ async def work(settings: Settings) -> None:
                 log.error("icmp_unavailable", problem=prober.icmp_problem)
             while not stop.is_set():
                 if await completes(lock.win(), stop):
-                    await _lead(Worker(WorkerContext(lock.open_sessions(engine), prober, settings)), lock, stop)
+                    context = WorkerContext(lock.open_sessions(engine), prober, settings, signals=lock.signals)
+                    await _lead(Worker(context), lock, stop)
     finally:
         lock.abandon()
         await engine.dispose()

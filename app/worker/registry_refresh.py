@@ -13,6 +13,7 @@ from app.judging import propagation
 from app.judging.dirty_range import DirtyRange
 from app.judging.ingest import JudgedSite
 from app.postgres.engine import transaction
+from app.postgres.work_signals import Work
 from app.profiles import Profile, Technology, profiles
 from app.registry.models import SiteKind, State
 from app.worker.context import WorkerContext
@@ -41,7 +42,17 @@ class RegistryRefresh:
     version: int = -1  # of the registry, as it was read last
 
     def jobs(self) -> list[Job]:
-        return [Job("registry_refresh", EVERY_S, self.refresh)]
+        return [Job("registry_refresh", EVERY_S, self.refresh_signalled)]
+
+    async def refresh_signalled(self) -> None:
+        """Raises what `refresh` raises; it is tried again then."""
+        signals = self.context.signals
+        if signals.take(Work.REGISTRY):
+            try:
+                await self.refresh()
+            except Exception:
+                signals.signal(Work.REGISTRY)
+                raise
 
     async def refresh(self) -> None:
         """Replan and rejudge the sites changed in the registry; a site that is new or was moved is probed at once."""

@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.clock import utc_now
 from app.postgres.engine import Sessions, transaction
+from app.postgres.work_signals import Work, WorkSignals
 from app.profiles import profiles
 from app.throughput import planner, settlement, store
 from app.throughput.planner import Plans
@@ -27,6 +28,7 @@ from probes.urls import host_of_url
 log = structlog.get_logger()
 
 EVERY_S = 5.0
+LOOK_S = 15.0  # for what falls due, and what waits for its site; sooner once a test has ended
 DRAIN_S = 2.0  # after the last byte that arrived a link still has full queues
 REGISTRY = text("SELECT version FROM change_counter WHERE name = 'registry'")
 
@@ -37,15 +39,21 @@ RunTest = Callable[[PullTest, OnBytes], Awaitable[DownloadResult]]
 class SpeedtestRunner:
     """Plans, reservations and results are in the database: another worker goes on from there."""
 
-    def __init__(self, sessions: Sessions, run: RunTest) -> None:
+    def __init__(self, sessions: Sessions, run: RunTest, *, signals: WorkSignals | None = None) -> None:
         self._sessions, self._run = sessions, run
+        self._signals, self._look_at = signals or WorkSignals(), float("-inf")
         self._plans = Plans({})
         self._registry_version: int | None = None
         self.running: dict[int, asyncio.Task[None]] = {}  # by test
         self._loaded: dict[int, float] = {}  # by site, until when, on the monotonic clock
 
     def jobs(self) -> list[Job]:
-        return [Job("speedtests", EVERY_S, self.start_due, delayed=True)]
+        return [Job("speedtests", EVERY_S, self.start_signalled, delayed=True)]
+
+    async def start_signalled(self) -> None:
+        if self._signals.take(Work.SPEEDTESTS) or time.monotonic() >= self._look_at:
+            self._look_at = time.monotonic() + LOOK_S
+            await self.start_due()
 
     async def start_due(self, now: datetime | None = None) -> None:
         now = now or utc_now()
@@ -107,6 +115,7 @@ class SpeedtestRunner:
             log.error("test_not_settled", site=order.site_id, error=repr(error), exc_info=error)
         finally:
             self.running.pop(order.test_id, None)
+            self._signals.signal(Work.SPEEDTESTS)  # another may wait for its parent or provider
 
 
 def download_by(prober: Prober) -> RunTest:

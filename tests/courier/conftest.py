@@ -14,6 +14,7 @@ from app.core.clock import utc_now
 from app.core.sealing import Sealer
 from app.courier.deliverer import Deliverer
 from app.postgres.engine import Sessions, open_engine, open_sessions, transaction
+from app.postgres.work_signals import Work, announce
 from app.runtime.migrate import migrate
 from app.settings import AlertsSettings, Settings
 from tests.conftest import drop_database, make_database
@@ -59,6 +60,7 @@ class CourierDesk:
         async with transaction(self.sessions) as session:
             notification = Notification(channel_id=channel_id, region_code="64.02", title=title, **values)
             session.add(notification)
+            await announce(session, Work.DELIVERIES)
         return notification.id
 
     async def run(self) -> None:

@@ -88,7 +88,7 @@ class AlertDesk:
         async with transaction(self.sessions) as session:
             await session.execute(update(MaintenanceWindow).values(announced_at=at))
 
-    async def compose(self, now: datetime, **alerts: Any) -> datetime:
+    async def compose(self, now: datetime, **alerts: Any) -> datetime | None:
         """Compose what is due at that moment, as the courier does."""
         async with transaction(self.sessions) as session:
             await close_groups(session, now=now)

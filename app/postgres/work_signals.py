@@ -1,0 +1,63 @@
+"""NOTIFY tells who does work that some is queued, so that nobody asks the database each second in vain.
+
+A notification may be lost (no listener just then, a connection that was cut): whoever waits for one looks each SWEEP_S
+all the same, and each time while nothing is listened to.
+"""
+
+import time
+from collections.abc import Callable
+from enum import StrEnum
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+WORK_CHANNEL = "sinyal_work"  # payload: a kind of work
+SWEEP_S = 30.0
+
+NOTIFY = text("SELECT pg_notify(:channel, kind) FROM unnest(cast(:kinds AS text[])) kind")
+
+
+class Work(StrEnum):
+    INBOX = "inbox"
+    DIAGNOSES = "diagnoses"
+    SPEEDTESTS = "speedtests"
+    REGISTRY = "registry"
+    ANNOUNCEMENTS = "announcements"
+    DELIVERIES = "deliveries"
+
+
+async def announce(session: AsyncSession, *kinds: Work) -> None:
+    """Notify at the commit whoever does this work. Those of one transaction are joined by PostgreSQL."""
+    await session.execute(NOTIFY, {"channel": WORK_CHANNEL, "kinds": [kind.value for kind in kinds]})
+
+
+class WorkSignals:
+    """The kinds of work that were signalled, and not looked at since."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._is_listening = False
+        self._signalled: set[str] = set()
+        self._sweep_at: dict[Work, float] = {}
+
+    def listen(self) -> None:
+        """Everything is due once: what was signalled before is unknown."""
+        self._is_listening = True
+        self._sweep_at.clear()
+
+    def stop(self) -> None:
+        """Nothing is listened to: all work is due whenever it is asked for."""
+        self._is_listening = False
+
+    def signal(self, kind: str) -> None:
+        """Unknown kinds are those of a newer version, and nobody takes them."""
+        self._signalled.add(kind)
+
+    def take(self, kind: Work) -> bool:
+        """Return whether to look for this work now. Whoever fails to look signals it again."""
+        now = self._clock()
+        if self._is_listening and kind not in self._signalled and now < self._sweep_at.get(kind, float("-inf")):
+            return False
+        self._signalled.discard(kind)
+        self._sweep_at[kind] = now + SWEEP_S
+        return True
