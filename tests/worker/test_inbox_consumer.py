@@ -20,9 +20,11 @@ from app.judging import ingest
 from app.judging.blind_ranges import BlindRange
 from app.latency import rollup
 from app.postgres.engine import Sessions, transaction
+from app.postgres.work_signals import Work
 from app.push import inbox
 from app.push.inbox import Delivery
 from app.settings import Settings
+from app.worker import inbox_consumer
 from app.worker.counters import WorkerCounters
 from app.worker.inbox_consumer import InboxConsumer
 from app.worker.ingest_heartbeat import IngestHeartbeat
@@ -633,3 +635,32 @@ async def test_an_ingest_that_does_not_answer_is_no_error_of_the_worker(field: F
     await field.consumer.heartbeat.send()
     assert (field.consumer.heartbeat.unanswered, field.consumer.heartbeat.sent) == (2, 2)
     await field.consumer.heartbeat.close()
+
+
+async def test_without_a_signal_the_database_is_asked_only_once_a_push_may_be_missed(
+    field: Field, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    silent, *others = field.ids
+    consumer, looks, now = field.consumer, list[float](), 600
+    await field.live(0, 600, sites=[silent, *others])
+    consumer.signals.listen()
+    whole = consumer.consume
+
+    async def consume(*, anew: bool = True) -> None:
+        looks.append(now)
+        await whole(anew=anew)
+
+    monkeypatch.setattr(consumer, "consume", consume)
+    monkeypatch.setattr(inbox_consumer, "utc_now", lambda: field.at(now))
+    for now in range(601, 700):
+        if now % 15 == 0:
+            await field.push(None, received=now)
+        if now % 60 == 0:
+            for site_id in others:
+                await field.beat(site_id, now)
+        if now % 15 == 0:
+            consumer.signals.signal(Work.INBOX)  # as whoever listens is told
+        await consumer.consume_signalled()
+    assert await field.silences(silent) == [(660, "timeout")]
+    assert 684 in looks, "in the very second in which it was missed"
+    assert len(looks) < 20
