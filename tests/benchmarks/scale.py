@@ -83,8 +83,8 @@ def measure(sites: int) -> Measured:
         folder, began = Path(parent, "data"), time.monotonic()
         register(folder, sites)
         _say(f"{sites:,} sites registered in {time.monotonic() - began:.0f} s")
-        mask, rate = _sample_mask(sites), max(MOST_PACKETS_A_SECOND, 2 * PACKETS * sites // INTERVAL_S)
-        with _packet_times(mask) as packets, service(folder, packets_per_second=rate) as running:
+        mask, rate = _sample_mask(sites), str(max(MOST_PACKETS_A_SECOND, 2 * PACKETS * sites // INTERVAL_S))
+        with _packet_times(mask) as packets, service(folder, SINYAL_PROBE__PACKETS_PER_SECOND=rate) as running:
             up_s = wait_for(lambda: running.query(UP)[0][0] == sites, ALL_UP_S, every_s=5)
             _say(f"all up after {up_s:.0f} s")
             time.sleep(float(os.environ.get("SETTLE_S", "90")))
@@ -126,7 +126,7 @@ def _lateness(
     late_s, unmatched = [], 0
     for site_id, host in sample.items():
         sent = [at for at in packets.looks.get(host, []) if period[0] <= at < period[1] - 1]
-        firsts = {slot: at for slot in slots[site_id] for at in sent if -0.5 < at - slot < INTERVAL_S / 2}
+        firsts = {slot: at for slot in slots[site_id] for at in reversed(sent) if -0.5 < at - slot < INTERVAL_S / 2}
         late_s += [at - slot for slot, at in firsts.items()]
         unmatched += len(set(sent) - set(firsts.values()))
         unmatched += sum(

@@ -1,5 +1,6 @@
 """A registry of any size, written by SQL: the mix of technologies and providers of the real villages, repeated."""
 
+from collections.abc import Sequence
 from ipaddress import IPv4Address
 
 import orjson
@@ -11,7 +12,7 @@ from app.registry.regions import REGIONS_CSV
 from app.runtime.migrate import migrate
 from simulator.villages import PROVIDERS, villages
 
-FIRST_ADDRESS = int(IPv4Address("127.1.0.0"))  # the kernel itself answers for all of 127.0.0.0/8
+FIRST_ADDRESS = "127.96.0.0"  # the kernel itself answers for all of 127.0.0.0/8
 NODE_EVERY, BEHIND_NODE = 128, 12  # as in the demo: eight nodes to a thousand sites, a dozen sites behind each
 
 SITES = f"""
@@ -20,7 +21,7 @@ SITES = f"""
         version, created_at, updated_at)
     SELECT n, v.village_code || '-' || to_char(1 + n / :villages, 'FM9900'),
         CASE WHEN n % {NODE_EVERY} = 0 THEN 'node' ELSE 'access_point' END, v.village_code, v.name,
-        host(inet '127.1.0.0' + n), true, v.technology, p.id, 'primary', v.venue, v.latitude, v.longitude,
+        host(inet '{FIRST_ADDRESS}' + n), true, v.technology, p.id, 'primary', v.venue, v.latitude, v.longitude,
         v.power_source, v.bandwidth_down_mbps, v.bandwidth_up_mbps, 'icmp', 'active', now.at, 1, now.at, now.at
     FROM (SELECT date_trunc('second', now()) AS at) now, generate_series(1, cast(:sites AS int)) AS n
         JOIN (SELECT row_number() OVER () - 1 AS place, * FROM json_populate_recordset(NULL::site, :rows)
@@ -47,10 +48,10 @@ VERSIONS = "UPDATE change_counter SET version = 1 WHERE name IN ('registry', 'st
 
 
 def address(site_id: int) -> str:
-    return str(IPv4Address(FIRST_ADDRESS + site_id))
+    return str(IPv4Address(FIRST_ADDRESS) + site_id)
 
 
-async def fill(url: str, sites: int) -> None:
+async def fill(url: str, sites: int, changes: Sequence[str] = ()) -> None:
     """Migrate the database and register active sites in it that were never seen, with ids from 1 on."""
     engine = open_engine(url, name="bench", command_timeout_s=None)
     await migrate(engine)
@@ -59,7 +60,7 @@ async def fill(url: str, sites: int) -> None:
         await providers.ensure_providers(session, PROVIDERS)
         registry = {"sites": sites, "rows": orjson.dumps(rows).decode(), "villages": len(rows)}
         await session.execute(text(SITES), registry)
-        for statement in (BEHIND, CONFIGURATIONS, STATUSES, SEQUENCE, VERSIONS):
+        for statement in (BEHIND, CONFIGURATIONS, STATUSES, SEQUENCE, VERSIONS, *changes):
             await session.execute(text(statement))
         for table in ("site", "site_configuration", "site_status"):
             await session.execute(text(f"ANALYZE {table}"))

@@ -27,6 +27,7 @@ FIGURES = "SELECT figures FROM worker_beat WHERE source = 'central'"
 
 class Service:
     def __init__(self, running: Demo) -> None:
+        self.ingest_url, self.child = running.ingest_url, running.child
         self._running, self._pids = running, {name: running.child(name) for name in PROCESSES}
         self._url = make_url(Cluster(running.folder).url).set(drivername="postgresql")
 
@@ -64,29 +65,28 @@ def _proportional_mb(pid: int) -> float:
     return int(found.group(1)) / 1024 if found else 0.0
 
 
-def register(folder: Path, sites: int) -> None:
-    """Make the data folder of a service with these many sites."""
+def register(folder: Path, sites: int, *changes: str) -> None:
+    """Make the data folder of a service with these many sites; `changes` are statements on them."""
     data_dir.claim(folder, data_dir.SERVICE)
     cluster = Cluster(folder)
     cluster.start()
     try:
-        asyncio.run(fill(cluster.url, sites))
+        asyncio.run(fill(cluster.url, sites, changes))
     finally:
         cluster.stop()
 
 
 @contextmanager
-def service(folder: Path, *, packets_per_second: int) -> Iterator[Service]:
-    """Run the service over the loopback; its log is beside the folder."""
+def service(folder: Path, **settings: str) -> Iterator[Service]:
+    """Run the service over the loopback, with more settings (`SINYAL_*`); its log is beside the folder."""
     port, ingest_port = free_port(), free_port()
     own = {
         "SINYAL_DATA_DIR": str(folder),
         "SINYAL_INGEST_PORT": str(ingest_port),
         "SINYAL_PROBE__ALLOW": "127.0.0.0/8",
-        "SINYAL_PROBE__PACKETS_PER_SECOND": str(packets_per_second),
         "SINYAL_CANARIES": ",".join(CANARIES),
     }
-    env = {name: value for name, value in os.environ.items() if not name.startswith("SINYAL_")} | own
+    env = {name: value for name, value in os.environ.items() if not name.startswith("SINYAL_")} | own | settings
     argv = [sys.executable, "-m", "app.cli", "up", "--port", str(port)]
     with folder.with_suffix(".log").open("w") as log:
         process = subprocess.Popen(argv, cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=log, text=True)
