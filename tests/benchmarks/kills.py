@@ -146,7 +146,7 @@ def _report(
     missing = sum(max(0, count - pushed.get(site, 0)) for site, count in devices.acknowledged.items())
     untrue, elsewhere = running.query(UNTRUE), running.query(ANSWERED_ELSEWHERE)[0][0]
     print(f"{len(stored):,} readings were stored before a kill: {len(lost)} of them are gone")
-    print(f"{devices.acknowledged.total():,} pushes acknowledged, {devices.cut_off} attempts failed: {missing} have no reading")
+    print(f"{devices.acknowledged.total():,} pushes acknowledged, {devices.cut_off} failed: {missing} are gone")
     print(f"down or unreachable: {sum(row['seconds'] for row in untrue):.0f} s of {len(untrue)} segments")
     print(f"answers within a segment of another state: {elsewhere}")
     for row in untrue[:5]:
