@@ -5,9 +5,12 @@ import re
 import socket
 import threading
 import time
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Set
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
 
 Address = IPv4Address | IPv6Address
 
@@ -27,23 +30,33 @@ class OwnAddresses(Container[Address]):
         lookup: Callable[[str], set[Address]] = lambda host: resolved_addresses(host),
     ) -> None:
         self._public_host, self._interfaces, self._lookup = public_host, interfaces, lookup
-        self._of_interfaces: set[Address] | None = None
+        self._known: Set[Address] | None = None
         self._of_name: set[Address] = set()
         self._stale_at = 0.0
 
     def __contains__(self, address: object) -> bool:
-        if self._of_interfaces is None:
-            self._of_interfaces = self._interfaces()
+        return address in self._current()
+
+    def ipv4(self) -> NDArray[np.uint32]:
+        """Return the IPv4 addresses among them."""
+        numbers = [int(address) for address in self._current() if isinstance(address, IPv4Address)]
+        return np.array(numbers, np.uint32)
+
+    def _current(self) -> Set[Address]:
+        if self._known is None:
+            self._known = self._interfaces()
         if time.monotonic() > self._stale_at:
             self._stale_at = time.monotonic() + REFRESH_S
             threading.Thread(target=self._refresh, name="own addresses", daemon=True).start()
-        return address in self._of_interfaces or address in self._of_name
+        return self._known
 
     def _refresh(self) -> None:
-        self._of_interfaces = self._interfaces()
+        interfaces = self._interfaces()
+        self._known = interfaces | self._of_name
         if self._public_host is not None:
             with contextlib.suppress(OSError, UnicodeError):  # a name keeps its addresses while it is not resolved
                 self._of_name = self._lookup(self._public_host)
+                self._known = interfaces | self._of_name
 
 
 def interface_addresses() -> set[Address]:

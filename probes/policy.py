@@ -1,9 +1,15 @@
 """Checks where a probe may go, by the address that will be sent to."""
 
 import re
-from collections.abc import Container, Iterable
+from collections.abc import Iterable
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+
+import numpy as np
+from numpy.typing import NDArray
+
+from probes.address_ranges import IPv4Ranges
+from probes.own_addresses import OwnAddresses
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
@@ -60,17 +66,25 @@ class AddressPolicy:
         self,
         allow: Iterable[str | Network] = (),
         deny: Iterable[str | Network] = DENIED_BY_DEFAULT,
-        own: Container[Address] = (),
+        own: OwnAddresses | None = None,
     ) -> None:
         self._allow = [_as_network(network) for network in allow]
         self._deny = [_as_network(network) for network in deny]
         self._own = own
+        self._allowed_ipv4, self._denied_ipv4 = IPv4Ranges(self._allow), IPv4Ranges(self._deny)
         self._cached_refusal = lru_cache(_CACHED)(self._refusal)
 
     def check(self, address: str | Address) -> None:
         """Raise Forbidden if probes may not go there."""
         if reason := self._cached_refusal(address) or self._refusal_of_own(address):
             raise Forbidden(reason)
+
+    def permits(self, addresses: NDArray[np.uint32]) -> NDArray[np.bool_]:
+        """Return for each IPv4 address whether `check` passes it."""
+        denied = self._denied_ipv4.contain(addresses)
+        if self._own is not None:
+            denied |= np.isin(addresses, self._own.ipv4())
+        return ~denied | self._allowed_ipv4.contain(addresses)
 
     def check_host(self, host: str) -> None:
         """Raise Forbidden for a denied address, and for what is neither an address nor a hostname.
@@ -111,6 +125,8 @@ class AddressPolicy:
         return None
 
     def _denied_own(self, address: Address) -> tuple[Address, Network] | None:
+        if self._own is None:
+            return None
         for inside in _with_carried(address):
             if inside in self._own and not self._is_allowed(address, inside):
                 return inside, ip_network(inside)

@@ -34,7 +34,7 @@ class ReadingBlock:
     rtt_us: NDArray[np.int32]
     valid_s: NDArray[np.int32]
     source: NDArray[np.int8]  # index into SOURCES
-    reason: NDArray[np.int16]  # index into `reasons`
+    reason: NDArray[np.int32]  # index into `reasons`
     reasons: tuple[str | None, ...] = (None,)
 
     def __len__(self) -> int:
@@ -55,7 +55,7 @@ class ReadingBlock:
             rtt_us=rtt_matrix(received, list(chain.from_iterable(reading.rtt_us for reading in readings))),
             valid_s=np.array([reading.valid_s for reading in readings], np.int32),
             source=np.array([SOURCE_CODES[reading.source] for reading in readings], np.int8),
-            reason=np.array([codes[reading.reason] for reading in readings], np.int16),
+            reason=np.array([codes[reading.reason] for reading in readings], np.int32),
             reasons=reasons,
         )
 
@@ -86,7 +86,7 @@ class ReadingBlock:
 
     def with_reason(self, rows: NDArray[np.bool_], reason: str) -> Self:
         reasons = self.reasons if reason in self.reasons else (*self.reasons, reason)
-        codes = np.where(rows, reasons.index(reason), self.reason).astype(np.int16)
+        codes = np.where(rows, reasons.index(reason), self.reason).astype(np.int32)
         return replace(self, reason=codes, reasons=reasons)
 
     def sorted(self) -> Self:
@@ -112,7 +112,7 @@ class ReadingBlock:
         columns: dict[str, list[NDArray[Any]]] = {name: [getattr(block, name) for block in blocks] for name in COLUMNS}
         columns["rtt_us"] = [_widened(block.rtt_us, width) for block in blocks]
         columns["reason"] = [
-            np.array([codes[reason] for reason in block.reasons], np.int16)[block.reason] for block in blocks
+            np.array([codes[reason] for reason in block.reasons], np.int32)[block.reason] for block in blocks
         ]
         if not blocks:
             return cls.of(())

@@ -8,12 +8,17 @@ from dataclasses import dataclass
 from socket import socket
 
 import httpx
+import numpy as np
+from numpy.typing import NDArray
 
 from probes import http, outcomes, tcp
 from probes.contract import ProbeKind, Reading, Target
 from probes.echo import PACKETS_PER_SECOND, Echo, EchoClosed, IcmpNotPermitted, Ping, Pong
+from probes.ping_block import fault_block, ping_block
 from probes.policy import AddressPolicy, Forbidden, parse_address
+from probes.reading_block import ReadingBlock
 from probes.resolve import Resolver, Unresolvable
+from probes.target_block import TargetBlock
 
 CONNECTIONS = 200  # tcp and http probes under way at once
 GRACE_S = 15.0
@@ -26,6 +31,14 @@ class PendingReading:
 
     target: Target
     reading: Reading | None = None
+
+
+@dataclass(slots=True)
+class PendingBlock:
+    """Targets with an address, and their readings once there are any."""
+
+    targets: TargetBlock
+    readings: ReadingBlock | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,17 +78,26 @@ class Prober:
 
     async def sweep(self, targets: Sequence[Target], *, deadline_s: float | None = None) -> list[Reading]:
         """Return one reading per target, in order; a target without one at the deadline is a fault."""
-        sweep = [PendingReading(target) for target in targets]
+        return (await self.sweep_block(TargetBlock.of(targets), deadline_s=deadline_s)).readings()
+
+    async def sweep_block(self, targets: TargetBlock, *, deadline_s: float | None = None) -> ReadingBlock:
+        """Return the same of a block of targets, as a block."""
+        direct = PendingBlock(targets.direct())
+        others = [PendingReading(target) for target in targets.others]
         by_kind: dict[ProbeKind, list[PendingReading]] = {}
-        for pending in sweep:
+        for pending in others:
             by_kind.setdefault(pending.target.kind, []).append(pending)
         reason = "no reading was taken"
         try:
             async with asyncio.timeout(deadline_s or _deadline_s(targets)):
-                await asyncio.gather(*(self._probe_kind(kind, of_kind) for kind, of_kind in by_kind.items()))
+                await asyncio.gather(self._ping(direct), *(self._probe_kind(*of_kind) for of_kind in by_kind.items()))
         except TimeoutError:
             reason = "the sweep's deadline came first"
-        return [pending.reading or outcomes.fault(pending.target, reason) for pending in sweep]
+        pinged = fault_block(direct.targets, reason) if direct.readings is None else direct.readings
+        if not others:
+            return pinged
+        probed = ReadingBlock.of(pending.reading or outcomes.fault(pending.target, reason) for pending in others)
+        return _in_order(targets.has_address, pinged, probed)
 
     async def resolve_address(self, host: str) -> str:
         """Return the address to send to, checked by the policy; raise Forbidden or Unresolvable."""
@@ -100,6 +122,15 @@ class Prober:
                 return _unmapped(address)
         raise refusal
 
+    async def _ping(self, direct: PendingBlock) -> None:
+        try:
+            if self.echo is None:
+                direct.readings = fault_block(direct.targets, self.icmp_problem or "no ICMP here")
+            elif len(direct.targets):
+                direct.readings = await ping_block(self.echo, self.policy, direct.targets)
+        except Exception as error:
+            direct.readings = fault_block(direct.targets, _reason(error))
+
     async def _probe_kind(self, kind: ProbeKind, sweep: Sequence[PendingReading]) -> None:
         probe = PROBES.get(kind)
         try:
@@ -114,7 +145,7 @@ Probe = Callable[[Prober, Sequence[PendingReading]], Awaitable[None]]
 
 
 async def probe_icmp(prober: Prober, sweep: Sequence[PendingReading]) -> None:
-    """Ping all targets of known address in one call; names still to be looked up delay none of them."""
+    """Ping all targets whose name is resolved in one call; names still to be looked up delay none of them."""
     if prober.echo is None:
         return _set_faults(sweep, prober.icmp_problem or "no ICMP here")
     addressed: list[tuple[PendingReading, str]] = []
@@ -216,7 +247,12 @@ def _unmapped(address: str) -> str:
     return str(mapped or address)
 
 
-def _deadline_s(targets: Sequence[Target]) -> float:
-    longest = max((target.packets * target.spacing_s + target.timeout_s for target in targets), default=0.0)
-    packets = sum(target.packets for target in targets)
-    return min(GRACE_S + longest + packets / 1000, LONGEST_DEADLINE_S)
+def _deadline_s(targets: TargetBlock) -> float:
+    packets = int(targets.pings.count.sum())
+    return min(GRACE_S + targets.longest_s() + packets / 1000, LONGEST_DEADLINE_S)
+
+
+def _in_order(first: NDArray[np.bool_], pinged: ReadingBlock, probed: ReadingBlock) -> ReadingBlock:
+    """Return the readings of both in the order of their targets; `first`: which are of `pinged`."""
+    rows = np.argsort(np.concatenate([np.flatnonzero(first), np.flatnonzero(~first)]))
+    return ReadingBlock.concat([pinged, probed]).take(rows)

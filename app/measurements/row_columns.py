@@ -50,7 +50,7 @@ def block_of_columns(row: Any) -> ReadingBlock:
         raise ValueError("a stored reading of an unknown outcome or source")
     reasons = tuple(dict.fromkeys([None, *(given_reasons or ())]))
     codes = {reason: code for code, reason in enumerate(reasons)}
-    reason = np.zeros(len(received), np.int16)
+    reason = np.zeros(len(received), np.int32)
     reason[with_reason == 1] = [codes[given] for given in given_reasons or ()]
     return ReadingBlock(
         key=np.frombuffer(keys, ">i4").astype(np.int32),

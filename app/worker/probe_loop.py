@@ -2,17 +2,16 @@
 
 import asyncio
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from app.judging.addressed_block import AddressedBlock
 from app.worker.context import WorkerContext
 from app.worker.jobs import Job
-from app.worker.schedule import DueProbe
+from app.worker.schedule import DueProbes
 from app.worker.speedtest_runner import SpeedtestRunner
 from app.worker.write_buffer import excuse_loaded
 from app.worker.writer import BufferWriter
-from probes.contract import Outcome
+from probes.reading_block import FAULT, ReadingBlock
 
 OVERRUN_S = 2.0  # a sweep that takes so much longer than its packets is an overrun
 LAST_SWEEPS_S = 3.0  # at an orderly end, which the supervisor gives 6 s in all
@@ -36,28 +35,27 @@ class ProbeLoop:
     async def probe_due(self) -> None:
         """Start a sweep of every probe that is due; it ends by itself, beside many others."""
         due = self.context.schedule.take(self.context.slot)
-        if due:
+        if len(due):
             self.context.counters.rounds += 1
             sweep = asyncio.create_task(self._sweep(due))
             self._sweeps.add(sweep)
             sweep.add_done_callback(self._sweeps.discard)
 
-    async def _sweep(self, due: Sequence[DueProbe]) -> None:
+    async def _sweep(self, due: DueProbes) -> None:
         context, started = self.context, time.monotonic()
-        readings = await context.prober.sweep([target for target, _ in due])
-        self._count(due, [reading.outcome for reading in readings], time.monotonic() - started)
-        block = AddressedBlock.of((reading, since) for reading, (_, since) in zip(readings, due, strict=True))
+        readings = await context.prober.sweep_block(due.targets)
+        self._count(readings, time.monotonic() - started, due.targets.longest_s())
         loaded = self.speedtests.sites_loaded_since(started)
+        block = AddressedBlock(readings, due.addressed_at)
         context.buffer.put(excuse_loaded(block, loaded), ended=context.clock.now())
 
-    def _count(self, due: Sequence[DueProbe], outcomes: Sequence[Outcome], took_s: float) -> None:
+    def _count(self, readings: ReadingBlock, took_s: float, longest_s: float) -> None:
         counters = self.context.counters
-        longest_s = max((target.packets - 1) * target.spacing_s + target.timeout_s for target, _ in due)
         counters.overruns += took_s > longest_s + OVERRUN_S
         counters.sweep_seconds = round(took_s, 3)
         counters.sweep_late_seconds = round(max(0.0, took_s - longest_s), 3)
-        counters.readings += len(outcomes)
-        counters.faults += outcomes.count(Outcome.FAULT)
+        counters.readings += len(readings)
+        counters.faults += int((readings.outcome == FAULT).sum())
 
     async def finish_sweeps(self) -> None:
         """Wait a little for the sweeps under way: what they read is in the buffer then."""

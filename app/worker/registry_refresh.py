@@ -18,8 +18,8 @@ from app.profiles import Profile, Technology, profiles
 from app.registry.models import SiteKind, State
 from app.worker.context import WorkerContext
 from app.worker.jobs import Job
+from app.worker.probe_plan import ProbePlan
 from app.worker.rejection import write_in_parts
-from app.worker.schedule import ProbePlan
 from app.worker.writer import recount
 from probes.contract import ProbeKind, Target
 

@@ -17,7 +17,7 @@ from app.judging.judge import JudgeState
 from app.judging.segments import Segment
 from app.profiles import Technology, profiles
 from app.registry.models import State, UnknownReason
-from app.worker.schedule import ProbePlan
+from app.worker.probe_plan import ProbePlan
 from probes.contract import CENTRAL, ProbeKind, Reading, Target
 from simulator.history import store
 from simulator.history.samples import HOUR_S, SiteSamples, draw_samples

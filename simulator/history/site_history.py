@@ -17,7 +17,7 @@ from app.judging.ingest import JudgedSite
 from app.judging.judge import BAD, JudgeState, StateChange
 from app.judging.segments import Segment
 from app.registry.models import State
-from app.worker.schedule import CONFIRM_PACKETS, ProbePlan, max_duration_s, repeat_after_s
+from app.worker.probe_plan import CONFIRM_PACKETS, ProbePlan, max_duration_s, repeat_after_s
 from probes.contract import AGENT, Outcome, Reading
 from simulator.history import steady_state
 from simulator.history.samples import HOUR_S, PACKETS, Rtts, SiteSamples

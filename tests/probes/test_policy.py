@@ -4,12 +4,13 @@ from collections.abc import Callable
 from ipaddress import IPv4Address, ip_address, ip_network
 from threading import Event
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from probes.own_addresses import OwnAddresses, interface_addresses
-from probes.policy import Address, AddressPolicy, Forbidden, is_hostname, parse_address
+from probes.policy import DENIED_BY_DEFAULT, Address, AddressPolicy, Forbidden, is_hostname, parse_address
 
 DENIED = """
 0.0.0.0 0.1.2.3 10.0.0.1 10.255.255.255 100.64.0.1 100.127.255.255 127.0.0.1 127.255.255.254 169.254.169.254
@@ -140,3 +141,25 @@ def test_any_text_gets_a_verdict(text: str) -> None:
     except Forbidden:
         return
     assert parse_address(text) is not None or is_hostname(text)
+
+
+NETWORKS = [ip_network(text) for text in (*DENIED_BY_DEFAULT, "10.20.0.0/16") if ":" not in text]
+EDGES = [number for network in NETWORKS for number in (int(network[0]) - 1, int(network[0]), int(network[-1]))]
+
+
+@given(st.lists(st.ip_addresses(v=4).map(int) | st.sampled_from(EDGES), max_size=20))
+def test_many_addresses_at_once_get_the_verdict_that_each_gets(addresses: list[int]) -> None:
+    own = OwnAddresses(interfaces=lambda: {ip_address("198.51.100.7"), ip_address("100.64.0.9"), ip_address("::1")})
+    policy = AddressPolicy(allow=["10.20.0.0/16", "100.64.0.0/10", "2001:db8::/32"], own=own)
+    numbers = [
+        number % 2**32 for number in [*addresses, int(ip_address("198.51.100.7")), int(ip_address("100.64.0.9"))]
+    ]
+
+    def passes(number: int) -> bool:
+        try:
+            policy.check(IPv4Address(number))
+        except Forbidden:
+            return False
+        return True
+
+    assert policy.permits(np.array(numbers, np.uint32)).tolist() == [passes(number) for number in numbers]

@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from ipaddress import ip_address
 from socket import AF_INET, IPPROTO_ICMP, SOCK_RAW
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from probes import icmp_socket, sweep, tcp
 from probes.contract import Outcome, ProbeKind, Reading, Target
 from probes.icmp_socket import IcmpNotPermitted
+from probes.own_addresses import OwnAddresses
 from probes.policy import AddressPolicy
 from probes.resolve import Resolver
 from probes.sweep import Prober
@@ -90,6 +92,22 @@ async def test_the_policy_is_checked_before_every_probe(answering: Namespace, ho
     assert all(reading.outcome is Outcome.FAULT and reading.reason for reading in readings)
     assert p.echo is not None
     assert p.echo.counters.sent == 0
+
+
+async def test_a_refused_address_among_others_is_a_fault_in_its_place(answering: Namespace) -> None:
+    hosts = ["127.0.0.1", "10.0.0.1", "::ffff:127.0.0.2", "198.51.100.7", "64:ff9b::10.0.0.9", "127.0.0.3"]
+    own = OwnAddresses(interfaces=lambda: {ip_address("198.51.100.7")})
+    policy = AddressPolicy(allow=["127.0.0.0/8"], own=own)
+    async with prober(answering, policy=policy) as p:
+        readings = await p.sweep([icmp(host, key=key) for key, host in enumerate(hosts)])
+    assert [(reading.key, reading.outcome.value, reading.reason) for reading in readings] == [
+        (0, "ok", None),
+        (1, "fault", "10.0.0.1 is in 10.0.0.0/8, where probes may not go"),
+        (2, "ok", None),
+        (3, "fault", "198.51.100.7 is this machine's own address, where probes may not go"),
+        (4, "fault", "64:ff9b::a00:9 (it carries 10.0.0.9) is in 10.0.0.0/8, where probes may not go"),
+        (5, "ok", None),
+    ]
 
 
 async def test_a_name_is_judged_by_its_addresses_and_an_allowed_one_is_used(answering: Namespace) -> None:

@@ -38,7 +38,7 @@ async def test_a_site_registered_while_the_worker_runs_is_probed_at_once(worker:
     made = await register(cast, host="127.7.7.7")
     await worker.registry_refresh.refresh()
     now = worker.context.slot
-    assert [target.key for target, _ in worker.context.schedule.take(now + 1)] == [made["id"]]
+    assert worker.context.schedule.take(now + 1).targets.key.tolist() == [made["id"]]
     await cast.sari.delete(f"/sites/{made['id']}")
     await worker.registry_refresh.refresh()
     assert worker.context.schedule.plans == {}
