@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 
 from probes.contract import CENTRAL
 from probes.echo import Echo
-from probes.echo_batch import UNANSWERED, Addresses, PongBatch, address_text
+from probes.echo_batch import UNANSWERED, PongBatch
 from probes.policy import AddressPolicy, Forbidden
 from probes.reading_block import FAULT, OK, SOURCE_CODES, TIMEOUT, ReadingBlock, rtt_matrix
+from probes.sockaddr import Addresses, address_text
 from probes.target_block import TargetBlock, take_pings
 
 

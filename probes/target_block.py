@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from probes.contract import ProbeKind, Target
-from probes.echo_batch import NO_ADDRESS, PingBatch, nanoseconds, prepare_addresses
+from probes.echo_batch import Ping, PingBatch
 from probes.policy import parse_address
+from probes.sockaddr import NO_ADDRESS
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -27,18 +28,16 @@ class TargetBlock:
 
     @classmethod
     def of(cls, targets: Sequence[Target]) -> Self:
-        to = prepare_addresses(literal_address(target) for target in targets)
+        pings = PingBatch.of(
+            [Ping(literal_address(target), target.packets, target.spacing_s, target.timeout_s) for target in targets]
+        )
+        has_address = pings.to["family"] != NO_ADDRESS
         return cls(
             key=np.array([target.key for target in targets], np.int32),
             slot=np.array([target.slot for target in targets], np.int64),
             valid_s=np.array([target.valid_s for target in targets], np.int32),
-            pings=PingBatch(
-                to=to,
-                count=np.array([target.packets for target in targets], np.int32),
-                spacing_ns=nanoseconds(target.spacing_s for target in targets),
-                timeout_ns=nanoseconds(target.timeout_s for target in targets),
-            ),
-            others=[target for target, address in zip(targets, to, strict=True) if address["family"] == NO_ADDRESS],
+            pings=pings,
+            others=[targets[row] for row in np.flatnonzero(~has_address).tolist()],
         )
 
     @property

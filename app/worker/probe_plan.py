@@ -12,7 +12,7 @@ from app.judging.blind_ranges import MOST_PACKETS
 from app.judging.ingest import JudgedSite
 from app.judging.judge import BAD
 from probes.contract import Target
-from probes.echo_batch import SOCKADDR
+from probes.sockaddr import SOCKADDR
 from probes.target_block import TargetBlock
 
 GOLDEN = 0.6180339887498949  # successive multiples of it fill an interval evenly, however many there are

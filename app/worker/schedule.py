@@ -15,8 +15,9 @@ from app.core.row_index import ABSENT, RowIndex
 from app.judging.ingest import JudgedSite
 from app.registry.models import State
 from app.worker.probe_plan import CONFIRM_PACKETS, PLAN, PlanRows, ProbePlan, next_regular, repeat_after_s
-from probes.echo_batch import NO_ADDRESS, PingBatch
+from probes.echo_batch import PingBatch
 from probes.reading_block import OK, TIMEOUT
+from probes.sockaddr import NO_ADDRESS
 from probes.target_block import TargetBlock
 
 MOST_REPEATS_A_SLOT = 100  # the rest waits a second, so that an outage of a whole province is no burst
