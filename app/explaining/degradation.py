@@ -24,8 +24,8 @@ def degraded_by(readings: Sequence[JudgedReading], started_at: datetime, limits:
     window = [_window_reading(reading) for reading in readings]
     for end, reading in enumerate(readings, 1):
         measures = measure(window[max(0, end - WINDOW_READINGS) : end], thresholds)
-        if reading.row.slot >= started_at and (measures.is_lossy or measures.is_slow):
-            return DegradedBy(reading.row.slot, measures)
+        if reading.at >= started_at and (measures.is_lossy or measures.is_slow):
+            return DegradedBy(reading.at, measures)
     return None
 
 

@@ -95,7 +95,7 @@ def _profile(in_force: ProfileInForce | None) -> dict[str, Any] | None:
 def _readings(judged: Sequence[JudgedReading]) -> list[dict[str, Any]]:
     return [
         {
-            **measurement_fields(one.row, one.our_fault),
+            **measurement_fields(one.reading, one.our_fault),
             "judged_as": one.judged_as,
             "behind_parent": one.observation.behind,
             "marks": one.marks,

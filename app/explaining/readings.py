@@ -8,7 +8,7 @@ from enum import StrEnum
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.availability.timeline import TimelineSegment
-from app.core.clock import to_slot
+from app.core.clock import from_slot
 from app.judging import judge_context
 from app.judging.blind_ranges import BLINDNESS_SOURCE, BlindRange, reading_ends_at
 from app.judging.claims import is_claim
@@ -16,7 +16,6 @@ from app.judging.degraded import WINDOW_READINGS
 from app.judging.fold import JudgeContext, has_losses
 from app.judging.judge import Observation
 from app.measurements import store as measurements
-from app.measurements.models import Measurement
 from probes.contract import CENTRAL, SILENCE, Outcome, Reading
 
 MAX_READINGS = 300  # on either side
@@ -40,11 +39,15 @@ class ReadingMark(StrEnum):
 class JudgedReading:
     """`our_fault`: the reason of the blind range that excuses what it lost; a claim is not judged."""
 
-    row: Measurement
+    reading: Reading
     observation: Observation
     our_fault: str | None
     is_claim: bool
     marks: tuple[ReadingMark, ...] = ()
+
+    @property
+    def at(self) -> datetime:
+        return from_slot(self.reading.slot)
 
     @property
     def judged_as(self) -> Outcome | None:
@@ -70,9 +73,9 @@ async def load(
     """Return the readings no more than `around` away from the second, at most MAX_READINGS on either side."""
     start, end = at - around, at + around
     rows = await measurements.list_last_before(session, site_id, start, at, limit=MAX_READINGS)
-    rows += await measurements.list_measurements(session, site_id, at, end, after=None, limit=MAX_READINGS)
+    rows += await measurements.list_readings(session, site_id, at, end, after=None, limit=MAX_READINGS)
     first = [] if segment is None else await _beginning(session, site_id, segment.began_at or segment.started_at)
-    slots = [row.slot for row in (*rows, *first)]
+    slots = [from_slot(reading.slot) for reading in (*rows, *first)]
     low, high = min([start, *slots]), max([end, *slots])
     context = (await judge_context.load(session, [site_id], BLINDNESS_SOURCE, low, high))[site_id]
     judged, began = _judged(rows, context), _judged(first, context)
@@ -82,40 +85,29 @@ async def load(
     )
 
 
-async def _beginning(session: AsyncSession, site_id: int, started_at: datetime) -> list[Measurement]:
+async def _beginning(session: AsyncSession, site_id: int, started_at: datetime) -> list[Reading]:
     before = await measurements.list_last_before(session, site_id, started_at - REACH, started_at, limit=AT_THE_START)
-    return before + await measurements.list_measurements(
+    return before + await measurements.list_readings(
         session, site_id, started_at, started_at + REACH, after=None, limit=AT_THE_START
     )
 
 
-def _judged(rows: Iterable[Measurement], context: JudgeContext) -> list[JudgedReading]:
+def _judged(readings: Iterable[Reading], context: JudgeContext) -> list[JudgedReading]:
     judged = []
-    for row in rows:
-        reading = Reading(
-            row.site_id,
-            to_slot(row.slot),
-            row.outcome,
-            row.sent,
-            tuple(row.rtt_us),
-            row.valid_s,
-            row.reason,
-            row.source,
-        )
+    for reading in readings:
+        at = from_slot(reading.slot)
         blind = (
-            context.blind_ranges(row.source, row.slot, reading_ends_at(row.slot, row.sent))
-            if has_losses(reading)
-            else []
+            context.blind_ranges(reading.source, at, reading_ends_at(at, reading.sent)) if has_losses(reading) else []
         )
         judged.append(
-            JudgedReading(row, context.observe(reading), blind[0].reason if blind else None, is_claim(reading))
+            JudgedReading(reading, context.observe(reading), blind[0].reason if blind else None, is_claim(reading))
         )
     return judged
 
 
 def mark(readings: Sequence[JudgedReading], at: datetime, segment: TimelineSegment | None) -> list[JudgedReading]:
     """Return the readings with what each of them meant for the second."""
-    slots = [one.row.slot for one in readings if one.is_evidence]
+    slots = [one.at for one in readings if one.is_evidence]
     newest = max((slot for slot in slots if slot <= at), default=None)
     following = min((slot for slot in slots if slot > at), default=None)
     moments = {ReadingMark.NEWEST: newest, ReadingMark.NEXT: following}
@@ -123,7 +115,7 @@ def mark(readings: Sequence[JudgedReading], at: datetime, segment: TimelineSegme
         moments |= {ReadingMark.LAST_ANSWER: segment.last_ok_at, ReadingMark.BEGAN: segment.began_at}
         moments[ReadingMark.CONFIRMED] = segment.confirmed_at
     return [
-        replace(one, marks=tuple(name for name in ReadingMark if moments.get(name) == one.row.slot))
+        replace(one, marks=tuple(name for name in ReadingMark if moments.get(name) == one.at))
         if one.is_evidence
         else one
         for one in readings

@@ -210,11 +210,11 @@ def _bounds(second: Second) -> Iterator[Bilingual]:
 def _single_loss(second: Second, evidence: Evidence) -> Iterator[Bilingual]:
     """Say why the newest look, which was lost, changes nothing."""
     assert second.segment is not None
-    judged = [one for one in evidence.around if one.is_evidence and one.row.slot <= second.at]
+    judged = [one for one in evidence.around if one.is_evidence and one.at <= second.at]
     if judged and judged[-1].judged_as is Outcome.TIMEOUT and second.segment.state in GOOD:
         yield in_words(
             "The look at {at} got no answer, but one alone is no outage: two in a row are.",
-            at=moment_in_words(judged[-1].row.slot),
+            at=moment_in_words(judged[-1].at),
         )
 
 
@@ -231,7 +231,7 @@ def _blindness(second: Second, evidence: Evidence) -> Iterator[Bilingual]:
 
 
 def _excused(second: Second, readings: Sequence[JudgedReading]) -> bool:
-    return any(one.our_fault is not None and one.row.slot <= second.at for one in readings)
+    return any(one.our_fault is not None and one.at <= second.at for one in readings)
 
 
 def _people(second: Second) -> Iterator[Bilingual]:

@@ -3,7 +3,7 @@ from typing import Any
 
 from fastapi import APIRouter
 
-from app.core.clock import parse_moment
+from app.core.clock import from_slot, parse_moment
 from app.core.periods import Period
 from app.judging import blind_range_list, lost_packets
 from app.judging.schemas import BlindKind, BlindRangesOut, BlindSource, MeasurementsOut
@@ -67,10 +67,10 @@ async def list_site_measurements(
     """
     site, _ = await registry.get_site(session, id, caller=caller)
     after = BY_SLOT.read(cursor)
-    readings = await measurements.list_measurements(
+    readings = await measurements.list_readings(
         session, site.id, period.start, period.end, after=after, limit=limit + 1
     )
-    page, next_cursor = BY_SLOT.page(readings, limit, lambda reading: (reading.slot, reading.source))
+    page, next_cursor = BY_SLOT.page(readings, limit, lambda reading: (from_slot(reading.slot), reading.source))
     faults = await lost_packets.fault_reasons(session, page)
     return {
         "from": period.start,

@@ -2,13 +2,14 @@
 
 from typing import Any
 
-from app.measurements.models import Measurement
+from app.core.clock import from_slot
+from probes.contract import Reading
 
 
-def measurement_fields(reading: Measurement, our_fault: str | None) -> dict[str, Any]:
+def measurement_fields(reading: Reading, our_fault: str | None) -> dict[str, Any]:
     """Return the fields of a MeasurementOut; `our_fault`: why what it lost is our own fault."""
     return {
-        "slot": reading.slot,
+        "slot": from_slot(reading.slot),
         "source": reading.source,
         "outcome": reading.outcome,
         "sent": reading.sent,

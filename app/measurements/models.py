@@ -1,4 +1,4 @@
-from sqlalchemy import ARRAY, Index, Integer, SmallInteger
+from sqlalchemy import ARRAY, BigInteger, Integer, SmallInteger, func
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.postgres.engine import Base, Moment
@@ -6,13 +6,10 @@ from probes.contract import Outcome
 
 
 class Measurement(Base):
-    """A reading as a row; partitioned by WITA day. (site, slot, source) is its identity."""
+    """A reading as a row, until its hour is packed. (site, slot, source) is its identity."""
 
     __tablename__ = "measurement"
-    __table_args__ = (
-        Index("ix_measurement_slot", "slot", postgresql_using="brin", postgresql_with={"autosummarize": "on"}),
-        {"postgresql_partition_by": "RANGE (slot)"},
-    )
+    __table_args__ = {"postgresql_partition_by": "RANGE (slot)"}  # noqa: RUF012
 
     site_id: Mapped[int] = mapped_column(primary_key=True)
     slot: Mapped[Moment] = mapped_column(primary_key=True)
@@ -24,16 +21,47 @@ class Measurement(Base):
     reason: Mapped[str | None]
 
 
+class ReadingPack(Base):
+    """The readings of a site and source in one hour, or one WITA day, as bytes (see pack.py)."""
+
+    __tablename__ = "reading_pack"
+    __table_args__ = {"postgresql_partition_by": "RANGE (hour)"}  # noqa: RUF012
+
+    hour: Mapped[Moment] = mapped_column(primary_key=True, sort_order=2)  # the first
+    site_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    source: Mapped[int] = mapped_column(SmallInteger, primary_key=True, autoincrement=False)  # index into SOURCES
+    span: Mapped[int] = mapped_column(SmallInteger)  # hours: 1 or 24
+    readings: Mapped[int]
+    timeouts: Mapped[int]
+    lossy: Mapped[int]  # timeouts among them
+    pack: Mapped[bytes]
+
+
+class CorruptPack(Base):
+    """The bytes of a pack that could not be read when readings were added to it; those were packed without it."""
+
+    __tablename__ = "corrupt_pack"
+
+    id: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    found_at: Mapped[Moment] = mapped_column(server_default=func.now())
+    hour: Mapped[Moment]
+    site_id: Mapped[int]
+    source: Mapped[int] = mapped_column(SmallInteger)
+    pack: Mapped[bytes]
+
+
 class RollupWatermark(Base):
     """How far the rollup has come, by stage.
 
     `closed`: a reading of an hour before it makes that hour stale. `hours`, `days`: all before it is rolled up, and of
-    the next hour or day the sites up to `site_id`. `looks`: the same for days whose looks are counted.
+    the next hour or day the sites up to `site_id`. `looks`: the same for days whose looks are counted. `packed`: all
+    before it is in packs, and of the next hour the sites up to `site_id`. `packing`: new readings of an hour before it
+    are stored in packs.
     """
 
     __tablename__ = "rollup_watermark"
 
-    stage: Mapped[str] = mapped_column(primary_key=True)  # closed, hours, days, looks
+    stage: Mapped[str] = mapped_column(primary_key=True)  # closed, hours, days, looks, packing, packed
     upto: Mapped[Moment]
     site_id: Mapped[int] = mapped_column(server_default="0")
 

@@ -2,54 +2,28 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
-import orjson
-from sqlalchemy import select, text, tuple_
+import numpy as np
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.measurements.models import Measurement
+from app.core.clock import from_slot, to_slot
+from app.measurements import pack_store, partitions, reader
+from app.measurements.recording import record_block
+from app.measurements.row_columns import SELECTED, block_of_columns
 from probes.contract import Outcome, Reading
+from probes.reading_block import OK, SOURCE_CODES, ReadingBlock
 
-# The share lock makes whoever closes an hour wait for us: either the count of that hour sees our rows, or we see that
-# it is closed and make it stale. No clock decides it.
-RECORD = text("""
-    WITH closed AS (
-        SELECT upto FROM rollup_watermark WHERE stage = 'closed' FOR SHARE
-    ), fresh AS (
-        INSERT INTO measurement (site_id, slot, source, outcome, sent, valid_s, rtt_us, reason)
-        SELECT n.key, to_timestamp(n.slot), n.source, n.outcome, n.sent, n.valid_s, n.rtt_us, n.reason
-        FROM json_to_recordset(cast(:rows AS json)) AS n(
-            key int, slot bigint, source text, outcome text, sent int, valid_s int, rtt_us int[], reason text)
-        ON CONFLICT DO NOTHING RETURNING site_id, slot
-    ), made_stale AS (
-        INSERT INTO stale_hour (site_id, hour)
-        SELECT DISTINCT site_id, date_trunc('hour', slot, 'UTC') FROM fresh, closed WHERE slot < closed.upto
-        ORDER BY 1, 2 ON CONFLICT DO NOTHING
-    )
-    SELECT site_id, slot FROM fresh
-""")
+SECOND = timedelta(seconds=1)
+FIRST_WINDOW = timedelta(hours=3)
+
 DELETE_FROM = text("""
     WITH deleted AS (DELETE FROM measurement WHERE slot >= :at AND source = ANY(:sources) RETURNING site_id)
     SELECT DISTINCT site_id FROM deleted
 """)
-POP_FROM = text("""
-    DELETE FROM measurement WHERE slot >= :at AND source = :source
-    RETURNING site_id, extract(epoch FROM slot)::bigint, outcome, sent, rtt_us, valid_s, reason, source
-""")
-OCCUPIED_SLOTS = text("""
-    SELECT m.site_id, extract(epoch FROM m.slot)::bigint, m.outcome = 'ok'
-    FROM unnest(cast(:sites AS int[]), cast(:slots AS bigint[])) AS n(site_id, slot)
-        JOIN measurement m ON m.site_id = n.site_id AND m.slot = to_timestamp(n.slot) AND m.source = :source
-    WHERE m.slot >= to_timestamp(:first) AND m.slot <= to_timestamp(:last)
-""")
-# The alphabet ranks sources: agent, central, silence.
-SOURCES = text("""
-    SELECT n.site_id, n.slot, n.outcome, min(m.source) AS source
-    FROM unnest(cast(:sites AS int[]), cast(:slots AS timestamptz[]), cast(:outcomes AS text[]))
-            AS n(site_id, slot, outcome)
-        JOIN measurement m ON m.site_id = n.site_id AND m.slot = n.slot AND m.outcome = n.outcome
-    WHERE m.slot >= :first AND m.slot <= :last GROUP BY 1, 2, 3
+POP_FROM = text(f"""
+    WITH m AS (DELETE FROM measurement WHERE slot >= :at AND source = :source RETURNING *) SELECT {SELECTED} FROM m
 """)
 
 MeasurementKey = tuple[int, datetime, Outcome]  # site, slot, outcome
@@ -58,22 +32,13 @@ MeasurementKey = tuple[int, datetime, Outcome]  # site, slot, outcome
 async def sources_of(session: AsyncSession, keys: Collection[MeasurementKey]) -> dict[MeasurementKey, str]:
     """Return the source of each of these readings, without those that are no longer stored.
 
-    Of several, a device's reading ranks before our own, and silence last.
+    Of several, a device's reading ranks before our own, and silence last: as the alphabet has them.
     """
-    if not keys:
-        return {}
-    sites, slots, outcomes = zip(*keys, strict=True)
-    rows = await session.execute(
-        SOURCES,
-        {
-            "sites": list(sites),
-            "slots": list(slots),
-            "outcomes": [outcome.value for outcome in outcomes],
-            "first": min(slots),
-            "last": max(slots),
-        },
-    )
-    return {(row.site_id, row.slot, Outcome(row.outcome)): row.source for row in rows}
+    found: dict[MeasurementKey, str] = {}
+    for reading in (await reader.read(session, ((site_id, at, at + SECOND) for site_id, at, _ in keys))).readings():
+        key = reading.key, from_slot(reading.slot), reading.outcome
+        found[key] = min(found.get(key, reading.source), reading.source)
+    return {key: found[key] for key in keys if key in found}
 
 
 async def record(session: AsyncSession, readings: Sequence[Reading]) -> list[tuple[int, datetime]]:
@@ -81,10 +46,8 @@ async def record(session: AsyncSession, readings: Sequence[Reading]) -> list[tup
 
     A new reading of an hour that was closed already makes that hour stale.
     """
-    if not readings:
-        return []
-    rows = await session.execute(RECORD, {"rows": orjson.dumps(list(readings)).decode()})
-    return [(row.site_id, row.slot) for row in rows]
+    is_new = await record_block(session, ReadingBlock.of(readings))
+    return [(readings[row].key, from_slot(readings[row].slot)) for row in np.flatnonzero(is_new).tolist()]
 
 
 async def in_distinct_slots(
@@ -129,33 +92,30 @@ async def without_answered_slots(
 
 async def _occupied_slots(session: AsyncSession, readings: Sequence[Reading]) -> dict[tuple[int, int], bool]:
     """Return the (site, slot) of these that are taken in the store, each with whether the reading there is answered."""
-    slots = [reading.slot for reading in readings]
-    parameters = {
-        "sites": [reading.key for reading in readings],
-        "slots": slots,
-        "first": min(slots),
-        "last": max(slots),
-        "source": readings[0].source,
-    }
-    rows = await session.execute(OCCUPIED_SLOTS, parameters)
-    return {(site_id, slot): is_answered for site_id, slot, is_answered in rows}
+    moments = ((reading.key, from_slot(reading.slot)) for reading in readings)
+    ranges = ((site_id, at, at + SECOND) for site_id, at in moments)
+    stored = await reader.read(session, ranges, sources=[readings[0].source])
+    taken = zip(stored.key.tolist(), stored.slot.tolist(), strict=True)
+    return dict(zip(taken, (stored.outcome == OK).tolist(), strict=True))
 
 
 async def delete_from(session: AsyncSession, at: datetime, *, sources: Sequence[str]) -> list[int]:
     """Delete the readings of these sources with slots from `at` on; return the sites that lost any."""
-    return list(await session.scalars(DELETE_FROM, {"at": at, "sources": list(sources)}))
+    await partitions.reopen(session, at)
+    site_ids = set(await session.scalars(DELETE_FROM, {"at": at, "sources": list(sources)}))
+    packed = await pack_store.cut_from(session, at, sources=[SOURCE_CODES[source] for source in sources])
+    return sorted(site_ids.union(packed.key.tolist()))
 
 
 async def pop_from(session: AsyncSession, at: datetime, *, source: str) -> list[Reading]:
     """Delete the readings of this source with slots from `at` on, and return them."""
-    rows = await session.execute(POP_FROM, {"at": at, "source": source})
-    return [
-        Reading(site_id, slot, Outcome(outcome), sent, tuple(rtt_us), *rest)
-        for site_id, slot, outcome, sent, rtt_us, *rest in rows
-    ]
+    await partitions.reopen(session, at)
+    rows = block_of_columns((await session.execute(POP_FROM, {"at": at, "source": source})).one())
+    packed = await pack_store.cut_from(session, at, sources=[SOURCE_CODES[source]])
+    return ReadingBlock.concat([rows, packed]).distinct().readings()
 
 
-async def list_measurements(
+async def list_readings(
     session: AsyncSession,
     site_id: int,
     start: datetime,
@@ -163,27 +123,29 @@ async def list_measurements(
     *,
     after: tuple[datetime, str] | None,
     limit: int,
-) -> list[Measurement]:
-    """Return a site's readings in [start, end) by slot and source, beyond the (slot, source) of `after`."""
-    query = (
-        select(Measurement)
-        .where(Measurement.site_id == site_id, Measurement.slot >= start, Measurement.slot < end)
-        .order_by(Measurement.slot, Measurement.source)
-        .limit(limit)
-    )
-    if after is not None:
-        query = query.where(tuple_(Measurement.slot, Measurement.source) > after)
-    return list(await session.scalars(query))
+) -> list[Reading]:
+    """Return a site's first readings in [start, end) by slot and source, beyond the (slot, source) of `after`."""
+    seen = (to_slot(after[0]), after[1]) if after is not None else (-1, "")
+    low, window, found = start if after is None else max(start, after[0]), FIRST_WINDOW, list[Reading]()
+    while low < end and len(found) < limit:
+        high = min(end, low + window)
+        found += _ordered(await reader.read(session, [(site_id, low, high)]), beyond=seen)
+        low, window = high, 4 * window
+    return found[:limit]
 
 
 async def list_last_before(
     session: AsyncSession, site_id: int, start: datetime, end: datetime, *, limit: int
-) -> list[Measurement]:
+) -> list[Reading]:
     """Return the last readings of a site in [start, end), oldest first."""
-    query = (
-        select(Measurement)
-        .where(Measurement.site_id == site_id, Measurement.slot >= start, Measurement.slot < end)
-        .order_by(Measurement.slot.desc(), Measurement.source.desc())
-        .limit(limit)
-    )
-    return list(await session.scalars(query))[::-1]
+    high, window, found = end, FIRST_WINDOW, list[Reading]()
+    while start < high and len(found) < limit:
+        low = max(start, high - window)
+        found = _ordered(await reader.read(session, [(site_id, low, high)])) + found
+        high, window = low, 4 * window
+    return found[-limit:]
+
+
+def _ordered(block: ReadingBlock, *, beyond: tuple[int, str] = (-1, "")) -> list[Reading]:
+    readings = [reading for reading in block.readings() if (reading.slot, reading.source) > beyond]
+    return sorted(readings, key=lambda reading: (reading.slot, reading.source))

@@ -10,7 +10,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.agents import agent_tokens
-from app.core.clock import WITA, from_slot, utc_now
+from app.core.clock import from_slot, utc_now
 from app.judging.addressed_block import AddressedReading
 from app.judging.blind_ranges import BlindRange
 from app.judging.claims import Claim, claims_of_push
@@ -39,7 +39,7 @@ log = structlog.get_logger()
 
 EVERY_S = 1
 MOST, MOST_BYTES = 2_000, 400_000  # deliveries a transaction, and what they may weigh: some 6,000 rows
-AHEAD = timedelta(days=partitions.AHEAD_DAYS - 1)
+AHEAD = partitions.AHEAD - timedelta(hours=2)  # partitions are made ahead each hour
 BACK = timedelta(days=partitions.BACK_DAYS - 1)
 
 OUT_OF_SERVICE = text("""
@@ -226,9 +226,9 @@ async def _make_partitions(session: AsyncSession, readings: Sequence[Reading]) -
     """For rows that waited long, or have a slot by a clock ahead of ours."""
     now = utc_now()
     moments = (from_slot(reading.slot) for reading in readings)
-    days = {at.astimezone(WITA).date() for at in moments if not now - BACK < at < now + AHEAD}
-    if days:
-        await partitions.create(session, sorted(days))
+    odd = {at for at in moments if not now - BACK < at < now + AHEAD}
+    if odd:
+        await partitions.create_for(session, odd)
 
 
 async def _excuse_inactive(session: AsyncSession, readings: Sequence[Reading]) -> list[Reading]:

@@ -15,7 +15,7 @@ from app.measurements import partitions
 from app.postgres.engine import database_url, open_engine, transaction
 from app.postgres.leader_lock import LeaderLock, NoLongerLeader
 from app.settings import Settings
-from app.worker import certificates_job, housekeeping, open_data_job, public_files, rollup_job
+from app.worker import certificates_job, housekeeping, open_data_job, packing_job, public_files, rollup_job
 from app.worker.canary_watch import CanaryWatch
 from app.worker.clock_watch import ClockWatch
 from app.worker.context import WorkerContext
@@ -68,6 +68,7 @@ class Worker:
             *self.dead_mans_switch.jobs(),
             *self.speedtests.jobs(),
             *rollup_job.jobs(self.context.sessions),
+            *packing_job.jobs(self.context.sessions),
             *certificates_job.jobs(self.context.sessions),
             *open_data_job.jobs(self.context),
             *public_files.jobs(self.context),

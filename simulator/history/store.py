@@ -67,7 +67,8 @@ INSERT_SKIPPED_READINGS = f"""
 """
 SET_WATERMARKS = text("""
     UPDATE rollup_watermark
-    SET site_id = 0, upto = CASE WHEN stage IN ('days', 'looks') THEN cast(:start AS timestamptz) ELSE :hours END
+    SET site_id = 0, upto = CASE WHEN stage IN ('days', 'looks') THEN cast(:start AS timestamptz)
+        WHEN stage IN ('packing', 'packed') THEN cast(:readings_from AS timestamptz) ELSE :hours END
 """)
 OUTAGES = text("""
     SELECT site_id, started_at FROM state_segment WHERE state = 'down' AND started_at >= :low AND started_at < :high
@@ -95,16 +96,14 @@ async def backdate_sites(session: AsyncSession, site_ids: Sequence[int], start: 
 
 async def make_partitions(session: AsyncSession, start: datetime, end: datetime) -> None:
     """Create the partitions of every day of the past, and of the day before, which holds the samples for a while."""
-    first, last = start.astimezone(WITA).date() - timedelta(days=1), end.astimezone(WITA).date()
-    await partitions.create(session, [first + timedelta(days=n) for n in range((last - first).days + 1)])
+    await partitions.create_past(session, start - timedelta(days=1), end)
 
 
-async def drop_readings_before(session: AsyncSession, first: datetime, readings_from: datetime) -> None:
+async def drop_readings_before(session: AsyncSession, readings_from: datetime) -> None:
     """Drop the single readings before `readings_from` (a whole hour), as their retention would have."""
-    day, kept = first.astimezone(WITA).date() - timedelta(days=1), readings_from.astimezone(WITA).date()
-    while day < kept:
-        await session.execute(text(f"DROP TABLE {partitions.partition_name(day)}"))
-        day += timedelta(days=1)
+    for partition in await partitions.list_partitions(session):
+        if partition.end <= readings_from:
+            await session.execute(text(f"DROP TABLE {partition.name}"))
     await session.execute(text("DELETE FROM measurement WHERE slot < :at"), {"at": readings_from})
 
 
@@ -169,7 +168,7 @@ async def roll_up_hours(session: AsyncSession, sites_by_hour: Mapping[int, Seque
 
 async def insert_skipped_readings(session: AsyncSession, base: int, since: int) -> None:
     """Insert the single readings of the skipped hours, from the hour `since` (since 1970) on."""
-    table = partitions.partition_name(from_slot(base * HOUR_S).astimezone(WITA).date())
+    table = partitions.day_of(from_slot(base * HOUR_S)).name
     await session.execute(text(INSERT_SKIPPED_READINGS.format(sample=table)), {"base": base, "since": since})
 
 

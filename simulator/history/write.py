@@ -107,8 +107,9 @@ async def _write(session: AsyncSession, plan: HistoryPlan, say: Say) -> None:
     say("history: hours rolled up")
     await _write_states(session, plan)
     await _open_incidents(session, plan)
-    await store.drop_readings_before(session, start, readings_from)
-    await session.execute(store.SET_WATERMARKS, {"start": start, "hours": from_slot(end_hour * HOUR_S)})
+    await store.drop_readings_before(session, readings_from)
+    moments = {"start": start, "readings_from": readings_from, "hours": from_slot(end_hour * HOUR_S)}
+    await session.execute(store.SET_WATERMARKS, moments)
     await session.execute(
         insert(SimulatedRange).values(
             started_at=start, ended_at=from_slot(plan.end), readings_from=readings_from, seed=plan.seed

@@ -108,12 +108,13 @@ async def _timed(client: httpx.AsyncClient, database: asyncpg.Connection, path: 
 
 
 async def _count_a_day(url: str, database: asyncpg.Connection) -> None:
-    day = (TODAY - timedelta(days=1)).astimezone(WITA).date()
+    yesterday = TODAY - timedelta(days=1)
+    day = yesterday.astimezone(WITA).date()
     engine = open_engine(url, name="bench", command_timeout_s=None)
     sessions = open_sessions(engine)
     async with transaction(sessions) as session:
-        await partitions.create(session, [day])
-    await database.execute(READINGS, TODAY - timedelta(days=1))
+        await partitions.create_past(session, yesterday, TODAY)
+    await database.execute(READINGS, yesterday)
     await database.execute("ANALYZE measurement")
     sites = [row["id"] for row in await database.fetch("SELECT id FROM site ORDER BY id LIMIT 1000")]
     for _ in range(2):

@@ -191,7 +191,7 @@ async def query_now(sessions: Sessions) -> None:
     now = midnight(LAST) + timedelta(hours=11)
     running = now - timedelta(hours=1)
     async with transaction(sessions) as session:
-        await partitions.create_ahead(session, now)
+        await partitions.create_past(session, midnight(LAST), now)
     await execute(sessions, MAKE_YEAR, low=midnight(LAST), high=running - timedelta(hours=1))
     await execute(sessions, MAKE_READINGS, hour=running)
     await execute(sessions, "UPDATE rollup_watermark SET upto = :at WHERE stage <> 'days'", at=running)
@@ -244,11 +244,11 @@ async def hour(sites: int = 100_000) -> None:
         await register(sessions, sites)
         start = midnight(LAST) + timedelta(hours=5)
         async with transaction(sessions) as session:
-            await partitions.create_ahead(session, start)
+            await partitions.create_past(session, midnight(LAST), start + timedelta(hours=1))
         for earlier in (1, 0):
             await execute(sessions, MAKE_READINGS, hour=start - timedelta(hours=earlier))
         await execute(sessions, "ANALYZE measurement")
-        await sizes(sessions, partitions.partition_name(LAST))
+        await sizes(sessions, partitions.hour_of(start).name)
         await execute(sessions, "UPDATE rollup_watermark SET upto = :at WHERE stage <> 'days'", at=start)
         await execute(sessions, "UPDATE rollup_watermark SET upto = :at WHERE stage = 'days'", at=midnight(LAST))
         began, steps = time.monotonic(), [0.0]

@@ -163,9 +163,9 @@ async def test_a_day_whose_readings_are_gone_is_not_counted_and_no_day_is_droppe
     keep = {"keep_days": 1}
     async with transaction(measured.sessions) as session:
         while (dropped := await partitions.drop_oldest(session, measured.now, **keep)) is not None:
-            assert dropped < partitions.partition_name(day)
+            assert dropped < partitions.day_of(midnight(day)).name
     await count(measured)
     assert await day_of(measured, site, day) is not None
     async with transaction(measured.sessions) as session:
-        assert await partitions.drop_oldest(session, measured.now, **keep) == partitions.partition_name(day)
+        assert await partitions.drop_oldest(session, measured.now, **keep) == partitions.day_of(midnight(day)).name
     assert await day_of(measured, site, day - DAY) is None

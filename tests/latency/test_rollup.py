@@ -158,14 +158,14 @@ async def test_a_partition_is_not_dropped_while_something_in_it_is_not_counted(
     dropped = []
     while (name := await drop()) is not None:
         dropped.append(name)
-    assert all(name < partitions.partition_name(day) for name in dropped)
+    assert all(name < partitions.day_of(midnight(day)).name for name in dropped)
     await measured_for_days.reset_watermarks()
     await measured_for_days.roll_up()
     await measured_for_days.record([measured_for_days.reading(site, measured_for_days.since + HOUR, [20_000])])
     assert await drop() is None, "a late reading waits in it"
     await measured_for_days.roll_up()
     await measured_for_days.count_looks()
-    assert await drop() == partitions.partition_name(day)
+    assert await drop() == partitions.day_of(midnight(day)).name
 
 
 async def test_what_was_counted_stays_when_its_readings_are_gone(measured: MeasuredSites) -> None:
@@ -175,7 +175,7 @@ async def test_what_was_counted_stays_when_its_readings_are_gone(measured: Measu
     await measured.roll_up()
     rows = await measured.rows()
     async with transaction(measured.sessions) as session:
-        await session.execute(text(f"DROP TABLE {partitions.partition_name(day)}"))
+        await session.execute(text(f"DROP TABLE {partitions.day_of(midnight(day)).name}"))
     await measured.execute("INSERT INTO stale_hour VALUES (:site, :hour)", site=site, hour=measured.since)
     await measured.roll_up()
     await measured.reset_watermarks()

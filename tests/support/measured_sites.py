@@ -104,7 +104,9 @@ class MeasuredSites:
 
     async def skip_hours(self, until: datetime) -> None:
         """Move the watermark of hours past those without readings, instead of counting them one by one."""
-        await self.execute("UPDATE rollup_watermark SET upto = :until WHERE stage <> 'days'", until=until)
+        await self.execute(
+            "UPDATE rollup_watermark SET upto = :until WHERE stage IN ('closed', 'hours', 'looks')", until=until
+        )
 
     async def execute(self, statement: str, **values: Any) -> Sequence[Any]:
         async with transaction(self.sessions) as session:

@@ -363,4 +363,4 @@ async def test_every_job_is_a_coroutine_function_with_a_unique_name(worker: Work
     """APScheduler would not await anything else."""
     jobs = worker.jobs()
     assert all(inspect.iscoroutinefunction(job.run) for job in jobs)
-    assert len({job.name for job in jobs}) == len(jobs) == 13
+    assert len({job.name for job in jobs}) == len(jobs) == 14

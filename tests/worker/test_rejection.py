@@ -11,7 +11,7 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncSession
 from structlog.testing import capture_logs
 
-from app.core.clock import WITA, from_slot, utc_now
+from app.core.clock import from_slot, utc_now
 from app.judging import ingest, propagation
 from app.judging.blind_ranges import BlindRange
 from app.judging.dirty_range import DirtyRange
@@ -204,7 +204,7 @@ async def test_a_clock_correction_that_raises_leaves_the_partitions_of_the_new_p
     wall_clock.ahead_s = -400 * 86_400
     assert worker.clock_watch.check()
     await worker.writer.write()
-    name = partitions.partition_name((utc_now() - timedelta(days=400)).astimezone(WITA).date())
+    name = partitions.hour_of(utc_now() - timedelta(days=400)).name
     async with session.begin():
         assert await session.scalar(text("SELECT to_regclass(:name) IS NOT NULL"), {"name": name})
 

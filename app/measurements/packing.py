@@ -1,0 +1,82 @@
+"""Packs the rows of hours that are over, and drops their partitions: one step a call, one transaction a step.
+
+1. Once an hour has been over for an hour and is rolled up, make room for its packs and move `packing` past it, in a
+   short transaction: writers wait only for that, and from then on put readings of that hour into packs (recording.py).
+2. Pack the hour's rows, some hundred sites a step, and move `packed` past it when all are.
+3. Drop its partition; of a partition of a whole day, once its last hour is packed.
+4. With nothing else to do, and if readings are kept that long, pack the hours of an old WITA day into a pack a day.
+
+A step that runs twice, or dies half-way, changes nothing: what is in a pack already stays there once.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.measurements import pack_store, partitions
+from app.measurements.partitions import HOUR, ROWS, Partition
+from app.measurements.row_columns import SELECTED, block_of_columns
+
+SITES_A_STEP = 250  # an hour of them keeps a worker's loop for some 20 ms
+OVER_SINCE = timedelta(hours=1)
+
+ROLLED_UP = text("SELECT upto FROM rollup_watermark WHERE stage = 'hours'")
+SET_PACKING = text("UPDATE rollup_watermark SET upto = :upto WHERE stage = 'packing'")
+LOCK_PACKED = text("SELECT upto, site_id FROM rollup_watermark WHERE stage = 'packed' FOR UPDATE")
+SET_PACKED = text("UPDATE rollup_watermark SET upto = :upto, site_id = :site_id WHERE stage = 'packed'")
+LAST_SITE = text("""
+    SELECT max(site_id) FROM (SELECT id AS site_id FROM site WHERE id > :after ORDER BY id LIMIT :limit) s
+""")
+ROWS_OF_SITES = text(f"""
+    SELECT {SELECTED} FROM measurement m
+    WHERE m.slot >= :first AND m.slot < :last
+        AND m.site_id > :after AND (cast(:upto AS int) IS NULL OR m.site_id <= :upto)
+""")
+
+
+async def pack_rows(session: AsyncSession, now: datetime, *, sites_a_step: int = SITES_A_STEP) -> bool:
+    """Do the next step; return False when nothing is left to do. Call it again, in a new transaction, while True."""
+    watermarks = await partitions.read_watermarks(session)
+    rows = await partitions.list_partitions(session, [ROWS])
+    if done := [partition for partition in rows if partition.end <= watermarks["packed"]]:
+        return await _drop(session, done[0])
+    if watermarks["packed"] < watermarks["packing"]:
+        await _pack_some(session, watermarks["packing"], rows, sites_a_step)
+        return True
+    if not rows:
+        return False
+    hour = max(rows[0].start, watermarks["packing"])
+    rolled_up: datetime = await session.scalar(ROLLED_UP)
+    if hour + HOUR > min(rolled_up, now - OVER_SINCE):
+        return False
+    await partitions.create_pack_days(session, [hour])
+    await session.execute(SET_PACKING, {"upto": hour + HOUR})
+    return True
+
+
+async def _pack_some(session: AsyncSession, packing: datetime, rows: Sequence[Partition], sites_a_step: int) -> None:
+    packed: Any = (await session.execute(LOCK_PACKED)).one()
+    begins = min((partition.start for partition in rows if partition.end > packed.upto), default=packing)
+    if begins > packed.upto:  # nothing was measured in between
+        await _set_packed(session, min(begins, packing))
+        return
+    last = await session.scalar(LAST_SITE, {"after": packed.site_id, "limit": sites_a_step})
+    bounds = {"first": packed.upto, "last": packed.upto + HOUR, "after": packed.site_id, "upto": last}
+    await pack_store.merge(session, block_of_columns((await session.execute(ROWS_OF_SITES, bounds)).one()))
+    if last is not None:
+        await _set_packed(session, packed.upto, site_id=last)
+        return
+    await _set_packed(session, packed.upto + HOUR)
+
+
+async def _set_packed(session: AsyncSession, upto: datetime, *, site_id: int = 0) -> None:
+    await session.execute(SET_PACKED, {"upto": upto, "site_id": site_id})
+
+
+async def _drop(session: AsyncSession, partition: Partition) -> bool:
+    await partitions.lock(session, partition)
+    await session.execute(text(f"DROP TABLE {partition.name}"))
+    return True
