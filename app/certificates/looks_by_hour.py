@@ -11,7 +11,7 @@ from app.compliance.shares import Share
 from app.core.clock import to_slot
 from app.core.periods import Period, Step
 from app.latency import looks
-from app.latency.look_sql import LOOK_BOUNDS_MS
+from app.latency.look_counts import LOOK_BOUNDS_MS
 
 
 @dataclass(slots=True)

@@ -14,7 +14,8 @@ from app.compliance.method import Method
 from app.compliance.shares import Share
 from app.core.clock import WITA_SQL, to_wita
 from app.core.periods import Period
-from app.latency.look_sql import EVENING_COLUMN_NAMES, LOOK_BOUNDS_MS, sum_arrays, sums_of_hours
+from app.latency.look_counts import LOOK_BOUNDS_MS
+from app.latency.look_sql import EVENING_COLUMN_NAMES, sum_arrays, sums_of_hours
 from app.profiles import Technology
 
 # A day belongs to the provider, technology and village that the site had at its end, as latency does elsewhere.

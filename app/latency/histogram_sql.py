@@ -1,67 +1,35 @@
-"""SQL over histograms: readings become bucket rows (the packets of one bucket), these are folded into a histogram row,
-and histogram rows are unfolded into bucket rows again, which is how they are merged.
-
-Bucket b holds the µs above GAMMA**(b-1) up to GAMMA**b: each is 4% wider than the last, and its centre is off by at
-most (GAMMA-1)/(GAMMA+1) = 1.96%, so every percentile is within 2%.
+"""SQL over histograms: histogram rows are unfolded into bucket rows (the packets of one bucket) and folded again, which
+is how they are merged. `histograms` counts them from readings.
 
 All SQL is put together from constants of ours; values are bound by the caller.
 """
 
-import math
+from collections.abc import Mapping
 
-from app.judging.blind_ranges import reading_ends_at_sql
-from probes.contract import CENTRAL
+from app.latency.histograms import GAMMA, SUMS
 
-GAMMA = 1.04
-LN_GAMMA = math.log(GAMMA)
-
-COLUMN_NAMES = (
-    "sent",
-    "received",
-    "rtt_sum",
-    "rtt_min",
-    "rtt_max",
-    "jitter_sum",
-    "jitter_count",
-    "bucket",
-    "upto",
-)
+COLUMN_NAMES = (*SUMS, "bucket", "upto")
 COLUMNS = ", ".join(COLUMN_NAMES)
-BUCKET = f"ceil(ln((CASE WHEN rtt < 1 THEN 1 ELSE rtt END)::float8) / {LN_GAMMA!r}::float8)::smallint"
 QUANTILES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
 
-# By source, the blind ranges that may overlap a reading between :first and :last.
-BLIND_RANGES = """
-    SELECT source, range_agg(tstzrange(started_at, ended_at)) AS ranges FROM blind
-    WHERE ended_at > :first AND started_at < cast(:last AS timestamptz) + interval '1 hour' GROUP BY source
-"""
-# Whether what a reading lost is our own fault: a blind range of its source overlaps it, or it is a suspect's lost look.
-# Needs `measurement m` and BLIND_RANGES as `blinded`.
-IS_OUR_FAULT = f"""(EXISTS (
-    SELECT FROM blinded b WHERE b.source = m.source AND b.ranges && tstzrange(m.slot, {reading_ends_at_sql("m")})
-) OR EXISTS (
-    SELECT FROM suspect x WHERE x.site_id = m.site_id AND m.source = '{CENTRAL}' AND x.excused IS NOT FALSE
-        AND m.slot >= x.started_at AND m.slot <= x.lost_at
-))"""
-# A reading without any answer is one packet without a round-trip time. A fault never counts; of what was lost by our
-# own fault only the answered packets do.
-READING_COLUMNS = f"""CASE WHEN m.outcome = 'fault' THEN 0 WHEN cardinality(m.rtt_us) >= m.sent THEN m.sent
-        WHEN {IS_OUR_FAULT} THEN cardinality(m.rtt_us) ELSE m.sent END AS sent,
-    CASE WHEN m.outcome = 'ok' AND cardinality(m.rtt_us) > 0 THEN m.rtt_us ELSE cast(ARRAY[NULL] AS int[])
-    END AS rtt_us"""
+PARAMETERS = (*SUMS, "low", "high")
 
 
-def bucket_rows_of_readings(readings: str, keys: str) -> str:
-    """Select bucket rows from rows (keys, sent, rtt_us) without empty arrays.
+def histograms_of_parameters(keys: Mapping[str, str]) -> str:
+    """Select rows (keys, COLUMNS) from `Histograms.parameters` and an array of each key; `keys` are their types.
 
-    `sent` is counted once a reading, at its last packet (the one without a next).
+    `upto` as bigint[].
     """
+    arrays = [f"cast(:{name} AS {sql_type}[])" for name, sql_type in keys.items()]
+    arrays += [f"cast(:counted_{name} AS bigint[])" for name in PARAMETERS]
     return f"""
-        SELECT {keys}, {BUCKET} AS bucket_no, count(rtt) AS packets, sum(sent) FILTER (WHERE next IS NULL) AS sent,
-            sum(rtt) AS rtt_sum, min(rtt) AS rtt_min, max(rtt) AS rtt_max, sum(abs(rtt - next)) AS jitter_sum,
-            count(next) AS jitter_count
-        FROM (SELECT {keys}, sent, unnest(rtt_us) AS rtt, unnest(rtt_us[2:]) AS next FROM {readings} r) packet
-        GROUP BY {keys}, bucket_no"""
+        SELECT {", ".join(keys)}, sent, received, CASE WHEN received > 0 THEN rtt_sum END AS rtt_sum,
+            CASE WHEN received > 0 THEN rtt_min::int END AS rtt_min,
+            CASE WHEN received > 0 THEN rtt_max::int END AS rtt_max,
+            CASE WHEN jitter_count > 0 THEN jitter_sum END AS jitter_sum, jitter_count,
+            (cast(:counted_bucket AS smallint[]))[low:high] AS bucket,
+            (cast(:counted_upto AS bigint[]))[low:high] AS upto
+        FROM unnest({", ".join(arrays)}) AS c({", ".join((*keys, *PARAMETERS))})"""
 
 
 def bucket_rows_of_histograms(histograms: str, keys: str) -> str:

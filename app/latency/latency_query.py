@@ -10,17 +10,17 @@ from app.core.periods import Period, Step
 from app.latency import histogram_sql
 from app.latency.histogram_sql import COLUMNS
 from app.latency.models import RegionDay, RegionMonth, RollupDay, RollupHour
-from app.latency.rollup_tiers import RollupProgress, Tier, TierRange, ceil, floor, split_by_tier
+from app.latency.raw_counts import RawCounts
+from app.latency.rollup_tiers import RollupProgress, Tier, TierRange, split_by_tier
 from app.postgres.engine import Base
 
 MEMBER = f"""
     SELECT site_id, since, until, (since AT TIME ZONE {WITA_SQL})::date AS first_day,
         (until AT TIME ZONE {WITA_SQL})::date AS until_day FROM ({{members}}) m WHERE since < until
 """
-# Hours that wait to be counted again: left out of the rollups, their readings are read instead.
-STALE = f"""
-    SELECT site_id, hour FROM stale_hour WHERE hour >= :whole_hours_from AND hour < :whole_hours_to
-        AND (hour AT TIME ZONE {WITA_SQL})::date = ANY(cast(:stale_days AS date[]))
+# Hours that wait to be counted again: left out of the rollups, their readings are counted instead.
+STALE = """
+    SELECT * FROM unnest(cast(:stale_sites AS int[]), cast(:stale_hours AS timestamptz[])) AS s(site_id, hour)
 """
 SITE_TABLES: dict[Tier, type[Base]] = {Tier.HOUR: RollupHour, Tier.DAY: RollupDay}
 REGION_TABLES: dict[Tier, type[Base]] = {Tier.HOUR: RollupHour, Tier.DAY: RegionDay, Tier.MONTH: RegionMonth}
@@ -37,16 +37,6 @@ ROLLUP_ROWS: dict[type[Base], str] = {
             AND c.provider_id = :rollup_provider AND c.technology = :rollup_technology""",
 }
 ROLLUP_COLUMNS = COLUMNS.replace("upto", "upto::bigint[] AS upto")
-READINGS = f"""
-    SELECT width_bucket(m.slot, cast(:starts AS timestamptz[])) AS n, m.site_id, {histogram_sql.READING_COLUMNS}
-    FROM {{members}} JOIN measurement m ON m.site_id = member.site_id AND m.slot >= {{low}} AND m.slot < {{high}}
-    WHERE m.slot >= :first AND m.slot < :last AND m.slot >= since AND m.slot < until
-"""
-READINGS_OF_STALE_HOURS = READINGS.format(
-    members="stale JOIN member ON member.site_id = stale.site_id",
-    low="stale.hour",
-    high="stale.hour + interval '1 hour'",
-)
 
 
 class LatencyQuery:
@@ -61,17 +51,15 @@ class LatencyQuery:
         self.final: list[str] = []  # as they are
         self.merged: list[str] = []  # merged with all others of the same n
         self.shared: list[str] = []  # merged with all others of the same n, and into row 0
-        self.readings: list[str] = []  # selects of single readings, counted and then shared
         self.measured: list[str] = []  # conditions, one of which a `member` meets that the whole has packets of
         self.parameters: dict[str, Any] = {
             **sites.parameters,
             "first": period.start,
             "last": period.end,
-            "stale_days": sorted(progress.stale_days),
+            "stale_sites": [],
+            "stale_hours": [],
             "starts": [part.start for part in self.parts],
             "days": [part.start.astimezone(WITA).date() for part in self.parts],
-            "whole_hours_from": ceil(period.start, Tier.HOUR),
-            "whole_hours_to": floor(min(period.end, progress.hours), Tier.HOUR),
         }
         tiers = [Tier.MONTH, Tier.DAY, Tier.HOUR] if sites.is_rolled_up else [Tier.DAY, Tier.HOUR]
         tiers_of_parts = tiers[tiers.index(self.step) :] if self.step in tiers else tiers
@@ -80,13 +68,19 @@ class LatencyQuery:
         for tier in tiers:
             self._add_tier(tier, *([part for part in ranges if part.tier is tier] for ranges in (whole, series)))
         self._add_measured(whole)
-        for part in whole:
-            if part.tier is Tier.RAW:
-                self._add_readings(part)
-        if progress.stale_days:
-            self.readings.append(READINGS_OF_STALE_HOURS)
-        if self.readings:
-            self.measured.append("site_id IN (SELECT site_id FROM reading WHERE sent > 0)")
+        self.raw_ranges = [(part.start, part.end) for part in whole if part.tier is Tier.RAW]
+
+    def add_raw(self, raw: RawCounts) -> None:
+        """Add what was counted of `raw_ranges` and of the stale hours, which are left out of the rollups."""
+        self.parameters |= {
+            **raw.histograms.parameters(),
+            "n": raw.histograms.cell.tolist(),
+            "measured": raw.measured,
+            "stale_sites": [site_id for site_id, _ in raw.stale],
+            "stale_hours": [hour for _, hour in raw.stale],
+        }
+        self.shared.append(histogram_sql.histograms_of_parameters({"n": "int"}))
+        self.measured.append("site_id = ANY(cast(:measured AS int[]))")
 
     @property
     def has_series(self) -> bool:
@@ -96,12 +90,6 @@ class LatencyQuery:
     def sql(self) -> str:
         ctes = [f"member AS MATERIALIZED ({MEMBER.format(members=self.sites.members_sql)})", f"stale AS ({STALE})"]
         merged, shared, final = list(self.merged), list(self.shared), list(self.final)
-        if self.readings:
-            ctes.append(f"blinded AS MATERIALIZED ({histogram_sql.BLIND_RANGES})")
-            ctes.append(f"reading AS ({' UNION ALL '.join(self.readings)})")
-            bucket_rows = histogram_sql.bucket_rows_of_readings("reading", "n")
-            ctes.append(f"live AS MATERIALIZED ({histogram_sql.histograms_of_bucket_rows(bucket_rows, 'n')})")
-            shared.append(f"SELECT n, {COLUMNS} FROM live")
         if shared:
             ctes.append(f"shared AS MATERIALIZED ({_merge(shared)})")
             numbers = ["0 AS n", "n"] if self.has_series else ["0 AS n"]
@@ -155,11 +143,6 @@ class LatencyQuery:
                 rows = self._rows(SITE_TABLES[tier], tier, f"{tier}_measured", ranges)
                 condition = "AND" if "WHERE" in rows else "WHERE"
                 self.measured.append(f"EXISTS (SELECT FROM {rows} {condition} c.sent > 0)")
-
-    def _add_readings(self, raw: TierRange) -> None:
-        low, high = f"raw{len(self.readings)}_low", f"raw{len(self.readings)}_high"
-        self.parameters |= {low: raw.start, high: raw.end}
-        self.readings.append(READINGS.format(members="member", low=f":{low}", high=f":{high}"))
 
 
 def _merge(selects: Sequence[str]) -> str:

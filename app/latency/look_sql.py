@@ -1,62 +1,15 @@
-"""SQL that counts looks within fixed round-trip times, exactly: from single readings, never from histograms.
-
-1. A look's round-trip time is that of its middle packet, in order of arrival; a lost packet never arrives. So half of
-   the packets sent or more have to be answered in time. What was lost by our own fault was never sent.
-2. Of a site's looks in one minute the slowest counts, so that no device improves its share by looking more often.
-3. A claim (a reading that its device reports afterwards, as answered) is no look. A late report of a loss is one.
-"""
-
-from collections.abc import Sequence
+"""The statements of counted looks: hours from what `look_counts` returns, days as sums of hours."""
 
 from app.core.clock import WITA_SQL
-from app.judging.claims import LATE
-from app.latency import histogram_sql
+from app.latency import rollup_sql
+from app.latency.look_counts import LOOK_BOUNDS_MS
 
-# Append only: stored arrays are in this order. A published method's limits have to be among them.
-LOOK_BOUNDS_MS = (100, 150, 750)
 EVENING_FROM_H = 18  # WITA, until midnight
 
 COLUMN_NAMES = ("looks", "lost", "within")
 EVENING_COLUMN_NAMES = tuple(f"evening_{name}" for name in COLUMN_NAMES)
 
-IS_CLAIM = f"m.outcome = 'ok' AND m.reason IS NOT DISTINCT FROM '{LATE}'"
-READINGS = f"""
-    SELECT m.site_id, date_trunc('minute', m.slot) AS minute, m.outcome = 'ok' AS answered, NOT ({IS_CLAIM}) AS counts,
-        {histogram_sql.READING_COLUMNS}
-    FROM measurement m WHERE m.slot >= :first AND m.slot < :last AND m.site_id = ANY(cast(:sites AS int[]))
-"""
-# Three packets are the rule: what a sort would find is written out for them, which takes a fifth of the time.
-MIDDLE_RTT = """CASE
-    WHEN sent = 3 AND cardinality(rtt_us) = 3
-        THEN greatest(least(rtt_us[1], rtt_us[2]), least(greatest(rtt_us[1], rtt_us[2]), rtt_us[3]))
-    WHEN sent = 3 AND cardinality(rtt_us) = 2 THEN greatest(rtt_us[1], rtt_us[2])
-    WHEN sent <= 2 AND cardinality(rtt_us) = 1 THEN rtt_us[1]
-    ELSE (SELECT r FROM unnest(rtt_us) r WHERE r IS NOT NULL ORDER BY r OFFSET greatest(sent - 1, 0) / 2 LIMIT 1)
-END"""
-LOOKS = f"""
-    SELECT site_id, minute, answered, counts AND sent > 0 AS counts,
-        CASE WHEN counts AND sent > 0 THEN {MIDDLE_RTT} END AS rtt
-    FROM ({READINGS}) reading
-"""
-# `rtt` is null where a look of the minute has none: it is beyond every bound.
-MINUTES = f"""
-    SELECT site_id, minute, bool_or(counts) AS counts, bool_or(answered) FILTER (WHERE counts) AS answered,
-        CASE WHEN count(rtt) = count(*) FILTER (WHERE counts) THEN max(rtt) END AS rtt
-    FROM ({LOOKS}) look GROUP BY site_id, minute
-"""
-
-
-def _replace(table: str, key: str, columns: Sequence[str], counted: str) -> str:
-    names, new = ", ".join(columns), ", ".join(f"excluded.{name}" for name in columns)
-    stored = ", ".join(f"{table}.{name}" for name in columns)
-    return f"""
-        INSERT INTO {table} ({key}, {names}) {counted}
-        ON CONFLICT ({key}) DO UPDATE SET ({names}) = ROW({new}) WHERE ({stored}) IS DISTINCT FROM ({new})"""
-
-
-def _within(condition: str) -> str:
-    counts = (f"count(*) FILTER (WHERE counts AND {condition.format(us=1000 * bound)})" for bound in LOOK_BOUNDS_MS)
-    return f"ARRAY[{', '.join(counts)}]::int[]"
+WITHIN = [f"within_{bound}_ms" for bound in LOOK_BOUNDS_MS]
 
 
 def sum_arrays(array: str, condition: str = "true") -> str:
@@ -69,13 +22,17 @@ def sum_arrays(array: str, condition: str = "true") -> str:
     return f"ARRAY[{', '.join(sums)}]::bigint[]"
 
 
-WITH_BLIND = f"WITH blinded AS MATERIALIZED ({histogram_sql.BLIND_RANGES}) "
-HOURS = f"""
-    SELECT site_id, date_trunc('hour', minute, 'UTC') AS hour, count(*) FILTER (WHERE counts) AS looks,
-        count(*) FILTER (WHERE counts AND NOT answered) AS lost, {_within("rtt <= {us}")} AS within
-    FROM ({MINUTES}) m GROUP BY 1, 2"""
+ARRAYS = ", ".join(f"cast(:{name} AS int[])" for name in ("looks", "lost", *WITHIN))
 # An hour of which no reading is stored keeps its row.
-COUNT_HOURS = WITH_BLIND + _replace("look_hour", "site_id, hour", COLUMN_NAMES, HOURS)
+COUNT_HOURS = rollup_sql.replace(
+    "look_hour",
+    "site_id, hour",
+    COLUMN_NAMES,
+    f"""
+    SELECT site_id, hour, looks, lost, ARRAY[{", ".join(WITHIN)}] AS within
+    FROM unnest(cast(:site_id AS int[]), cast(:hour AS timestamptz[]), {ARRAYS})
+        AS c(site_id, hour, looks, lost, {", ".join(WITHIN)})""",
+)
 IS_EVENING = f"extract(hour FROM hour AT TIME ZONE {WITA_SQL}) >= {EVENING_FROM_H}"
 
 
@@ -88,11 +45,11 @@ def sums_of_hours() -> str:
     return ", ".join(parts)
 
 
-COUNT_DAY = _replace(
+COUNT_DAY = rollup_sql.replace(
     "look_day",
     "site_id, day",
     COLUMN_NAMES + EVENING_COLUMN_NAMES,
     f"""
-    SELECT site_id, cast(:day AS date), {sums_of_hours()}
+    SELECT site_id, cast(:day AS date) AS day, {sums_of_hours()}
     FROM look_hour WHERE site_id = ANY(cast(:sites AS int[])) AND hour >= :first AND hour < :last GROUP BY site_id""",
 )

@@ -3,6 +3,7 @@
 What is behind begins with the oldest single readings that are kept: days before them were not measured this way.
 """
 
+import itertools
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta
 from typing import NamedTuple
@@ -12,14 +13,15 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.clock import WITA, midnight
 from app.core.periods import Period
-from app.latency import look_sql, rollup_sql
+from app.latency import look_counts, look_sql, rollup_sql
+from app.latency.reading_blocks import read_counted
+from app.latency.rollup_hours import site_hours_of
 from app.measurements import partitions
 from app.postgres.engine import Counter, bump
 
 SITES_A_STATEMENT = 250  # a day of each has 1,440 readings: a second, and five where the machine is busy
 DAY = timedelta(days=1)
 
-READ_HOURS = text(look_sql.WITH_BLIND + look_sql.HOURS)
 COUNT_HOURS, COUNT_DAY = text(look_sql.COUNT_HOURS), text(look_sql.COUNT_DAY)
 STAGE = "looks"
 
@@ -63,16 +65,23 @@ async def recount(session: AsyncSession, sites_by_day: Mapping[date, Sequence[in
 
 
 async def count_day(session: AsyncSession, day: date, sites: Sequence[int]) -> None:
-    bounds = {"first": midnight(day), "last": midnight(day + DAY), "sites": list(sites)}
-    await session.execute(COUNT_HOURS, bounds)
-    await session.execute(COUNT_DAY, {**bounds, "day": day})
+    first, last = midnight(day), midnight(day + DAY)
+    async for block, sent in read_counted(session, [(site_id, first, last) for site_id in sites]):
+        counts = look_counts.count_looks(block, sent)
+        within = {name: column.tolist() for name, column in zip(look_sql.WITHIN, counts.within.T, strict=True)}
+        numbers = {"looks": counts.looks.tolist(), "lost": counts.lost.tolist(), **within}
+        await session.execute(COUNT_HOURS, {**site_hours_of(counts.cell), **numbers})
+    await session.execute(COUNT_DAY, {"day": day, "first": first, "last": last, "sites": list(sites)})
 
 
 async def hours_of_site(session: AsyncSession, site_id: int, period: Period) -> dict[datetime, HourOfLooks]:
     """Count a site's looks by hour from its single readings now, whether or not they are counted already."""
-    bounds = {"first": period.start, "last": period.end, "sites": [site_id]}
-    rows = await session.execute(READ_HOURS, bounds)
-    return {row.hour: HourOfLooks(row.looks, row.lost, row.within) for row in rows}
+    hours: dict[datetime, HourOfLooks] = {}
+    async for block, sent in read_counted(session, [(site_id, period.start, period.end)]):
+        counts = look_counts.count_looks(block, sent)
+        numbers = zip(counts.looks.tolist(), counts.lost.tolist(), counts.within.tolist(), strict=True)
+        hours |= zip(site_hours_of(counts.cell)["hour"], itertools.starmap(HourOfLooks, numbers), strict=True)
+    return hours
 
 
 async def _set_watermark(session: AsyncSession, upto: datetime, site_id: int) -> None:

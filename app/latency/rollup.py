@@ -21,7 +21,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.aggregates.selection import is_rolled_up
 from app.core.clock import WITA, midnight
 from app.core.periods import first_of_next_month
-from app.latency import looks, rollup_sql
+from app.latency import looks, rollup_hours, rollup_sql
 from app.postgres.engine import Counter, bump
 from app.registry.regions import names
 
@@ -58,8 +58,7 @@ async def invalidate(
 
     Call it in the transaction that records a blind range, or changes what is held of suspects.
     """
-    parameters = {"start": start, "end": end, "sites": None if site_ids is None else sorted(site_ids)}
-    return len((await session.execute(rollup_sql.MARK_STALE, parameters)).all())
+    return await rollup_hours.mark_stale(session, start, end, site_ids=site_ids)
 
 
 async def _lock_watermark(session: AsyncSession, stage: str) -> Any:
@@ -70,8 +69,7 @@ async def _advance_hour(session: AsyncSession, watermark: Any, sites_a_step: int
     site_ids = await _next_sites(session, watermark.site_id, sites_a_step)
     if not site_ids:
         return await _set_watermark(session, "hours", watermark.upto + HOUR)
-    bounds = {"first": watermark.upto, "last": watermark.upto + HOUR}
-    await session.execute(rollup_sql.ROLL_UP_HOUR, {**bounds, "after": watermark.site_id, "upto": site_ids[-1]})
+    await rollup_hours.roll_up(session, [(site_id, watermark.upto) for site_id in site_ids])
     return await _set_watermark(session, "hours", watermark.upto, site_id=site_ids[-1])
 
 
@@ -103,10 +101,7 @@ async def _recount_stale_hours(session: AsyncSession, days_upto: datetime) -> bo
     marks = (await session.execute(rollup_sql.TAKE_STALE, {"limit": STALE_A_STEP})).all()
     if not marks:
         return False
-    hours = [mark.hour for mark in marks]
-    parameters = {"sites": [mark.site_id for mark in marks], "hours": hours}
-    bounds = {"first": min(hours), "last": max(hours) + HOUR}
-    await session.execute(rollup_sql.RECOUNT_HOURS, {**parameters, **bounds})
+    await rollup_hours.roll_up(session, [(mark.site_id, mark.hour) for mark in marks])
     sites_by_day: dict[date, set[int]] = {}
     for mark in marks:
         sites_by_day.setdefault(mark.hour.astimezone(WITA).date(), set()).add(mark.site_id)

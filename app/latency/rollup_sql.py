@@ -1,9 +1,10 @@
 """The rollup's statements. Counted rows replace those of the same key; a row that would not change is not written."""
 
+from collections.abc import Sequence
+
 from sqlalchemy import text
 
 from app.aggregates.selection import CODE_LENGTHS, ROLLED_UP_CODE_LENGTHS
-from app.judging.blind_ranges import reading_ends_at_sql
 from app.latency import histogram_sql
 from app.latency.histogram_sql import COLUMN_NAMES, COLUMNS
 from app.registry.models import Level
@@ -22,17 +23,6 @@ TAKE_STALE = text("""
     WHERE (site_id, hour) IN (SELECT site_id, hour FROM stale_hour ORDER BY hour, site_id LIMIT :limit)
     RETURNING site_id, hour
 """)
-MARK_STALE = text(f"""
-    WITH closed AS (SELECT upto FROM rollup_watermark WHERE stage = 'closed' FOR SHARE)
-    INSERT INTO stale_hour (site_id, hour)
-    SELECT DISTINCT m.site_id, date_trunc('hour', m.slot, 'UTC') FROM measurement m
-    WHERE m.outcome <> 'fault' AND cardinality(m.rtt_us) < m.sent
-        AND m.slot > cast(:start AS timestamptz) - interval '1 hour' AND m.slot < :end
-        AND {reading_ends_at_sql("m")} > :start
-        AND m.slot < (SELECT upto FROM closed)
-        AND (cast(:sites AS int[]) IS NULL OR m.site_id = ANY(:sites))
-    ORDER BY 1, 2 ON CONFLICT DO NOTHING RETURNING site_id
-""")
 REGIONS_OF_SITES = text(f"""
     SELECT DISTINCT left(c.village_code, length)
     FROM site_configuration c, unnest(ARRAY{list(ROLLED_UP_CODE_LENGTHS)}) AS length
@@ -40,36 +30,13 @@ REGIONS_OF_SITES = text(f"""
 """)
 
 
-def _replace(table: str, key: str, counted: str) -> str:
-    new = ", ".join(f"excluded.{name}" for name in COLUMN_NAMES)
-    stored = ", ".join(f"{table}.{name}" for name in COLUMN_NAMES)
+def replace(table: str, key: str, columns: Sequence[str], counted: str) -> str:
+    names, new = ", ".join(columns), ", ".join(f"excluded.{name}" for name in columns)
+    stored = ", ".join(f"{table}.{name}" for name in columns)
     return f"""
-        INSERT INTO {table} ({key}, {COLUMNS}) SELECT {key}, {COLUMNS} FROM ({counted}) counted
-        ON CONFLICT ({key}) DO UPDATE SET ({COLUMNS}) = ROW({new}) WHERE ({stored}) IS DISTINCT FROM ({new})"""
+        INSERT INTO {table} ({key}, {names}) SELECT {key}, {names} FROM ({counted}) counted
+        ON CONFLICT ({key}) DO UPDATE SET ({names}) = ROW({new}) WHERE ({stored}) IS DISTINCT FROM ({new})"""
 
-
-def _hours(readings: str) -> str:
-    """Where readings are gone there is nothing to count: the stored row stays."""
-    key = "site_id, hour"
-    bucket_rows = histogram_sql.bucket_rows_of_readings(f"({readings})", key)
-    replace = _replace("rollup_hour", key, histogram_sql.histograms_of_bucket_rows(bucket_rows, key))
-    return f"WITH blinded AS MATERIALIZED ({histogram_sql.BLIND_RANGES}) {replace}"
-
-
-ROLL_UP_HOUR = text(
-    _hours(f"""
-    SELECT m.site_id, cast(:first AS timestamptz) AS hour, {histogram_sql.READING_COLUMNS} FROM measurement m
-    WHERE m.slot >= :first AND m.slot < :last AND m.site_id > :after AND m.site_id <= :upto
-""")
-)
-RECOUNT_HOURS = text(
-    _hours(f"""
-    SELECT m.site_id, stale.hour, {histogram_sql.READING_COLUMNS}
-    FROM unnest(cast(:sites AS int[]), cast(:hours AS timestamptz[])) AS stale(site_id, hour)
-    JOIN measurement m ON m.site_id = stale.site_id AND m.slot >= stale.hour AND m.slot < stale.hour + interval '1 hour'
-    WHERE m.slot >= :first AND m.slot < :last
-""")
-)
 
 HOURS_OF_DAY = f"""
     SELECT h.site_id, cast(:day AS date) AS day, {COLUMNS}
@@ -77,9 +44,8 @@ HOURS_OF_DAY = f"""
     WHERE h.hour >= :first AND h.hour < :last
 """
 DAY_BUCKET_ROWS = histogram_sql.bucket_rows_of_histograms(f"({HOURS_OF_DAY})", "site_id, day")
-ROLL_UP_DAY = text(
-    _replace("rollup_day", "site_id, day", histogram_sql.histograms_of_bucket_rows(DAY_BUCKET_ROWS, "site_id, day"))
-)
+DAYS = histogram_sql.histograms_of_bucket_rows(DAY_BUCKET_ROWS, "site_id, day")
+ROLL_UP_DAY = text(replace("rollup_day", "site_id, day", COLUMN_NAMES, DAYS))
 
 # A site belongs where its configuration at the day's end says. First each kecamatan's providers and technologies are
 # merged, then these into all regions above, and into the rows that mean all providers or all technologies.

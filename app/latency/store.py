@@ -12,6 +12,7 @@ from app.aggregates.selection import SingleSite, SiteGroup
 from app.core.clock import WITA, WITA_SQL
 from app.core.periods import Period, Step
 from app.latency.latency_query import LatencyQuery
+from app.latency.raw_counts import count_raw, list_stale_hours
 from app.latency.rollup_tiers import RollupProgress, Tier, ceil, floor
 from app.measurements import partitions
 
@@ -34,7 +35,7 @@ async def read_latency(
     await session.execute(REPLAN)
     progress = await read_progress(session, sites, period)
     period = await _covered(session, period, progress)
-    query = LatencyQuery(sites, period, step, progress)
+    query = await plan_query(session, sites, period, step, progress)
     rows = {row.n: row for row in await session.execute(text(query.sql), query.parameters)}
     total = _row(period, rows.get(0))
     series = [_row(part, rows.get(n)) for n, part in enumerate(query.parts, 1)] if query.has_series else [total]
@@ -42,6 +43,20 @@ async def read_latency(
     if isinstance(sites, SingleSite):
         return response
     return {**response, "sites": rows[0].sites if 0 in rows else 0}
+
+
+async def plan_query(
+    session: AsyncSession, sites: SingleSite | SiteGroup, period: Period, step: Step, progress: RollupProgress
+) -> LatencyQuery:
+    """Return the query, with what is counted from single readings. Raises QueryTimeout for too many of them."""
+    query, stale = LatencyQuery(sites, period, step, progress), []
+    if progress.stale_days:
+        whole_hours = ceil(period.start, Tier.HOUR), floor(min(period.end, progress.hours), Tier.HOUR)
+        stale = await list_stale_hours(session, sites, *whole_hours, sorted(progress.stale_days))
+    if stale or query.raw_ranges:
+        starts = [part.start for part in query.parts]
+        query.add_raw(await count_raw(session, sites, starts, query.raw_ranges, stale))
+    return query
 
 
 async def read_progress(session: AsyncSession, sites: SingleSite | SiteGroup, period: Period) -> RollupProgress:

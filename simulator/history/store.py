@@ -1,18 +1,18 @@
 """Write a simulated past in bulk: readings by COPY, skipped hours from each site's sample hours."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import orjson
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.core.clock import WITA, from_slot, midnight
+from app.core.clock import WITA, from_slot
 from app.judging import judge_state_store
 from app.judging.judge import JudgeState
 from app.judging.segments import FIELDS, Segment
-from app.latency import rollup_sql
+from app.latency import rollup_hours, rollup_sql
 from app.latency.histogram_sql import COLUMNS
 from app.measurements import partitions
 from app.registry.regions import REGIONS_CSV
@@ -116,10 +116,8 @@ async def write_samples(session: AsyncSession, samples: Sequence[SiteSamples], b
         READING_COLUMNS,
         (_row(reading) for site_samples in samples for reading in _sample_readings(site_samples, base)),
     )
-    for number in range(SAMPLES + 1):
-        first = from_slot((base + number) * HOUR_S)
-        span = {"first": first, "last": first + timedelta(hours=1), "after": 0, "upto": 2**31 - 1}
-        await session.execute(rollup_sql.ROLL_UP_HOUR, span)
+    hours = [from_slot((base + number) * HOUR_S) for number in range(SAMPLES + 1)]
+    await rollup_hours.roll_up(session, [(of_site.site_id, hour) for of_site in samples for hour in hours])
     for statement in COLLECT_SAMPLES:
         await session.execute(text(statement), {"base": base} if ":base" in statement else {})
 
@@ -155,14 +153,10 @@ async def insert_skipped(session: AsyncSession, histories: Sequence[SiteHistory]
 
 async def roll_up_hours(session: AsyncSession, sites_by_hour: Mapping[int, Sequence[int]], end_hour: int) -> None:
     """Roll up the hours before `end_hour` (since 1970): those with single readings, and the skipped ones."""
-    days: dict[date, list[tuple[int, int]]] = {}
-    for hour, ids in sites_by_hour.items():
-        if hour < end_hour:
-            days.setdefault(from_slot(hour * HOUR_S).astimezone(WITA).date(), []).extend((n, hour) for n in ids)
-    for day, site_hours in sorted(days.items()):
-        span = {"first": midnight(day), "last": midnight(day + timedelta(days=1))}
-        rows = {"sites": [n for n, _ in site_hours], "hours": [from_slot(hour * HOUR_S) for _, hour in site_hours]}
-        await session.execute(rollup_sql.RECOUNT_HOURS, {**rows, **span})
+    hours = sorted(hour for hour in sites_by_hour if hour < end_hour)
+    await rollup_hours.roll_up(
+        session, [(site_id, from_slot(hour * HOUR_S)) for hour in hours for site_id in sites_by_hour[hour]]
+    )
     await session.execute(ROLL_UP_SKIPPED)
 
 

@@ -22,16 +22,15 @@ from app.aggregates.selection import SingleSite, SiteGroup
 from app.core.clock import midnight
 from app.core.periods import Period, Step
 from app.latency import histogram_sql, rollup_sql
-from app.latency.latency_query import LatencyQuery
 from app.latency.rollup import roll_up, roll_up_region_day, roll_up_region_month, rolled_up_regions
-from app.latency.store import REPLAN, read_latency, read_progress
+from app.latency.store import REPLAN, plan_query, read_latency, read_progress
 from app.measurements import partitions
 from app.postgres.embedded import Cluster
 from app.postgres.engine import Sessions, open_engine, open_sessions, transaction
 from app.profiles import Technology
 from app.runtime.migrate import migrate
 from tests.conftest import make_database
-from tests.support.histogram import Histogram
+from tests.support.histogram import Histogram, bucket_rows_of_readings, summary_of
 from tests.support.measured_sites import TECHNOLOGIES, percentile, rtt_us
 
 YEAR, FIRST, LAST = 365, date(2025, 1, 1), date(2026, 1, 1)
@@ -59,7 +58,7 @@ MAKE_HOURS = f"""
     CREATE TABLE technology_hour AS
     SELECT row_number() OVER (PARTITION BY technology) - 1 AS number, h.* FROM ({
     histogram_sql.histograms_of_bucket_rows(
-        histogram_sql.bucket_rows_of_readings(
+        bucket_rows_of_readings(
             '''(
         SELECT technology, sample, 3 AS sent, CASE WHEN random() < 0.01 THEN '{}' ELSE
             ARRAY[PACKET, PACKET, PACKET] END AS rtt_us
@@ -217,9 +216,9 @@ async def _statements(session: AsyncSession, selections: list[Any], period: Peri
     spent = 0.0
     await session.execute(REPLAN)
     for sites in selections:
-        query = LatencyQuery(sites, period, step, await read_progress(session, sites, period))
-        statement, began = text(query.sql), time.perf_counter()
-        (await session.execute(statement, query.parameters)).all()
+        progress, began = await read_progress(session, sites, period), time.perf_counter()
+        query = await plan_query(session, sites, period, step, progress)
+        (await session.execute(text(query.sql), query.parameters)).all()
         spent += time.perf_counter() - began
     return spent
 
@@ -275,7 +274,8 @@ async def _exact(packets: int) -> None:
     async with database() as sessions:
         print(f"{packets:,} packets{'':<10}{'p50':>24}{'p95':>24}{'p99':>24}   exact / histogram in ms")
         for name, found in {**rtts, "all": [rtt for some in rtts.values() for rtt in some]}.items():
-            estimate = await by_postgresql(sessions, found)
+            async with transaction(sessions) as session:
+                estimate = await summary_of(session, found)
             twin, line = Histogram.of(found), ""
             for label, q in histogram_sql.QUANTILES.items():
                 estimated_ms, exact_ms = getattr(estimate, label) / 1000, percentile(found, q) / 1000
@@ -284,13 +284,6 @@ async def _exact(packets: int) -> None:
                 line += f"{exact_ms:>14.3f} /{estimated_ms:>8.3f}"
             print(f"{name:<20}{line}")
     print(f"largest relative error {worst:.2%} (limit 2%)")
-
-
-async def by_postgresql(sessions: Sessions, rtts: list[int]) -> Any:
-    readings = "(SELECT 1 AS n, 3 AS sent, ARRAY[rtt] AS rtt_us FROM unnest(cast(:rtts AS int[])) AS rtt)"
-    histograms = histogram_sql.histograms_of_bucket_rows(histogram_sql.bucket_rows_of_readings(readings, "n"), "n")
-    (row,) = await execute(sessions, f"SELECT {histogram_sql.SUMMARY} FROM ({histograms}) s", rtts=rtts)
-    return row
 
 
 PARTS: dict[str, Callable[[], None]] = {

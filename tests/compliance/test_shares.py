@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from app.compliance.method import METHODS, METODE_V1
 from app.compliance.sample_draw import draw, seed_of
 from app.compliance.shares import ComplianceVerdict, Doubt, Judged, PartResult, Share, judge_share, overall
-from app.latency.look_sql import EVENING_FROM_H, LOOK_BOUNDS_MS
+from app.latency.look_counts import LOOK_BOUNDS_MS
+from app.latency.look_sql import EVENING_FROM_H
 from app.profiles import Technology
 
 PASSES, FAILS, OPEN, NOT_PROMISED = PartResult

@@ -5,7 +5,7 @@ import math
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.latency.histogram_sql import LN_GAMMA
+from app.latency.histograms import LN_GAMMA
 from tests.support.histogram import Histogram, bucket_of, centre_of
 from tests.support.measured_sites import percentile
 

@@ -1,7 +1,6 @@
 """Latency over the API of single readings: what enters a percentile, what counts as lost, and what is refused."""
 
 from datetime import timedelta
-from typing import Any
 
 import pytest
 from sqlalchemy import text
@@ -9,10 +8,10 @@ from sqlalchemy import text
 from app.judging import blind_ranges
 from app.judging.blind_ranges import BlindRange
 from app.judging.models import Suspect, Suspicion
-from app.latency import histogram_sql, rollup
+from app.latency import rollup
 from app.postgres.engine import transaction
 from probes.contract import CENTRAL, Outcome
-from tests.support.histogram import Histogram
+from tests.support.histogram import Histogram, summary_of
 from tests.support.latency_province import QUANTILES, assert_matches
 from tests.support.measured_sites import TECHNOLOGIES, MeasuredSites, percentile, rtt_us
 
@@ -65,17 +64,10 @@ async def test_faults_and_losses_never_enter_latency(measured: MeasuredSites) ->
 
 async def test_the_percentiles_of_all_technologies_are_within_2_percent(measured: MeasuredSites) -> None:
     """200,000 packets; a million in `make bench`. The total is that of all packets, never a mean of means."""
-
-    async def summarize(rtts: list[int]) -> Any:
-        rows = "(SELECT 1 AS n, 3 AS sent, ARRAY[rtt] AS rtt_us FROM unnest(cast(:rtts AS int[])) AS rtt)"
-        async with transaction(measured.sessions) as session:
-            stacked = histogram_sql.histograms_of_bucket_rows(histogram_sql.bucket_rows_of_readings(rows, "n"), "n")
-            statement = text(f"SELECT {histogram_sql.SUMMARY} FROM ({stacked}) s")
-            return (await session.execute(statement, {"rtts": rtts})).one()
-
     by_technology = {name: [rtt_us(name, measured.random) for _ in range(40_000)] for name in TECHNOLOGIES}
     for rtts in (*by_technology.values(), [rtt for some in by_technology.values() for rtt in some]):
-        row, python = await summarize(rtts), Histogram.of(rtts)
+        async with transaction(measured.sessions) as session:
+            row, python = await summary_of(session, rtts), Histogram.of(rtts)
         for name, q in QUANTILES.items():
             assert getattr(row, name.removesuffix("_ms")) == pytest.approx(percentile(rtts, q), rel=0.02)
             assert getattr(row, name.removesuffix("_ms")) == pytest.approx(python.quantile(q))

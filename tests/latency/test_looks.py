@@ -4,15 +4,23 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date, datetime, timedelta
+from typing import Any
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
 
 from app.core.clock import WITA, from_slot, midnight
 from app.judging import blind_ranges
 from app.judging.blind_ranges import BlindRange
 from app.judging.claims import LATE
-from app.latency.look_sql import LOOK_BOUNDS_MS
+from app.latency.cells import key_of, time_of
+from app.latency.histograms import packets_sent
+from app.latency.look_counts import LOOK_BOUNDS_MS, count_looks
 from app.measurements import partitions
 from app.postgres.engine import transaction
 from probes.contract import AGENT, CENTRAL, Outcome, Reading
+from probes.reading_block import ReadingBlock
 from tests.support.measured_sites import MeasuredSites
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
@@ -31,7 +39,8 @@ def counts(readings: Sequence[Reading]) -> Counts:
     for reading in readings:
         by_minute[reading.key, reading.slot // 60].append(reading)
     minutes = [
-        (max(middle_rtt(r) for r in of_minute), any(r.rtt_us for r in of_minute)) for of_minute in by_minute.values()
+        (max(middle_rtt(r) for r in of_minute), any(r.outcome is Outcome.OK for r in of_minute))
+        for of_minute in by_minute.values()
     ]
     within = [sum(rtt <= 1000 * bound for rtt, _ in minutes) for bound in LOOK_BOUNDS_MS]
     return len(minutes), sum(not answered for _, answered in minutes), within
@@ -169,3 +178,34 @@ async def test_a_day_whose_readings_are_gone_is_not_counted_and_no_day_is_droppe
     async with transaction(measured.sessions) as session:
         assert await partitions.drop_oldest(session, measured.now, **keep) == partitions.day_of(midnight(day)).name
     assert await day_of(measured, site, day - DAY) is None
+
+
+looked = st.tuples(
+    st.sampled_from(Outcome),
+    st.integers(0, 6),
+    st.lists(st.sampled_from((0, 100_000, 100_001, 150_000, 750_001)), max_size=5),
+    st.sampled_from((None, LATE, "refused")),
+)
+
+
+@given(st.dictionaries(st.tuples(st.integers(1, 2), st.integers(0, 7500)), looked, max_size=60))
+def test_any_readings_are_counted_by_hour_as_python_counts_them(drawn: dict[tuple[int, int], tuple[Any, ...]]) -> None:
+    readings = [
+        Reading(key, slot, outcome, max(sent, len(rtts)), tuple(rtts) if outcome is Outcome.OK else (), 60, reason)
+        for (key, slot), (outcome, sent, rtts, reason) in sorted(drawn.items())
+    ]
+    block = ReadingBlock.of(readings)
+    counted = count_looks(block, packets_sent(block, np.zeros(len(block), bool)))
+    by_hour: dict[tuple[int, int], list[Reading]] = defaultdict(list)
+    for reading in readings:
+        by_hour[reading.key, reading.slot // 3600].append(reading)
+    rows = zip(counted.looks.tolist(), counted.lost.tolist(), counted.within.tolist(), strict=True)
+    hours = zip(key_of(counted.cell).tolist(), time_of(counted.cell).tolist(), strict=True)
+    assert dict(zip(hours, rows, strict=True)) == {
+        hour: counts([r for r in of_hour if is_look(r)]) for hour, of_hour in by_hour.items()
+    }
+
+
+def is_look(reading: Reading) -> bool:
+    is_claim = reading.outcome is Outcome.OK and reading.reason == LATE
+    return reading.outcome is not Outcome.FAULT and reading.sent > 0 and not is_claim

@@ -8,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.clock import WITA, midnight
 from app.latency import look_sql
+from app.latency.look_counts import LOOK_BOUNDS_MS
 from tests.support.site_histories import execute
 
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)
@@ -42,7 +43,7 @@ async def add_looks(
     session: AsyncSession, site: int, start: datetime, end: datetime, *, late: int = 0, lost: int = 0
 ) -> None:
     """Write 60 looks an hour from start to end: so many lost, so many beyond every bound, the others within all."""
-    within = [60 - late - lost] * len(look_sql.LOOK_BOUNDS_MS)
+    within = [60 - late - lost] * len(LOOK_BOUNDS_MS)
     await execute(
         session,
         "INSERT INTO look_hour (site_id, hour, looks, lost, within) SELECT :site, hour, 60, :lost, :within "

@@ -1,11 +1,34 @@
-"""A log histogram in Python, against which the SQL of `app.latency.histogram_sql` is tested."""
+"""A log histogram in Python and one in SQL, against which `app.latency.histograms` is tested."""
 
 import math
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
-from app.latency.histogram_sql import GAMMA, LN_GAMMA
+import numpy as np
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.latency import histogram_sql
+from app.latency.histograms import GAMMA, LN_GAMMA, count
+from probes.contract import Outcome, Reading
+from probes.reading_block import ReadingBlock
+
+BUCKET = f"ceil(ln((CASE WHEN rtt < 1 THEN 1 ELSE rtt END)::float8) / {LN_GAMMA!r}::float8)::smallint"
+
+
+def bucket_rows_of_readings(readings: str, keys: str) -> str:
+    """Select bucket rows from rows (keys, sent, rtt_us) without empty arrays.
+
+    `sent` is counted once a reading, at its last packet (the one without a next).
+    """
+    return f"""
+        SELECT {keys}, {BUCKET} AS bucket_no, count(rtt) AS packets, sum(sent) FILTER (WHERE next IS NULL) AS sent,
+            sum(rtt) AS rtt_sum, min(rtt) AS rtt_min, max(rtt) AS rtt_max, sum(abs(rtt - next)) AS jitter_sum,
+            count(next) AS jitter_count
+        FROM (SELECT {keys}, sent, unnest(rtt_us) AS rtt, unnest(rtt_us[2:]) AS next FROM {readings} r) packet
+        GROUP BY {keys}, bucket_no"""
 
 
 def bucket_of(rtt_us: int) -> int:
@@ -50,3 +73,12 @@ class Histogram:
             if cumulative > rank:
                 return min(max(centre_of(bucket), self.min_us), self.max_us)
         return self.max_us
+
+
+async def summary_of(session: AsyncSession, rtts_us: Sequence[int]) -> Any:
+    """Return the figures of a response that these round trips, one a reading, come to."""
+    block = ReadingBlock.of(Reading(1, 0, Outcome.OK, 1, (rtt,), 60) for rtt in rtts_us)
+    counted = count(block, block.sent, np.ones(len(block), np.int64))
+    rows = histogram_sql.histograms_of_parameters({"n": "int"})
+    statement = text(f"SELECT {histogram_sql.SUMMARY} FROM ({rows}) counted")
+    return (await session.execute(statement, {"n": [1], **counted.parameters()})).one()

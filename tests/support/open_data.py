@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import insert, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.latency.histogram_sql import GAMMA
+from app.latency.histograms import GAMMA
 from app.public.editions import store
 from app.public.editions.edition import Edition, Terms
 from app.public.editions.models import OpenDataEdition, OpenDataFile

@@ -1,0 +1,49 @@
+"""Reads many sites' readings in blocks that this process has counted before anything else in it is late."""
+
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from datetime import timedelta
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.latency.histograms import packets_sent
+from app.latency.our_faults import read_our_faults
+from app.measurements import reader
+from app.measurements.reader import SiteRange
+from probes.reading_block import ReadingBlock
+
+BLOCK = timedelta(minutes=50_000)  # of site time: so many readings or a few times as many, some 50 ms
+
+
+async def read_blocks(session: AsyncSession, ranges: Iterable[SiteRange]) -> AsyncIterator[ReadingBlock]:
+    """Yield the readings of sites in these half-open ranges, those of one range together; no empty block."""
+    for some in _split(ranges):
+        block = await reader.read(session, some)
+        if len(block):
+            yield block
+
+
+def _split(ranges: Iterable[SiteRange]) -> Iterator[list[SiteRange]]:
+    waiting, length = list[SiteRange](), timedelta()
+    for site_range in ranges:
+        _, start, end = site_range
+        waiting.append(site_range)
+        length += end - start
+        if length >= BLOCK:
+            yield waiting
+            waiting, length = [], timedelta()
+    if waiting:
+        yield waiting
+
+
+async def read_counted(
+    session: AsyncSession, ranges: Sequence[SiteRange]
+) -> AsyncIterator[tuple[ReadingBlock, NDArray[np.int16]]]:
+    """Yield the readings as `read_blocks` does, and how many packets of each count as sent."""
+    if not ranges:
+        return
+    first, last = min(start for _, start, _ in ranges), max(end for _, _, end in ranges)
+    faults = await read_our_faults(session, first, last, site_ids={site_id for site_id, _, _ in ranges})
+    async for block in read_blocks(session, ranges):
+        yield block, packets_sent(block, faults.of(block))
