@@ -30,7 +30,7 @@ from app.api.middleware.head_requests import HeadRequests
 from app.api.middleware.rate_limit import RateLimit
 from app.api.middleware.simulated_header import HEADER as SIMULATED
 from app.api.middleware.simulated_header import SimulatedHeader
-from app.api.service_metrics import RequestMetrics
+from app.api.service_metrics import NO_TELEMETRY, RequestMetrics
 from app.availability.cause_effect_routes import router as cause_effects
 from app.availability.contract_routes import router as contract_outages
 from app.availability.routes import router as availability
@@ -161,6 +161,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         openapi_tags=openapi_docs.TAGS,
         generate_unique_id_function=lambda route: route.name,  # operation ids are the names of the routes' functions
         lifespan=_lifespan,
+        telemetry=NO_TELEMETRY,
     )
     app.state.settings = settings or configured_settings()
     _create_state(app)

@@ -32,7 +32,14 @@ metrics_router = APIRouter(dependencies=[Depends(open_to_all)])
 
 def create_ingest_app(settings: Settings | None = None) -> FastAPI:
     """`settings`: those of the environment by default."""
-    app = FastAPI(title="Sinyal Desa: ingest", openapi_url=None, docs_url=None, redoc_url=None, lifespan=_lifespan)
+    app = FastAPI(
+        title="Sinyal Desa: ingest",
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+        lifespan=_lifespan,
+        telemetry=service_metrics.NO_TELEMETRY,
+    )
     state = app.state
     state.settings = settings = settings or configured_settings()
     state.metrics = CollectorRegistry()

@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
 
+from fastapi.telemetry import TelemetryConfig
 from prometheus_client import (
     CollectorRegistry,
     Counter,
@@ -33,6 +34,8 @@ from app.worker.counters import WorkerCounters
 from probes.contract import CENTRAL
 
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)  # most polls take less than 1 ms
+# FastAPI's own: each request asks whether it is configured, and the environment could have it exported.
+NO_TELEMETRY = TelemetryConfig(auto_configure=False, tracing=False, metrics=False, logs=False)
 METHODS = {"GET", "HEAD", "POST", "PATCH", "DELETE", "OPTIONS", "PUT"}
 
 
@@ -51,6 +54,7 @@ class RequestMetrics:
             registry=registry,
             buckets=BUCKETS,
         )
+        self._series: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}  # found by labels only once
         in_flight = Gauge("sinyal_http_requests_in_flight", "Requests in progress, streams included", registry=registry)
         in_flight.set_function(lambda: self._in_flight)
 
@@ -72,8 +76,14 @@ class RequestMetrics:
             self._in_flight -= 1
             route = getattr(scope.get("route"), "path", "none")
             method = scope["method"] if scope["method"] in METHODS else "other"
-            self._count.labels(method, route, str(status)).inc()
-            self._seconds.labels(method, route).observe((responded or time.perf_counter()) - started)
+            count, seconds = self._series.get((method, route, status)) or self._open_series(method, route, status)
+            count.inc()
+            seconds.observe((responded or time.perf_counter()) - started)
+
+    def _open_series(self, method: str, route: str, status: int) -> tuple[Counter, Histogram]:
+        series = self._count.labels(method, route, str(status)), self._seconds.labels(method, route)
+        self._series[method, route, status] = series
+        return series
 
 
 @dataclass(frozen=True, slots=True)

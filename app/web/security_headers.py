@@ -19,6 +19,7 @@ class SecurityHeaders:
         self._app = app
         headers = HEADERS | (ONLY_HTTPS if https else {})
         self._all = [(name.encode(), value.encode()) for name, value in headers.items()]
+        self._names = {name for name, _ in self._all}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -27,8 +28,8 @@ class SecurityHeaders:
 
         async def send_secured(message: Message) -> None:
             if message["type"] == "http.response.start":
-                own = {name for name, _ in message["headers"]}
-                added = [pair for pair in self._all if pair[0] not in own]
+                own = self._names.intersection([name for name, _ in message["headers"]])
+                added = [pair for pair in self._all if pair[0] not in own] if own else self._all
                 message = {**message, "headers": [*message["headers"], *added]}
             await send(message)
 

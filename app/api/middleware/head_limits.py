@@ -30,8 +30,9 @@ class HeadLimit:
 def _find_problem(scope: Scope) -> Problem | None:
     total = 0
     for name, value in scope["headers"]:
-        total += len(name) + len(value)
-        if len(value) > MAX_HEADER or total > MAX_HEADERS:
+        size = len(value)
+        total += len(name) + size
+        if size > MAX_HEADER or total > MAX_HEADERS:
             return HeaderTooLarge(name.decode("latin-1")[:MAX_GIVEN], MAX_HEADER)
         if name == b"content-type" and _names_a_codec(value.lower()):
             return Invalid(_not_unicode("content-type"))
