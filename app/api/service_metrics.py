@@ -24,6 +24,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.alerts.models import NotificationState
 from app.core.clock import utc_now
+from app.measurements import corrupt_packs
 from app.postgres.engine import Sessions, transaction
 from app.registry.models import SiteKind, State
 from app.status.snapshot import Snapshot
@@ -110,6 +111,8 @@ class ScrapeCollector(Collector):
         yield from self._status(now)
         yield from self._connections()
         yield from self._rollups()
+        corrupt = corrupt_packs.count()
+        yield GaugeMetricFamily("sinyal_corrupt_packs", "Packs of readings that this process found corrupt", corrupt)
         yield from self._inbox()
         yield from self._deliveries()
         yield from self._worker(now)

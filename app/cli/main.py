@@ -199,14 +199,16 @@ def restore(file: Dump) -> None:
 
 
 @app.command(short_help="Check this machine and the settings.")
-def doctor() -> None:
+def doctor(
+    packs: Annotated[bool, typer.Option("--packs", help="Check every pack of readings, not a sample.")] = False,
+) -> None:
     """Check what this machine and the settings allow, one line a check, with the remedy for each problem.
 
     Exit code: 1 when a check fails, 0 otherwise (warnings included).
     """
     from app.cli.doctor import checkup
 
-    raise SystemExit(run(checkup.run(configured("doctor"), say=say)))
+    raise SystemExit(run(checkup.run(configured("doctor"), say=say, all_packs=packs)))
 
 
 @app.command(short_help="Count the sites by state and list those that do not work.")

@@ -120,6 +120,15 @@ def unpack_many(packs: Sequence[Pack]) -> tuple[ReadingBlock, list[int]]:
     return block, corrupt
 
 
+def is_intact(pack: Pack) -> bool:
+    """Return whether its bytes are what was packed for its site and source."""
+    try:
+        _open(pack)
+    except CorruptPack:
+        return False
+    return True
+
+
 def _seal(key: int, source: int, body: bytes) -> bytes:
     deflate = zlib.compressobj(LEVEL, zlib.DEFLATED, RAW_DEFLATE)
     sealed = deflate.compress(body) + deflate.flush()
@@ -225,4 +234,4 @@ def _merged_reasons(local: Ints, counts: Ints, texts: Sequence[bytes]) -> tuple[
         if text:
             table += [known.setdefault(reason, len(known)) for reason in orjson.loads(text)]
     rows = np.where(local > 0, local + np.repeat(np.array(offsets, np.int64), counts), 0)
-    return np.array(table, np.int16)[rows], tuple(known)
+    return np.array(table, np.int32)[rows], tuple(known)

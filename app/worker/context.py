@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from app.core.clock import SlotClock, utc_now
+from app.measurements import corrupt_packs
 from app.postgres.engine import Sessions
 from app.postgres.work_signals import WorkSignals
 from app.settings import Settings
@@ -55,6 +56,7 @@ class WorkerContext:
         counters.buffer_limit_readings = self.buffer.limit
         counters.canary_beats, counters.canary_silences = canaries.beats, canaries.silent
         counters.canaries = {address: int(answers) for address, answers in canaries.answering.items()}
+        counters.corrupt_packs = corrupt_packs.count()
         if echo is not None:
             for name in ECHO_COUNTERS:
                 setattr(counters, f"echo_{name}", getattr(echo.counters, name))

@@ -50,6 +50,7 @@ class WorkerCounters:
     pushed_rows: int = counter("Readings recorded from pushes")
     refused_pushes: int = counter("Pushes rejected and set aside in the inbox")
     failed_intakes: int = counter("Attempts to process pushes that failed")
+    corrupt_packs: int = gauge("Packs of readings found corrupt since the worker's start")
     closed_rows: int = counter("Pushed readings older than the raw readings kept")
     inbox_age_seconds: int = gauge("Inbox latency of the most recently processed push, in seconds")
     silences: int = counter("Pushes that were due and missed while ingest was proven alive")

@@ -6,19 +6,22 @@ No line shows a secret: of an unexpected error only its type is told.
 import asyncio
 from collections.abc import Callable
 
-from app.cli.doctor import alerts, database, machine, network, push
+from app.cli.doctor import alerts, database, machine, network, packs, push
 from app.cli.doctor.check_result import Check, CheckResult, CheckStatus, NotApplicable, describe_error, in_thread
 from app.settings import Settings
 
-TIMEOUT_S = 10.0
+TIMEOUT_S, ALL_PACKS_TIMEOUT_S = 10.0, 24 * 3600.0
 
 Say = Callable[[str], None]
 
 
-async def run(settings: Settings, *, say: Say) -> int:
+async def run(settings: Settings, *, say: Say, all_packs: bool = False) -> int:
     """Run all checks at once and say their results in order; return 1 if any failed, else 0."""
     failed = warned = 0
-    for task in [asyncio.create_task(run_check(check, settings)) for check in CHECKS]:
+    tasks = [asyncio.create_task(run_check(check, settings)) for check in CHECKS]
+    check, timeout_s = (packs.check_all_packs, ALL_PACKS_TIMEOUT_S) if all_packs else (packs.check_packs, TIMEOUT_S)
+    tasks.append(asyncio.create_task(run_check(check, settings, timeout_s=timeout_s)))
+    for task in tasks:
         result = await task
         if result is not None:
             say(str(result))

@@ -18,7 +18,7 @@ from app.core.clock import utc_now
 from app.runtime import data_dir
 from app.settings import Settings
 
-VILLAGES, RAW_ROW_BYTES, MIN_FREE_BYTES = 1038, 90, 500_000_000
+VILLAGES, READING_BYTES, MIN_FREE_BYTES = 1038, 12, 500_000_000  # of a packed reading
 ENOUGH_FILES = 4096
 PLAUSIBLE_YEARS = range(2026, 2100)
 STA_UNSYNC = 0x40
@@ -100,7 +100,7 @@ async def check_disk(settings: Settings) -> CheckResult:
     folder = settings.data_dir.resolve()
     free = (await in_thread(lambda: shutil.disk_usage(nearest_existing(folder)))).free
     days = settings.raw_retention_days
-    need = sites * 86_400 // (settings.probe.interval_s or 60) * RAW_ROW_BYTES * days
+    need = sites * 86_400 // (settings.probe.interval_s or 60) * READING_BYTES * days
     where = "" if settings.database_url is None else " on the database's server"
     text = f"disk: {gb(free)} free at {folder}; {days} days of {sites:,} sites' readings take about {gb(need)}{where}"
     if free < MIN_FREE_BYTES:
