@@ -8,7 +8,7 @@ import orjson
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.core.clock import WITA, from_slot
+from app.core.clock import from_slot
 from app.judging import judge_state_store
 from app.judging.judge import JudgeState
 from app.judging.segments import FIELDS, Segment

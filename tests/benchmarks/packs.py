@@ -72,13 +72,13 @@ async def _read(sessions: Sessions, start: datetime, what: str) -> None:
     at = start + 3 * HOUR
     async with transaction(sessions) as session:
         ids = list(await session.scalars(text("SELECT id FROM site ORDER BY id")))
-        for name, work in (
-            ("an hour of all sites", lambda: reader.read_all(session, at, at + HOUR)),
-            ("a day of a site", lambda: reader.read(session, [(ids[500], start, start + DAY)])),
-            ("10 minutes of all sites", lambda: reader.read(session, [(i, at, at + HOUR / 6) for i in ids])),
+        for name, ranges in (
+            ("an hour of all sites", [(site_id, at, at + HOUR) for site_id in ids]),
+            ("a day of a site", [(ids[500], start, start + DAY)]),
+            ("10 minutes of all sites", [(site_id, at, at + HOUR / 6) for site_id in ids]),
         ):
-            await work()
-            took, own, block = await _timed(work())
+            await reader.read(session, ranges)
+            took, own, block = await _timed(reader.read(session, ranges))
             print(f"{what}: {name}: {took * 1e3:,.1f} ms, own CPU {own * 1e3:,.1f} ms, {len(block):,} readings")
         parameters = {"low": start, "high": start + DAY}
         plans = [
@@ -87,8 +87,8 @@ async def _read(sessions: Sessions, start: datetime, what: str) -> None:
         times = sorted(plan[0]["Execution Time"] for plan in plans)
         print(f"{what}: a day of a site, in the database: {times[5]:.2f} ms (median of {len(times)} sites)")
     async with transaction(sessions) as session:
-        ranges = [DirtyRange(i, at, at + HOUR) for i in ids[:1_000]]
-        took, own, _ = await _timed(propagation.rejudge_with_children(session, ranges))
+        dirty = [DirtyRange(site_id, at, at + HOUR) for site_id in ids[:1_000]]
+        took, own, _ = await _timed(propagation.rejudge_with_children(session, dirty))
         print(f"{what}: an hour of 1,000 sites judged again: {took:.2f} s, own CPU {own:.2f} s")
         await session.rollback()
 
