@@ -1,15 +1,15 @@
 """The whole service at several sizes, as `sinyal up` runs it: what a look costs, how late it is sent, what it leaves.
 
-SITES=1038,10000,100000 MINUTES=3 python -m tests.benchmarks.scale [run|rest]. Every site is active and is sent three
+SITES=1038,10000,100000 MINUTES=3 python -m tests.benchmarks.scale. Every site is active and is sent three
 packets a minute over the loopback, whose kernel answers. Beside it fping in the same shape, over the same addresses.
-`rest`: what a day of the demo's sites takes. Exits with 1 if a limit is missed.
+Exits with 1 if a limit is missed. On a machine whose loopback others use too: in a network namespace of its own
+(`unshare --net`, loopback up). What readings take once they are packed: `tests.benchmarks.packs`.
 """
 
 import os
 import shutil
 import statistics
 import subprocess
-import sys
 import tempfile
 import time
 from collections import Counter, defaultdict
@@ -20,7 +20,6 @@ from pathlib import Path
 
 import orjson
 
-from tests.benchmarks import scale_rest
 from tests.benchmarks.packet_times import PacketTimes
 from tests.benchmarks.scale_registry import address
 from tests.benchmarks.scale_service import Service, register, service
@@ -35,6 +34,10 @@ LIMIT_MS, SMALL_LIMIT_S, LATE_LIMIT_S = 0.12, 0.45, 1.0
 COUNTED = ("faults", "missed_slots", "misfires", "overruns", "dropped_readings", "failed_writes")
 OTHERS = "docs/adr/0001, at 10,000 sites: Zabbix 7.0 without triggers 0.41 ms a look, with triggers 0.68"
 
+HOT = """
+    SELECT sum(pg_total_relation_size(oid))::float / (SELECT count(*) FROM measurement) FROM pg_class
+    WHERE relkind = 'r' AND relname LIKE 'measurement\\_%'
+"""
 UP = "SELECT count(*) FROM site_status WHERE state = 'up'"
 LOOKS = """
     SELECT count(*) FROM measurement WHERE slot >= to_timestamp($1) AND slot < to_timestamp($2) AND source = 'central'
@@ -54,6 +57,7 @@ class Measured:
     memory_mb: dict[str, float]
     counted: dict[str, float]
     late_s: list[float]  # by sampled look, from its slot to its first packet
+    hot_bytes: float  # a reading that is not packed yet, with its index
     unmatched: int  # sampled readings without a packet, and packets without a reading
     fping_ms: float | None = None
 
@@ -66,7 +70,7 @@ class Measured:
         return statistics.quantiles(self.late_s, n=100)[98] if len(self.late_s) > 1 else 0.0
 
 
-def run() -> None:
+def main() -> None:
     measured = []
     for size in os.environ.get("SITES", "1038,10000,100000").split(","):
         measured.append(measure(int(size)))
@@ -111,6 +115,7 @@ def _measure(running: Service, sites: int, mask: int, packets: PacketTimes | Non
         memory,
         {name: counted_after[name] - counted[name] for name in COUNTED},
         late_s,
+        running.query(HOT)[0][0],
         unmatched,
     )
 
@@ -191,7 +196,10 @@ def _print(row: Measured) -> None:
     _print_row("memory, MB", list(row.memory_mb.values()), ".0f")
     fping = "not measured" if row.fping_ms is None else f"{row.fping_ms:.4f} ms a look"
     middle, most = (statistics.median(row.late_s), max(row.late_s)) if row.late_s else (0.0, 0.0)
-    print(f"looks             {row.looks:,} of {row.sites * row.minutes * 60 / INTERVAL_S:,.0f} due; fping {fping}")
+    due = row.sites * row.minutes * 60 / INTERVAL_S
+    print(
+        f"looks             {row.looks:,} of {due:,.0f} due, {row.hot_bytes:.0f} bytes each until packed; fping {fping}"
+    )
     late = f"{middle:.3f} s median, {row.late_p99_s:.3f} p99, {most:.3f} most"
     print(f"sent late by      {late}, of {len(row.late_s)} looks")
     print(f"without fellow    {row.unmatched} of these, packets or readings")
@@ -230,14 +238,6 @@ def _print_log(file: Path) -> None:
 
 def _say(line: str) -> None:
     print(f"{time.strftime('%H:%M:%S', time.gmtime())}  {line}", flush=True)
-
-
-PARTS = {"run": run, "rest": scale_rest.main}
-
-
-def main() -> None:
-    for name in sys.argv[1:] or PARTS:
-        PARTS[name]()
 
 
 if __name__ == "__main__":
