@@ -10,8 +10,11 @@ from app.core.freshness import CLOCK_TOLERANCE, hold_s
 
 
 class AgeingSchedule:
+    """Each site stands in it once, at the latest look that its evidence needs: whoever takes it adds it again."""
+
     def __init__(self) -> None:
         self._site_ids: dict[int, list[int]] = defaultdict(list)  # by Unix second
+        self._second: dict[int, int] = {}  # in which a site's evidence may cease to hold, by site
         self._next = math.floor(time.time())  # the first second that was not taken yet
 
     @property
@@ -21,14 +24,21 @@ class AgeingSchedule:
 
     def add(self, site_id: int, evidence_at: datetime, valid_s: int) -> None:
         evidence = math.ceil(evidence_at.timestamp())
-        for second in (evidence - CLOCK_TOLERANCE.seconds, evidence + hold_s(valid_s)):
-            if second >= self._next:
-                self._site_ids[second].append(site_id)
+        begins, lapses = evidence - CLOCK_TOLERANCE.seconds, evidence + hold_s(valid_s)
+        if begins >= self._next:  # it is of a clock ahead of ours
+            self._site_ids[begins].append(site_id)
+        known = self._second.get(site_id)
+        if lapses >= self._next and (known is None or not self._next <= known <= lapses):
+            self._second[site_id] = lapses
+            self._site_ids[lapses].append(site_id)
 
     def take_due(self, now: datetime) -> Iterator[int]:
         """Yield the sites of all seconds before `now`, once."""
         while self._next < now.timestamp():
-            yield from self._site_ids.pop(self._next, ())
+            for site_id in self._site_ids.pop(self._next, ()):
+                if self._second.get(site_id) == self._next:
+                    del self._second[site_id]
+                yield site_id
             self._next += 1
 
     def rewind(self, now: datetime) -> bool:
@@ -40,3 +50,4 @@ class AgeingSchedule:
 
     def clear(self) -> None:
         self._site_ids.clear()
+        self._second.clear()

@@ -37,6 +37,14 @@ class PublishedState(NamedTuple):
     acknowledged: bool
 
 
+class Figures(NamedTuple):
+    """What each look moves."""
+
+    last_seen_at: datetime | None
+    rtt_ms: float | None
+    loss_pct: float | None
+
+
 UNPUBLISHED = PublishedState("", None, datetime.min, False, None, False)  # noqa: DTZ901  # compared with nothing
 
 
@@ -55,7 +63,8 @@ class StatusEntry:
     incident_id: int | None  # of the open incident
     acknowledged: bool
     published: PublishedState = field(default=UNPUBLISHED, compare=False)  # in the current version
-    json: bytes = field(default=b"", compare=False, repr=False)  # the same with all other fields
+    _shown: tuple[SiteFields, Figures] | None = field(default=None, compare=False, repr=False)  # beside it
+    _json: bytes | None = field(default=None, compare=False, repr=False)  # all of that, once it was asked for
 
     @classmethod
     def from_row(cls, row: Any) -> "StatusEntry":
@@ -80,8 +89,7 @@ class StatusEntry:
             row.evidence_at,
             row.valid_s,
             row.last_ok_at,
-            None if row.rtt_us is None else row.rtt_us / 1000,
-            None if row.loss_pct is None else round(row.loss_pct, 3),  # real: 33.3 is read as 33.29999923706055
+            *_quality(row),
             row.incident_id,
             row.acknowledged,
         )
@@ -100,18 +108,58 @@ class StatusEntry:
             since = min(lapses_at(self.evidence_at, self.valid_s), now)
         return PublishedState(state, reason, since, maintenance, self.incident_id, self.acknowledged)
 
+    def move(self, row: Any) -> bool:
+        """Take what a look has moved from a row of `store.MOVED`. Return whether any of it differs."""
+        before, quality = self._judged(), _quality(row)  # first: a row that cannot be read changes nothing
+        self.state, self.unknown_reason, self.since = intern(row.state), row.unknown_reason, row.since
+        self.evidence_at, self.valid_s, self.last_seen_at = row.evidence_at, row.valid_s, row.last_ok_at
+        self.rtt_ms, self.loss_pct = quality
+        return self._judged() != before
+
+    def _judged(self) -> tuple[object, ...]:
+        return (self.state, self.unknown_reason, self.since, self.evidence_at, self.valid_s, *self._figures())
+
+    def _figures(self) -> Figures:
+        return Figures(self.last_seen_at, self.rtt_ms, self.loss_pct)
+
+    def published_as(self, other: "StatusEntry") -> None:
+        """Let what is published of the other stay published."""
+        self.published, self._shown, self._json = other.published, other._shown, other._json
+
     def publish(self, state: PublishedState) -> None:
-        """Set what is published and render it."""
-        responds = state.state in {"up", "degraded"}
-        rendered = orjson.dumps(
-            self.site._asdict()
-            | state._asdict()
-            | {
-                "last_seen_at": self.last_seen_at,
-                "rtt_ms": self.rtt_ms if responds else None,
-                "loss_pct": None if state.state == "unknown" else self.loss_pct,
-            },
-            option=orjson.OPT_UTC_Z,
-        )
-        self.published = state
-        self.json = bytes(memoryview(rendered))  # a copy: orjson's own bytes hold 8 kB each
+        """Set what is published. All that may not be renderable is rendered at once; figures always are."""
+        if state == self.published and self._shown is not None and self._shown[0] is self.site:
+            self._shown, self._json = (self.site, self._figures()), None
+        else:
+            shown = self.site, self._figures()
+            rendered = _render(*shown, state)
+            self.published, self._shown, self._json = state, shown, rendered
+
+    @property
+    def json(self) -> bytes:
+        """Return what is published as JSON, rendered when it is first asked for."""
+        if self._json is None:
+            assert self._shown is not None
+            self._json = _render(*self._shown, self.published)
+        return self._json
+
+
+def _quality(row: Any) -> tuple[float | None, float | None]:
+    """Return RTT in ms and loss in percent."""
+    rtt_ms = None if row.rtt_us is None else row.rtt_us / 1000
+    return rtt_ms, None if row.loss_pct is None else round(row.loss_pct, 3)  # real: 33.3 is read as 33.29999923706055
+
+
+def _render(site: SiteFields, figures: Figures, state: PublishedState) -> bytes:
+    responds = state.state in {"up", "degraded"}
+    rendered = orjson.dumps(
+        site._asdict()
+        | state._asdict()
+        | {
+            "last_seen_at": figures.last_seen_at,
+            "rtt_ms": figures.rtt_ms if responds else None,
+            "loss_pct": None if state.state == "unknown" else figures.loss_pct,
+        },
+        option=orjson.OPT_UTC_Z,
+    )
+    return bytes(memoryview(rendered))  # a copy: orjson's own bytes hold 8 kB each

@@ -2,7 +2,7 @@
 
 What is read waits in the entries until it is published: at once when a state or anything else that people act on has
 changed, otherwise with the next refresh of RTT and loss. A published version does not change: each site is rendered
-once for it. A site whose row cannot be read, or whose entry cannot be rendered, is set aside (`rejected`).
+at most once for it, and one of which only RTT and loss moved when it is first asked for. A site whose row cannot be read, or whose entry cannot be rendered, is set aside (`rejected`).
 """
 
 import asyncio
@@ -78,9 +78,14 @@ class Snapshot:
             if generation != self._read.generation:
                 self._clear()
             seen = self._read
-            if [seen.status, seen.registry, seen.incident] != counters:
+            unread = set[int]()
+            if seen.status not in {START.status, counters[0]}:
+                async for rows in store.stream_moved(session, status=seen.status):
+                    unread.update(self._move(rows))
+                    await asyncio.sleep(0)
+            if unread or [seen.registry, seen.incident] != counters[1:]:
                 async for rows in store.stream_changed(
-                    session, status=seen.status, registry=seen.registry, incident=seen.incident
+                    session, registry=seen.registry, incident=seen.incident, site_ids=unread
                 ):
                     self._update(rows)
                     await asyncio.sleep(0)
@@ -103,6 +108,25 @@ class Snapshot:
         self.rejected.clear()
         self._unpublished, self._left, self._urgent = set(), {}, True
         self._read, self.loaded = START, False
+
+    def _move(self, rows: Iterable[Any]) -> Iterator[int]:
+        """Move known sites in place; yield those whose whole row is needed."""
+        now = utc_now()
+        for row in rows:
+            entry = self.entries.get(row.site_id)
+            if entry is None or row.site_id in self.rejected:
+                yield row.site_id
+                continue
+            try:
+                if entry.move(row):
+                    self._mark_changed(entry, now)
+                    self._schedule(entry)
+            except Exception as error:  # it ages to unknown
+                self._reject(row.site_id, error)
+
+    def _schedule(self, entry: StatusEntry) -> None:
+        if entry.evidence_at is not None:
+            self._ageing.add(entry.site.id, entry.evidence_at, entry.valid_s)
 
     def _update(self, rows: Iterable[Any]) -> None:
         now = utc_now()
@@ -127,13 +151,12 @@ class Snapshot:
             self.rejected.discard(row.id)
             return
         if old is not None:
-            entry.published, entry.json = old.published, old.json
+            entry.published_as(old)
             if old.site != entry.site:
                 self._leave(old)
         self.entries[row.id] = entry
         self._mark_changed(entry, now)
-        if entry.evidence_at is not None:
-            self._ageing.add(row.id, entry.evidence_at, entry.valid_s)
+        self._schedule(entry)
 
     def _reject(self, site_id: int, error: Exception) -> None:
         """Set a site aside until it can be published again; log it once."""
@@ -154,11 +177,14 @@ class Snapshot:
 
     def _mark_changed(self, entry: StatusEntry, now: datetime) -> None:
         self._unpublished.add(entry.site.id)
+        self._urgent = self._urgent or self._differs(entry, now)
+
+    def _differs(self, entry: StatusEntry, now: datetime) -> bool:
+        """Whether something else is to be published of it at once."""
         try:
-            changed = self._state_at(entry, now) != entry.published
+            return self._state_at(entry, now) != entry.published
         except Exception:
-            changed = True  # rejected when it is published
-        self._urgent = self._urgent or changed
+            return True  # rejected when it is published
 
     def _state_at(self, entry: StatusEntry, now: datetime) -> PublishedState:
         reason = self._stale_reasons[entry.site.evidence]
@@ -200,7 +226,10 @@ class Snapshot:
     def _age(self, now: datetime) -> None:
         site_ids = list(self.entries) if self._ageing.rewind(now) else []
         for entry in self._existing((*site_ids, *self._ageing.take_due(now))):
-            self._mark_changed(entry, now)
+            if self._differs(entry, now):
+                self._unpublished.add(entry.site.id)
+                self._urgent = True
+            self._schedule(entry)
 
     def _publish(self, now: datetime) -> None:
         changed_state, notable = self._publish_entries(now)

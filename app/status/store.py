@@ -1,6 +1,6 @@
 """Read what changed since the snapshot's last refresh, and the worker's heartbeats."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 ROWS = text("""
     WITH changed AS (
-        SELECT site_id FROM site_status WHERE version > :status UNION SELECT id FROM site WHERE version > :registry
+        SELECT id AS site_id FROM site WHERE version > :registry UNION SELECT unnest(cast(:site_ids AS int[]))
         UNION SELECT m.site_id FROM incident_site m JOIN incident i ON i.id = m.incident_id WHERE i.version > :incident
     )
     SELECT s.id, s.code, s.name, s.kind, s.village_code, s.technology, s.provider_id, p.slug AS provider, s.latitude,
@@ -21,6 +21,10 @@ ROWS = text("""
         LEFT JOIN incident_site m ON m.site_id = s.id AND m.ended_at IS NULL AND m.withdrawn_at IS NULL
         LEFT JOIN incident i ON i.id = m.incident_id
     ORDER BY s.id
+""")
+MOVED = text("""
+    SELECT site_id, state, unknown_reason, since, evidence_at, valid_s, last_ok_at, rtt_us, loss_pct
+    FROM site_status WHERE version > :status
 """)
 COUNTERS = text("""
     SELECT coalesce(max(version) FILTER (WHERE name = 'generation'), 0), max(version) FILTER (WHERE name = 'status'),
@@ -38,11 +42,18 @@ async def get_counters(session: AsyncSession) -> tuple[int, int, int, int]:
 
 
 async def stream_changed(
-    session: AsyncSession, *, status: int, registry: int, incident: int
+    session: AsyncSession, *, registry: int, incident: int, site_ids: Collection[int] = ()
 ) -> AsyncIterator[Sequence[Any]]:
-    """Yield changed rows in batches, so that 100,000 of them are never in memory at once."""
-    seen = {"status": status, "registry": registry, "incident": incident}
-    async for batch in (await session.stream(ROWS, seen)).partitions(BATCH_ROWS):
+    """Yield whole rows of sites that the registry or an incident changed, and of these sites; in batches, so that
+    100,000 are never in memory at once."""
+    params = {"registry": registry, "incident": incident, "site_ids": list(site_ids)}
+    async for batch in (await session.stream(ROWS, params)).partitions(BATCH_ROWS):
+        yield batch
+
+
+async def stream_moved(session: AsyncSession, *, status: int) -> AsyncIterator[Sequence[Any]]:
+    """Yield what judgement moved, of sites of any lifecycle."""
+    async for batch in (await session.stream(MOVED, {"status": status})).partitions(BATCH_ROWS):
         yield batch
 
 

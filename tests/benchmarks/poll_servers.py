@@ -62,7 +62,7 @@ def straightforward() -> FastAPI:
     @app.get("/status", response_model=StatusOut)
     async def status(session: Session) -> Any:
         now, sites = utc_now(), []
-        for row in await session.execute(store.ROWS, {"status": -1, "registry": -1, "incident": -1}):
+        for row in await session.execute(store.ROWS, {"registry": -1, "incident": -1, "site_ids": []}):
             entry = StatusEntry.from_row(row)
             shown = entry.state_at(now, stale_reason="stopped", maintenance=False)
             figures = {"last_seen_at": entry.last_seen_at, "rtt_ms": entry.rtt_ms, "loss_pct": entry.loss_pct}

@@ -52,7 +52,8 @@ async def test_a_row_that_cannot_be_read_is_set_aside_and_does_not_stop_the_othe
     sound, poison = await register(cast), await register(cast, host="198.51.100.2")
     await status(app, cast.vera)
     with monkeypatch.context() as patch, capture_logs() as logs:
-        patch.setattr(StatusEntry, "from_row", fail_for(poison["id"], StatusEntry.from_row))
+        for reading in ("from_row", "move"):
+            patch.setattr(StatusEntry, reading, fail_for(poison["id"], getattr(StatusEntry, reading)))
         for _ in range(2):
             await judge(session, sound["id"], "up")
             await judge(session, poison["id"], "down")
