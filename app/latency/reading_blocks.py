@@ -16,10 +16,15 @@ from probes.reading_block import ReadingBlock
 BLOCK = timedelta(minutes=50_000)  # of site time: so many readings or a few times as many, some 50 ms
 
 
-async def read_blocks(session: AsyncSession, ranges: Iterable[SiteRange]) -> AsyncIterator[ReadingBlock]:
-    """Yield the readings of sites in these half-open ranges, those of one range together; no empty block."""
+async def read_blocks(
+    session: AsyncSession, ranges: Iterable[SiteRange], *, lossy_only: bool = False
+) -> AsyncIterator[ReadingBlock]:
+    """Yield the readings of sites in these half-open ranges, those of one range together; no empty block.
+
+    `lossy_only`: those alone that are no fault and lost packets.
+    """
     for some in _split(ranges):
-        block = await reader.read(session, some)
+        block = await reader.read(session, some, lossy_only=lossy_only)
         if len(block):
             yield block
 

@@ -14,7 +14,7 @@ from app.latency.cells import Cells, cell_of, key_of, time_of
 from app.latency.histogram_sql import COLUMN_NAMES
 from app.latency.our_faults import LONGEST_READING, ends_of
 from app.latency.reading_blocks import read_blocks, read_counted
-from probes.reading_block import FAULT, ReadingBlock
+from probes.reading_block import ReadingBlock
 
 HOUR, HOUR_S = timedelta(hours=1), 3600
 
@@ -55,9 +55,9 @@ async def mark_stale(
         return 0
     sites = await session.scalars(SITES) if site_ids is None else sorted(site_ids)
     marked = 0
-    async for block in read_blocks(session, [(site_id, first, end) for site_id in sites]):
-        lossy = (block.outcome != FAULT) & (block.received < block.sent) & (ends_of(block) > start.timestamp())
-        parameters = site_hours_of(np.unique(_hour_of(block.take(lossy))))
+    async for block in read_blocks(session, [(site_id, first, end) for site_id in sites], lossy_only=True):
+        overlapping = block.take(ends_of(block) > start.timestamp())
+        parameters = site_hours_of(np.unique(_hour_of(overlapping)))
         marked += len((await session.execute(MARK, parameters)).all())
     return marked
 
