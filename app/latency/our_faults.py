@@ -17,30 +17,25 @@ from probes.reading_block import SOURCE_CODES, SOURCES, ReadingBlock
 LAST_CELL = np.iinfo(np.int64).max
 LONGEST_READING = timedelta(minutes=5)  # a device's has at most 100 packets, a second apart
 
-# Stretches of whole seconds (key, start, end), half-open: disjoint, in order, and equal to what they round for anything
-# that begins and ends with a whole second.
-STRETCHES = """
+# By site the lost looks of suspects, by source (numbered downwards from -1) the blind ranges: stretches (key, start,
+# end) of whole seconds, half-open, disjoint and in order. Nothing that begins and ends with a second sees the rounding.
+STRETCHES = text("""
     SELECT key, lower(stretch), upper(stretch)
-    FROM (SELECT key, unnest(range_agg(int8range(low::bigint, high::bigint))) AS stretch FROM ({rows}) r
-        WHERE low < high GROUP BY key) s
-    ORDER BY 1, 2
-"""
-BLIND = text(
-    STRETCHES.format(
-        rows="""
-    SELECT array_position(cast(:sources AS text[]), source) - 1 AS key,
-        floor(extract(epoch FROM started_at)) AS low, ceil(extract(epoch FROM ended_at)) AS high
-    FROM blind WHERE source = ANY(:sources) AND ended_at > :start AND started_at < :end"""
-    )
-)
-HELD = text(
-    STRETCHES.format(
-        rows="""
-    SELECT site_id AS key, ceil(extract(epoch FROM started_at)) AS low, floor(extract(epoch FROM lost_at)) + 1 AS high
-    FROM suspect WHERE excused IS NOT FALSE AND lost_at >= :start AND started_at < :end
-        AND site_id = ANY(cast(:sites AS int[]))"""
-    )
-)
+    FROM (
+        SELECT key, unnest(range_agg(int8range(low::bigint, high::bigint))) AS stretch
+        FROM (
+            SELECT site_id AS key, ceil(extract(epoch FROM started_at)) AS low,
+                floor(extract(epoch FROM lost_at)) + 1 AS high
+            FROM suspect WHERE excused IS NOT FALSE AND site_id = ANY(cast(:sites AS int[]))
+                AND lost_at >= :start AND started_at < :end
+            UNION ALL
+            SELECT -array_position(cast(:sources AS text[]), source), floor(extract(epoch FROM started_at)),
+                ceil(extract(epoch FROM ended_at))
+            FROM blind WHERE source = ANY(:sources)
+                AND ended_at > :start AND started_at < cast(:end AS timestamptz) + cast(:longest AS interval)
+        ) s WHERE low < high GROUP BY key
+    ) s ORDER BY 1, 2
+""")
 
 
 class Stretches:
@@ -58,14 +53,14 @@ class Stretches:
 
 
 class OurFaults:
-    def __init__(self, blind: Stretches, held: Stretches) -> None:
-        self._blind, self._held = blind, held
+    def __init__(self, stretches: Stretches) -> None:
+        self._stretches = stretches
 
     def of(self, block: ReadingBlock) -> NDArray[np.bool_]:
         """Return of which readings what they lost is our own fault."""
-        blind = self._blind.overlap(block.source, block.slot, ends_of(block))
-        held = self._held.overlap(block.key, block.slot, block.slot + 1)
-        ours: NDArray[np.bool_] = blind | held & (block.source == SOURCE_CODES[CENTRAL])
+        is_blind = self._stretches.overlap(-1 - block.source, block.slot, ends_of(block))
+        is_held = self._stretches.overlap(block.key, block.slot, block.slot + 1)
+        ours: NDArray[np.bool_] = is_blind | is_held & (block.source == SOURCE_CODES[CENTRAL])
         return ours
 
 
@@ -73,9 +68,9 @@ async def read_our_faults(
     session: AsyncSession, start: datetime, end: datetime, *, site_ids: Collection[int]
 ) -> OurFaults:
     """Return what is known of these sites' readings in [start, end)."""
-    blind = await session.execute(BLIND, {"start": start, "end": end + LONGEST_READING, "sources": list(SOURCES)})
-    held = await session.execute(HELD, {"start": start, "end": end, "sites": sorted(site_ids)})
-    return OurFaults(Stretches(blind.all()), Stretches(held.all()))
+    bounds = {"start": start, "end": end, "longest": LONGEST_READING}
+    rows = await session.execute(STRETCHES, {**bounds, "sites": sorted(site_ids), "sources": list(SOURCES)})
+    return OurFaults(Stretches(rows.all()))
 
 
 def ends_of(block: ReadingBlock) -> NDArray[np.int64]:

@@ -80,6 +80,8 @@ async def _list_site_ranges(
     session: AsyncSession, sites: SingleSite | SiteGroup, ranges: Sequence[tuple[datetime, datetime]]
 ) -> list[SiteRange]:
     """Return of each site the parts of these ranges in which it belongs to the group."""
+    if isinstance(sites, SingleSite):
+        return [(sites.site_id, low, high) for low, high in ranges]
     if not ranges:
         return []
     lows, highs = [low for low, _ in ranges], [high for _, high in ranges]
