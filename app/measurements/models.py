@@ -56,12 +56,12 @@ class RollupWatermark(Base):
     `closed`: a reading of an hour before it makes that hour stale. `hours`, `days`: all before it is rolled up, and of
     the next hour or day the sites up to `site_id`. `looks`: the same for days whose looks are counted. `packed`: all
     before it is in packs, and of the next hour the sites up to `site_id`. `packing`: new readings of an hour before it
-    are stored in packs.
+    are stored in packs. `day_packs`: all before it is in packs of a day, and of the next day the sites up to `site_id`.
     """
 
     __tablename__ = "rollup_watermark"
 
-    stage: Mapped[str] = mapped_column(primary_key=True)  # closed, hours, days, looks, packing, packed
+    stage: Mapped[str] = mapped_column(primary_key=True)  # closed, hours, days, looks, packing, packed, day_packs
     upto: Mapped[Moment]
     site_id: Mapped[int] = mapped_column(server_default="0")
 

@@ -62,6 +62,10 @@ TAKE_FROM = text(f"""
         AND p.hour > cast(:at AS timestamptz) - p.span * interval '1 hour'
     RETURNING {COLUMNS}
 """)
+TAKE_DAY = text(f"""
+    DELETE FROM reading_pack p WHERE p.hour >= :day AND p.hour < :end AND p.site_id > :after AND p.site_id <= :upto
+    RETURNING {COLUMNS}
+""")
 SET_ASIDE = text("""
     INSERT INTO corrupt_pack (site_id, source, hour, pack)
     SELECT * FROM unnest(cast(:sites AS int[]), cast(:sources AS smallint[]), cast(:hours AS timestamptz[]),
@@ -125,6 +129,15 @@ async def write(session: AsyncSession, readings: ReadingBlock, days: Collection[
     readings, hours, spans = readings.take(order), hours[order], spans[order]
     firsts = _firsts(readings.key, readings.source, hours)
     await _write_groups(session, readings, firsts, hours[firsts], spans[firsts])
+
+
+async def merge_day(session: AsyncSession, day: datetime, end: datetime, *, after: int, upto: int) -> None:
+    """Write the packs of a WITA day anew as one a site and source, for sites with after < id <= upto."""
+    rows = (await session.execute(TAKE_DAY, {"day": day, "end": end, "after": after, "upto": upto})).all()
+    stored, corrupt = _unpacked(rows)
+    await _set_aside(session, corrupt)
+    first = int(day.timestamp())
+    await write(session, stored.distinct(), {(row.site_id, row.source, first) for row in rows})
 
 
 async def cut_from(session: AsyncSession, at: datetime, *, sources: Collection[int]) -> ReadingBlock:

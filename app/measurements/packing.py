@@ -1,10 +1,10 @@
 """Packs the rows of hours that are over, and drops their partitions: one step a call, one transaction a step.
 
-1. Once an hour has been over for an hour and is rolled up, make room for its packs and move `packing` past it, in a
-   short transaction: writers wait only for that, and from then on put readings of that hour into packs (recording.py).
+1. Once hours have been over for an hour and are rolled up, make room for their packs and move `packing` past them, in
+   a short transaction: writers wait only for that, and from then on put readings of these hours into packs
+   (recording.py).
 2. Pack the hour's rows, some hundred sites a step, and move `packed` past it when all are.
 3. Drop its partition; of a partition of a whole day, once its last hour is packed.
-4. With nothing else to do, and if readings are kept that long, pack the hours of an old WITA day into a pack a day.
 
 A step that runs twice, or dies half-way, changes nothing: what is in a pack already stays there once.
 """
@@ -46,14 +46,12 @@ async def pack_rows(session: AsyncSession, now: datetime, *, sites_a_step: int =
     if watermarks["packed"] < watermarks["packing"]:
         await _pack_some(session, watermarks["packing"], rows, sites_a_step)
         return True
-    if not rows:
-        return False
-    hour = max(rows[0].start, watermarks["packing"])
     rolled_up: datetime = await session.scalar(ROLLED_UP)
-    if hour + HOUR > min(rolled_up, now - OVER_SINCE):
+    upto = partitions.hour_of(min(rolled_up, now - OVER_SINCE)).start
+    if upto <= watermarks["packing"]:
         return False
-    await partitions.create_pack_days(session, [hour])
-    await session.execute(SET_PACKING, {"upto": hour + HOUR})
+    await partitions.create_pack_days(session, [partition.start for partition in rows if partition.start < upto])
+    await session.execute(SET_PACKING, {"upto": upto})
     return True
 
 

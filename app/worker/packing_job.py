@@ -3,7 +3,7 @@
 from functools import partial
 
 from app.core.clock import utc_now
-from app.measurements import packing
+from app.measurements import day_packs, packing
 from app.postgres.engine import Sessions, transaction
 from app.worker.jobs import Job
 
@@ -18,5 +18,5 @@ def jobs(sessions: Sessions) -> list[Job]:
 async def pack_readings(sessions: Sessions) -> None:
     for _ in range(MOST_STEPS):
         async with transaction(sessions) as session:
-            if not await packing.pack_rows(session, utc_now()):
+            if not await packing.pack_rows(session, utc_now()) and not await day_packs.pack_days(session, utc_now()):
                 return

@@ -7,7 +7,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.clock import from_slot, to_slot, utc_now
-from app.measurements import corrupt_packs, packing, partitions, reader, store
+from app.measurements import corrupt_packs, day_packs, pack_store, packing, partitions, reader, store
 from app.postgres.engine import Sessions, transaction
 from probes.contract import AGENT, CENTRAL, SILENCE, Outcome, Reading
 
@@ -51,6 +51,11 @@ async def pack_until(sessions: Sessions, until: datetime, *, sites_a_step: int =
             if not await packing.pack_rows(session, now, sites_a_step=sites_a_step):
                 return
     raise AssertionError("packing does not end")
+
+
+async def step(sessions: Sessions) -> bool:
+    async with transaction(sessions) as session:
+        return await packing.pack_rows(session, NOW)
 
 
 @pytest.fixture
@@ -199,3 +204,65 @@ async def test_a_corrupt_pack_costs_its_hour_and_is_told(recorded: Sessions) -> 
         assert sorted(await everything(session), key=repr) == sorted([*left, late], key=repr)
         kept = (await session.execute(text("SELECT site_id, hour, length(pack) > 9 FROM corrupt_pack"))).one()
         assert tuple(kept) == (A, START + HOUR, True)
+
+
+async def test_packs_of_an_old_day_become_one_and_late_readings_still_go_in(
+    recorded: Sessions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await pack_until(recorded, START + 30 * HOUR)
+    later = NOW + timedelta(days=40)
+    monkeypatch.setattr(pack_store, "utc_now", lambda: later)
+    for _ in range(20):
+        async with transaction(recorded) as session:
+            if not await day_packs.pack_days(session, later, sites_a_step=1):
+                break
+    async with transaction(recorded) as session:
+        packs = (
+            await session.execute(text("SELECT site_id, source, span, readings FROM reading_pack ORDER BY hour, 1, 2"))
+        ).all()
+        days = [(A, 0, 24, 288), (B, 0, 24, 60), (B, 1, 24, 36), (C, 2, 24, 24), (A, 0, 24, 72)]
+        assert [tuple(row) for row in packs] == days
+        assert await everything(session) == READINGS
+        at = START + timedelta(hours=3, minutes=1)
+        ranges = (A, at, at + HOUR), (B, START + 26 * HOUR, START + 27 * HOUR)
+        assert await of_ranges(session, *ranges) == [
+            each for each in READINGS if each.key == A and at <= from_slot(each.slot) < at + HOUR
+        ]
+        late = [reading(A, at), reading(C, at, source=AGENT)]
+        assert len(await store.record(session, late)) == 2
+        assert await store.record(session, late) == []
+        assert sorted(await everything(session), key=repr) == sorted([*READINGS, *late], key=repr)
+        cut = START + timedelta(hours=2, minutes=3)
+        await store.delete_from(session, cut, sources=[CENTRAL, AGENT, SILENCE])
+        assert await everything(session) == [each for each in READINGS if each.slot < to_slot(cut)]
+
+
+async def test_a_day_of_packs_is_dropped_when_its_retention_is_over(recorded: Sessions) -> None:
+    await pack_until(recorded, START + 30 * HOUR)
+    async with transaction(recorded) as session:
+        await session.execute(
+            text("UPDATE rollup_watermark SET upto = :at WHERE stage IN ('hours', 'looks')"), {"at": START + 30 * HOUR}
+        )
+        dropped = []
+        while (name := await partitions.drop_oldest(session, START + timedelta(days=9), keep_days=8)) is not None:
+            dropped.append(name)
+        assert dropped[-1] == partitions.day_of(START, partitions.PACKS).name
+        assert await everything(session) == [each for each in READINGS if from_slot(each.slot) >= START + 24 * HOUR]
+        assert await partitions.oldest_reading_at(session) == START + 24 * HOUR
+
+
+async def test_a_gap_of_weeks_is_passed_in_a_few_steps(sessions: Sessions) -> None:
+    far = partitions.day_of(NOW - timedelta(days=60)).start
+    async with transaction(sessions) as session:
+        await session.execute(text("UPDATE rollup_watermark SET upto = :at"), {"at": far})
+        await partitions.create_for(session, [far])
+        await store.record(session, [reading(A, far + HOUR), reading(A, NOW)])
+        await session.execute(text("UPDATE rollup_watermark SET upto = :at WHERE stage = 'hours'"), {"at": NOW})
+    steps = 0
+    while await step(sessions):
+        steps += 1
+    assert steps < 24 * 11, "an hour a step where there are partitions"
+    async with transaction(sessions) as session:
+        assert (await partitions.read_watermarks(session))["packed"] == partitions.hour_of(NOW - 2 * HOUR).end
+        found = await of_ranges(session, (A, far, NOW + HOUR))
+        assert found == [reading(A, far + HOUR), reading(A, NOW)]
