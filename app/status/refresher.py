@@ -1,6 +1,7 @@
 """Keeps the snapshot current: waits for notifications, reads at most once a second, reconnects a lost listener."""
 
 import asyncio
+import contextlib
 import gc
 import time
 
@@ -69,6 +70,8 @@ class SnapshotRefresher:
         while True:
             try:
                 self._snapshot.tick(utc_now())
+                if self._snapshot.maintenance_changed:
+                    self._changed.set()
             except Exception as error:
                 log.error("status_not_aged", exc_info=error)
             await asyncio.sleep(1.0 - time.time() % 1.0)
@@ -76,14 +79,9 @@ class SnapshotRefresher:
     async def _wait_for_change(self, started: float) -> None:
         """Wait for a notification, RESYNC_S, or the start or end of maintenance; after an error, for 1 s only."""
         interval_s = RESYNC_S if self._is_listening() and self._last_error is None else MIN_INTERVAL_S
-        while time.monotonic() - started < interval_s:
-            try:
-                async with asyncio.timeout(0.5):
-                    await self._changed.wait()
-                break
-            except TimeoutError:
-                if self._snapshot.maintenance_changed:
-                    break
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(max(0.0, started + interval_s - time.monotonic())):
+                await self._changed.wait()
         self._changed.clear()
         await asyncio.sleep(max(0.0, started + MIN_INTERVAL_S - time.monotonic()))
 

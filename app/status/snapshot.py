@@ -2,7 +2,8 @@
 
 What is read waits in the entries until it is published: at once when a state or anything else that people act on has
 changed, otherwise with the next refresh of RTT and loss. A published version does not change: each site is rendered
-at most once for it, and one of which only RTT and loss moved when it is first asked for. A site whose row cannot be read, or whose entry cannot be rendered, is set aside (`rejected`).
+at most once for it, and one of which only RTT and loss moved when it is first asked for. A site whose row cannot be
+read, or whose entry cannot be rendered, is set aside (`rejected`).
 """
 
 import asyncio
@@ -74,7 +75,7 @@ class Snapshot:
     async def refresh(self, sessions: Sessions) -> None:
         """Read what changed since the last refresh. Counters are read first, so that no change is missed."""
         async with transaction(sessions) as session:
-            generation, *counters = await store.get_counters(session)
+            (generation, *counters), beats = await store.get_counters_and_beats(session)
             if generation != self._read.generation:
                 self._clear()
             seen = self._read
@@ -89,7 +90,6 @@ class Snapshot:
                 ):
                     self._update(rows)
                     await asyncio.sleep(0)
-            beats = await store.get_beats(session)
             if counters[1] != seen.registry:
                 self.provider_names = await store.get_provider_names(session)
             if counters[1] != seen.registry or self.maintenance_changed:

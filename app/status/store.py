@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Collection, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -27,18 +27,40 @@ MOVED = text("""
     FROM site_status WHERE version > :status
 """)
 COUNTERS = text("""
-    SELECT coalesce(max(version) FILTER (WHERE name = 'generation'), 0), max(version) FILTER (WHERE name = 'status'),
-        max(version) FILTER (WHERE name = 'registry'), max(version) FILTER (WHERE name = 'incident')
+    SELECT coalesce(max(version) FILTER (WHERE name = 'generation'), 0) AS generation,
+        max(version) FILTER (WHERE name = 'status') AS status,
+        max(version) FILTER (WHERE name = 'registry') AS registry,
+        max(version) FILTER (WHERE name = 'incident') AS incident
     FROM change_counter
 """)
+COUNTERS_AND_BEATS = text(f"""
+    SELECT c.*, b.* FROM ({COUNTERS.text}) c LEFT JOIN (SELECT source, beat_at, blind_since FROM worker_beat) b ON true
+""")
 PROVIDERS = text("SELECT slug, name FROM provider")
-BEATS = text("SELECT source, beat_at, blind_since FROM worker_beat")
 BATCH_ROWS = 2000
 
+Beat = tuple[datetime, datetime | None]  # of a worker: the last one, and blind since
 
-async def get_counters(session: AsyncSession) -> tuple[int, int, int, int]:
-    """Return (generation, status, registry, incident)."""
-    return tuple((await session.execute(COUNTERS)).one())
+
+class Counters(NamedTuple):
+    """The versions that the database counts."""
+
+    generation: int
+    status: int
+    registry: int
+    incident: int
+
+
+async def get_counters(session: AsyncSession) -> Counters:
+    return Counters(*(await session.execute(COUNTERS)).one())
+
+
+async def get_counters_and_beats(session: AsyncSession) -> tuple[Counters, dict[str, Beat]]:
+    """Return beats by source. In one statement: what is read each second is little beside the way there."""
+    rows = (await session.execute(COUNTERS_AND_BEATS)).all()
+    return Counters(*rows[0][:4]), {
+        row.source: (row.beat_at, row.blind_since) for row in rows if row.source is not None
+    }
 
 
 async def stream_changed(
@@ -60,8 +82,3 @@ async def stream_moved(session: AsyncSession, *, status: int) -> AsyncIterator[S
 async def get_provider_names(session: AsyncSession) -> dict[str, str]:
     """By slug."""
     return {row.slug: row.name for row in await session.execute(PROVIDERS)}
-
-
-async def get_beats(session: AsyncSession) -> dict[str, tuple[datetime, datetime | None]]:
-    """By source: (last heartbeat, blind since)."""
-    return {source: (beat_at, blind_since) for source, beat_at, blind_since in await session.execute(BEATS)}
