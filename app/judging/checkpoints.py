@@ -5,9 +5,14 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from sqlalchemy import TextClause, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.core.clock import from_slot
+from app.judging import gate
+from app.judging.carry import Carry, state_of
 from app.judging.fold import FoldResult
 from app.judging.judge import JudgeState
 from app.judging.judge_state_store import as_json, state_fields, state_from_checkpoint
@@ -70,6 +75,17 @@ async def save(session: AsyncSession, results: Mapping[int, FoldResult]) -> None
         {"site_id": site_id, "at": at, "carry": state_fields(state)}
         for site_id, result in results.items()
         for at, state in result.checkpoints
+    ]
+    if rows:
+        await session.execute(SAVE, {"rows": as_json(rows)})
+
+
+async def save_carry(session: AsyncSession, before: Carry, slots: NDArray[np.int64]) -> None:
+    """Save the checkpoint of each steady site of whose readings, in `slots`, one is the first beyond a full hour."""
+    passing = np.flatnonzero(gate.passes_hour(before, slots))
+    rows = [
+        {"site_id": int(record["site_id"]), "at": from_slot(int(hour)), "carry": state_fields(state_of(record))}
+        for record, hour in zip(before[passing], gate.hour_of(slots[passing]), strict=True)
     ]
     if rows:
         await session.execute(SAVE, {"rows": as_json(rows)})

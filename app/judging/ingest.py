@@ -6,7 +6,6 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.clock import floor_second, from_slot
@@ -74,27 +73,59 @@ async def ingest_readings(
     8. Fold on from the present where that was impossible: what is newer is not lost.
     9. Hold sites that were lost with many others until their next look, unless the canaries show that we could see.
     """
+    if blind:
+        await judge_state_store.unwritten_states(session).write(session)
     dirty = await affected_by_blindness(session, blind, source=source)
     await blind_ranges.record(session, blind, source=source)
     site_ids = {reading.key for reading, _ in addressed} | {dirty_range.site_id for dirty_range in dirty}
     rows = await judge_state_store.lock_sites(session, list(site_ids))
     fresh = await _record(session, addressed, rows)
-    counted = await mass_outage.decide(session, fresh)
-    dirty += counted
+    return await _judge(session, fresh, rows, dirty, IngestResult(blind=list(blind)), canaries)
+
+
+async def judge_stored(session: AsyncSession, readings: Sequence[Reading]) -> IngestResult:
+    """Judge readings that are stored, and newer than the last ones judged of their sites."""
+    rows = await judge_state_store.lock_sites(session, sorted({reading.key for reading in readings}))
+    fresh: SiteReadings = defaultdict(list)
+    for reading in readings:
+        fresh[reading.key].append(reading)
+    return await _judge(session, fresh, rows, [], IngestResult(), NO_CANARIES)
+
+
+async def _judge(
+    session: AsyncSession,
+    fresh: SiteReadings,
+    rows: Rows,
+    dirty: list[DirtyRange],
+    result: IngestResult,
+    canaries: CanaryLog,
+) -> IngestResult:
+    """Take stages 4 to 9 of `ingest_readings`."""
+    await _write_parents(session, fresh, rows)
+    result.held = await mass_outage.decide(session, fresh)
+    dirty += result.held
     late = _pop_late(fresh, rows, dirty)
     dirty += [_range_of(readings) for readings in late.values()]
-    result = IngestResult(blind=list(blind), held=counted)
     dirty += await _fold_waves(session, fresh, rows, result)
     skipped = await _rejudge(session, dirty, result)
     await _fold_skipped(session, {site_id: late[site_id] for site_id in skipped & late.keys()}, rows, result)
     await _hold_suspects(session, rows, result, canaries)
     held = await mass_outage.held_sites(session, result.states)
+    judge_state_store.unwritten_states(session).note_held(result.states, held)
     result.judged = [
         _judged_site(rows[site_id], state, held=site_id in held)
         for site_id, state in result.states.items()
         if site_id in rows
     ]
     return result
+
+
+async def _write_parents(session: AsyncSession, fresh: SiteReadings, rows: Rows) -> None:
+    """Have `site_status` say when the parents of lost sites were seen last: their incidents wait for that."""
+    lost = (site_id for site_id, readings in fresh.items() if any(r.outcome is Outcome.TIMEOUT for r in readings))
+    parents = {rows[site_id].parent_id for site_id in lost if site_id in rows} - {None}
+    if parents:
+        await judge_state_store.unwritten_states(session).write(session, parents)
 
 
 async def _record(session: AsyncSession, addressed: Sequence[AddressedReading], rows: Rows) -> SiteReadings:
@@ -108,7 +139,7 @@ async def _record(session: AsyncSession, addressed: Sequence[AddressedReading], 
     return fresh
 
 
-def _of_address(reading: Reading, addressed_at: datetime | None, row: Row[Any]) -> Reading:
+def _of_address(reading: Reading, addressed_at: datetime | None, row: Any) -> Reading:
     """Return a reading of an address that is no longer the site's as a fault: it says nothing of the site."""
     if addressed_at is None:
         is_current = from_slot(reading.slot) >= floor_second(row.configured_at)
@@ -124,7 +155,7 @@ def _pop_late(fresh: SiteReadings, rows: Rows, dirty: Sequence[DirtyRange]) -> S
     return {site_id: fresh.pop(site_id) for site_id in rejudged if site_id in fresh}
 
 
-def _is_late(row: Row[Any], readings: Sequence[Reading]) -> bool:
+def _is_late(row: Any, readings: Sequence[Reading]) -> bool:
     return row.seen_at is not None and from_slot(min(reading.slot for reading in readings)) <= row.seen_at
 
 
@@ -186,6 +217,6 @@ async def _hold_suspects(session: AsyncSession, rows: Rows, result: IngestResult
         await _rejudge(session, suspects, result)
 
 
-def _judged_site(row: Row[Any], state: JudgeState, *, held: bool) -> JudgedSite:
+def _judged_site(row: Any, state: JudgeState, *, held: bool) -> JudgedSite:
     pending_at = state.seen_at if held else state.pending_at
     return JudgedSite(row.site_id, state.state, state.since, state.seen_at, pending_at, row.parent_id)

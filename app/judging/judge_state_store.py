@@ -1,13 +1,15 @@
 """Judge states as rows: of `site_status` (the present) and as JSON of `checkpoint` (at a full hour)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 
 import orjson
-from sqlalchemy import Row, text
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.core.clock import from_slot
 from app.judging.degraded import WindowReading
 from app.judging.fold import median_us
 from app.judging.judge import JudgeState
@@ -20,7 +22,7 @@ LOCK = text("""
         SELECT unnest(cast(:ids AS integer[])) AS id
         UNION SELECT s.id FROM site s JOIN wanted w ON s.parent_id = w.id
     )
-    SELECT st.*, s.addressed_at AS configured_at, s.kind, s.created_at, s.village_code,
+    SELECT st.*, s.addressed_at AS configured_at, s.kind, s.created_at, s.village_code, s.probe,
         c.started_at AS setup_at, c.technology, c.parent_id, c.provider_id, c.lifecycle
     FROM site_status st JOIN site s ON s.id = st.site_id
         JOIN site_configuration c ON c.site_id = st.site_id AND c.ended_at IS NULL
@@ -32,7 +34,7 @@ WRITE = text("""
         evidence_at = n.evidence_at, valid_s = n.valid_s, seen_at = n.seen_at, timeouts = n.timeouts,
         pending_at = n.pending_at, pending_behind = n.pending_behind, pending_valid_s = n.pending_valid_s,
         last_ok_at = n.last_ok_at, commissioned_at = n.commissioned_at, addressed_at = n.addressed_at,
-        pooled = n.pooled, rtt_us = n.rtt_us, loss_pct = n.loss_pct
+        pooled = n.pooled, window_from = n.window_from, rtt_us = n.rtt_us, loss_pct = n.loss_pct
     FROM json_populate_recordset(NULL::site_status, cast(:rows AS json)) n
     WHERE st.site_id = n.site_id
 """)
@@ -41,16 +43,76 @@ MOMENTS = ("since", "addressed_at", "evidence_at", "seen_at", "pending_at", "las
 PLAIN = ("valid_s", "timeouts", "pending_behind", "pending_valid_s")
 
 
-async def lock_sites(session: AsyncSession, site_ids: Sequence[int]) -> dict[int, Row[Any]]:
+UNWRITTEN = "unwritten states"  # in a session's `info`
+
+
+@dataclass(frozen=True, slots=True)
+class WrittenState:
+    """A judge state as `site_status` has it now, with the site's locked row and what is shown of its last reading."""
+
+    row: Any
+    state: JudgeState
+    version: int
+    rtt_us: int | None
+    loss_pct: float | None
+
+    def fields(self) -> dict[str, Any]:
+        first = self.state.window[0].slot if self.state.window else None
+        window_from = None if first is None else from_slot(first)
+        shown = {"rtt_us": self.rtt_us, "loss_pct": self.loss_pct, "window_from": window_from}
+        return state_fields(self.state) | shown | {"site_id": self.row.site_id}
+
+
+class UnwrittenStates(Protocol):
+    """What a leading worker has judged and not written to `site_status` yet (app/judging/carry_table.py)."""
+
+    def overlay(self, rows: dict[int, Any]) -> dict[int, Any]:
+        """Return locked rows as they will be once all is written."""
+
+    def note_written(self, written: Sequence[WrittenState]) -> None: ...
+
+    def note_held(self, site_ids: Collection[int], held: Collection[int]) -> None: ...
+
+    async def write(self, session: AsyncSession, site_ids: Collection[int] | None = None) -> None:
+        """Write what is unwritten of these sites, or of all, for statements that read `site_status` themselves."""
+
+
+class NothingUnwritten:
+    """Of a session in which `site_status` is all there is."""
+
+    def overlay(self, rows: dict[int, Any]) -> dict[int, Any]:
+        return rows
+
+    def note_written(self, written: Sequence[WrittenState]) -> None:
+        pass
+
+    def note_held(self, site_ids: Collection[int], held: Collection[int]) -> None:
+        pass
+
+    async def write(self, session: AsyncSession, site_ids: Collection[int] | None = None) -> None:
+        pass
+
+
+def unwritten_states(session: AsyncSession) -> UnwrittenStates:
+    unwritten: UnwrittenStates = session.info.get(UNWRITTEN) or NothingUnwritten()
+    return unwritten
+
+
+async def lock_sites(session: AsyncSession, site_ids: Sequence[int]) -> dict[int, Any]:
     """Return the rows of these sites and of all below them, with the configuration in force.
 
-    They stay locked until the transaction ends; locks are taken in the order of ids.
+    They stay locked until the transaction ends; locks are taken in the order of ids. What a leading worker has not
+    written yet is laid over them.
     """
-    return {row.site_id: row for row in await session.execute(LOCK, {"ids": sorted(site_ids)})}
+    rows: dict[int, Any] = {row.site_id: row for row in await session.execute(LOCK, {"ids": sorted(site_ids)})}
+    return unwritten_states(session).overlay(rows)
 
 
-def state_from_row(row: Row[Any]) -> JudgeState:
-    return _judge_state(row._mapping, {name: getattr(row, name) for name in MOMENTS})
+def state_from_row(row: Any, *, window: Sequence[WindowReading] | None = None) -> JudgeState:
+    """`window`: instead of the one in the row."""
+    stored = {name: getattr(row, name) for name in ("state", "unknown_reason", *PLAIN)}
+    pooled = row.pooled if window is None else window
+    return _judge_state(stored | {"pooled": pooled}, {name: getattr(row, name) for name in MOMENTS})
 
 
 def state_from_checkpoint(json: str) -> JudgeState:
@@ -75,20 +137,21 @@ def state_fields(state: JudgeState) -> dict[str, Any]:
     return fields | {"pooled": list(map(tuple, state.window))}
 
 
-async def write_states(session: AsyncSession, states: Sequence[tuple[Row[Any], JudgeState, Reading | None]]) -> None:
+async def write_states(session: AsyncSession, states: Sequence[tuple[Any, JudgeState, Reading | None]]) -> None:
     """Write judge states, each with its locked row and with the last reading judged, whose RTT and loss are shown."""
     if not states:
         return
     version = await next_version(session, Counter.STATUS)
-    rows = [state_fields(state) | _shown_fields(row, last) for row, state, last in states]
-    await session.execute(WRITE, {"version": version, "rows": as_json(rows)})
+    written = [WrittenState(row, state, version, *_shown(row, last)) for row, state, last in states]
+    await session.execute(WRITE, {"version": version, "rows": as_json([item.fields() for item in written])})
+    unwritten_states(session).note_written(written)
 
 
-def _shown_fields(row: Row[Any], last: Reading | None) -> dict[str, Any]:
+def _shown(row: Any, last: Reading | None) -> tuple[int | None, float | None]:
     if last is None:
-        return {"site_id": row.site_id, "rtt_us": row.rtt_us, "loss_pct": row.loss_pct}
+        return row.rtt_us, row.loss_pct
     loss_pct = round(100 * (1 - len(last.rtt_us) / last.sent), 1) if last.sent else None
-    return {"site_id": row.site_id, "rtt_us": median_us(last) or None, "loss_pct": loss_pct}
+    return median_us(last) or None, loss_pct
 
 
 def as_json(rows: Sequence[dict[str, Any]]) -> str:

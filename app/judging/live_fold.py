@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.clock import from_slot
@@ -16,7 +15,7 @@ from app.judging.rejudge import FAR_FUTURE
 from app.profiles import Technology
 from probes.contract import Reading
 
-Rows = Mapping[int, Row[Any]]  # of the locked sites, by id
+Rows = Mapping[int, Any]  # of the locked sites, by id
 
 
 async def fold_live(
@@ -41,11 +40,11 @@ async def fold_live(
     return folded
 
 
-def _configuration(row: Row[Any]) -> JudgeConfiguration:
+def _configuration(row: Any) -> JudgeConfiguration:
     return JudgeConfiguration(row.setup_at, row.configured_at, Technology(row.technology), row.parent_id)
 
 
-def _is_settled(row: Row[Any], readings: Sequence[Reading]) -> bool:
+def _is_settled(row: Any, readings: Sequence[Reading]) -> bool:
     """Whether the configuration in force is the only one that bears on these readings."""
     return bool(row.addressed_at == row.configured_at and row.setup_at <= from_slot(readings[0].slot))
 
@@ -63,7 +62,7 @@ def _context_bounds(rows: Rows, readings: Mapping[int, Sequence[Reading]]) -> di
     return {"sources": sources, "start": min(moments, default=FAR_FUTURE), "end": max(moments, default=FAR_FUTURE)}
 
 
-def written_range(row: Row[Any], folded: FoldResult) -> DirtyRange:
+def written_range(row: Any, folded: FoldResult) -> DirtyRange:
     """Return what a live fold wrote: from the evidence before it, whose hold may have been shown to end sooner."""
     end = folded.state.seen_at or folded.state.since
     starts = [(change.last_ok_at or change.at) if change.state in BAD else change.at for change in folded.changes]

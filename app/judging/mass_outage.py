@@ -46,6 +46,7 @@ LOST_LATELY = text(f"""
     FROM site s JOIN site_status st ON st.site_id = s.id WHERE {PROBED} GROUP BY s.provider_id
 """)
 OPEN = text("SELECT site_id, started_at, lost_at FROM suspect WHERE excused IS NULL AND site_id = ANY(:ids)")
+ALL_OPEN = text("SELECT DISTINCT site_id FROM suspect WHERE excused IS NULL")
 DECIDE = text("""
     UPDATE suspect x SET excused = w.excused, decided_at = w.decided_at
     FROM unnest(cast(:ids AS int[]), cast(:excused AS bool[]), cast(:decided AS timestamptz[]))
@@ -126,6 +127,11 @@ async def _is_mass_outage(session: AsyncSession, since: datetime) -> bool:
 def _may_be_ours(suspect: Row[Any], canaries: CanaryLog) -> bool:
     lost_until = reading_ends_at(suspect.confirmed_at, MOST_PACKETS)
     return not canaries.could_see(suspect.started_at.timestamp(), lost_until.timestamp())
+
+
+async def list_held_sites(session: AsyncSession) -> list[int]:
+    """Return all sites that wait for their next look."""
+    return list(await session.scalars(ALL_OPEN))
 
 
 async def held_sites(session: AsyncSession, site_ids: Collection[int]) -> set[int]:

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import structlog
-from sqlalchemy import Row, text
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.clock import utc_now
@@ -44,7 +44,7 @@ FIRST_SERVED = text("""
 class SiteRejudgement:
     """One site's range from `start` to `end`, folded from the checkpoint at `folds_from` until `folds_until`."""
 
-    row: Row[Any]
+    row: Any
     start: datetime
     end: datetime
     folds_from: datetime = EPOCH

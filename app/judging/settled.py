@@ -31,7 +31,7 @@ SETTLED = text(f"""
             c.expected_from,
             CASE WHEN c.pending_at + {hold_sql("c.valid_s")} >= c.expected_from THEN c.pending_at END,
             CASE WHEN c.evidence_at + {hold_sql("c.valid_s")} >= c.expected_from THEN least(
-                c.evidence_at + make_interval(secs => c.valid_s), to_timestamp((c.pooled -> 0 ->> 0)::bigint)
+                c.evidence_at + make_interval(secs => c.valid_s), c.window_from
             ) END,
             (SELECT min(x.started_at) FROM suspect x WHERE x.site_id = c.site_id AND x.excused IS NULL)
         ) AS settled

@@ -410,7 +410,8 @@ class SiteStatus(Base):
     commissioned_at: Mapped[Moment | None]  # first answer ever
     pooled: Mapped[list[Any]] = mapped_column(
         JSONB, server_default=text("'[]'")
-    )  # the judge's window of recent readings
+    )  # the judge's window of recent readings, as of the last one that was not judged at once
+    window_from: Mapped[Moment | None]  # slot of the present window's first reading
     addressed_at: Mapped[Moment]  # since when it has its present address
     rtt_us: Mapped[int | None]
     loss_pct: Mapped[float | None] = mapped_column(REAL)

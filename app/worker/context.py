@@ -11,6 +11,7 @@ from app.postgres.work_signals import WorkSignals
 from app.settings import Settings
 from app.worker.canaries import Canaries
 from app.worker.counters import WorkerCounters
+from app.worker.judging_session import JudgingSessions
 from app.worker.peer_quorum import PeerQuorum
 from app.worker.schedule import Schedule
 from app.worker.write_buffer import WriteBuffer
@@ -35,10 +36,12 @@ class WorkerContext:
     write_lock: asyncio.Lock = field(
         default_factory=asyncio.Lock
     )  # held by each write that locks judge states of many sites
+    judging: JudgingSessions = field(init=False)  # under the write lock
     canaries: Canaries = field(init=False)
     buffer: WriteBuffer = field(init=False)
 
     def __post_init__(self) -> None:
+        self.judging = JudgingSessions(self.sessions, self.settings.status.refresh_s)
         self.canaries = Canaries(self.settings.canaries)
         self.buffer = WriteBuffer(self.settings.probe.buffer_readings)
 

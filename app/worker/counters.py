@@ -26,6 +26,7 @@ class WorkerCounters:
     misfires: int = counter("Runs of a job skipped because they would have started too late")
     sweep_seconds: float = gauge("Seconds that the last sweep took")
     sweep_late_seconds: float = gauge("Of them, those beyond what its packets and timeouts take at most")
+    judged_at_once: int = counter("Readings that left their site up, judged as columns")
     missed_slots: int = counter("Slots in which no probe was sent")
     repeated_slots: int = counter("Slots probed twice because the wall clock was set back")
     writes: int = counter("Write transactions committed")

@@ -18,7 +18,7 @@ from app.judging.ingest import JudgedSite
 from app.judging.rejudge import rejudgeable_since
 from app.measurements import partitions
 from app.measurements import store as measurements
-from app.postgres.engine import Sessions, transaction
+from app.postgres.engine import transaction
 from app.postgres.leader_lock import NoLongerLeader
 from app.postgres.work_signals import Work, WorkSignals
 from app.push import inbox
@@ -28,6 +28,7 @@ from app.worker.counters import WorkerCounters
 from app.worker.ingest_heartbeat import IngestHeartbeat
 from app.worker.ingest_proof import IngestProof, read_proof, write_proof
 from app.worker.jobs import Job
+from app.worker.judging_session import JudgingSessions
 from app.worker.missed_push_recorder import MissedPushRecorder, peers_kept_for
 from app.worker.missed_pushes import list_arrivals
 from app.worker.peer_quorum import PeerQuorum
@@ -53,7 +54,7 @@ OUT_OF_SERVICE = text("""
 class InboxConsumer:
     """Each step is one transaction; the fields change only once it is committed."""
 
-    sessions: Sessions
+    judging: JudgingSessions
     counters: WorkerCounters
     heartbeat: IngestHeartbeat
     proof: IngestProof = field(default_factory=lambda: IngestProof(utc_now()))
@@ -67,7 +68,7 @@ class InboxConsumer:
     _is_failing: bool = False
 
     def __post_init__(self) -> None:
-        self.missed = MissedPushRecorder(self.sessions, self.counters, self.heartbeat, self.peers)
+        self.missed = MissedPushRecorder(self.judging, self.counters, self.heartbeat, self.peers)
 
     def jobs(self) -> list[Job]:
         return [Job("inbox", EVERY_S, self.consume_signalled, may_overrun=True)]
@@ -118,7 +119,7 @@ class InboxConsumer:
         """Process the oldest deliveries. Return the sites judged, and whether there may be more deliveries."""
         now, most, deliveries = utc_now(), self._most, list[Delivery]()
         try:
-            async with transaction(self.sessions) as session:
+            async with self.judging.transaction() as (session, _):
                 deliveries = await inbox.dequeue(session, limit=most, max_bytes=MOST_BYTES)
                 proof, unproven = self._extend_proof(deliveries)
                 items, claims = await self._readings(session, deliveries)
@@ -208,7 +209,7 @@ class InboxConsumer:
 
     async def _reject(self, delivery: Delivery, error: Exception) -> None:
         """Set it aside in the inbox: it is kept, and no other waits for it."""
-        async with transaction(self.sessions) as session:
+        async with transaction(self.judging.sessions) as session:
             await inbox.set_aside(session, delivery.id)
         log.error(
             "push_rejected",

@@ -8,12 +8,13 @@ import structlog
 
 from app.judging.addressed_block import AddressedReading
 from app.judging.ingest import JudgedSite
-from app.postgres.engine import Sessions, transaction
+from app.postgres.engine import transaction
 from app.postgres.work_signals import SWEEP_S
 from app.profiles import profiles
 from app.worker.counters import WorkerCounters
 from app.worker.ingest_heartbeat import IngestHeartbeat
 from app.worker.ingest_proof import IngestProof, write_proof
+from app.worker.judging_session import JudgingSessions
 from app.worker.missed_pushes import OverdueSites, list_missed, list_overdue
 from app.worker.peer_quorum import KEPT_INTERVALS, PeerQuorum
 from app.worker.rejection import write_in_parts
@@ -26,7 +27,7 @@ SWEEP = timedelta(seconds=SWEEP_S)  # what the registry changes makes a push due
 
 @dataclass
 class MissedPushRecorder:
-    sessions: Sessions
+    judging: JudgingSessions
     counters: WorkerCounters
     heartbeat: IngestHeartbeat
     peers: PeerQuorum
@@ -65,11 +66,11 @@ class MissedPushRecorder:
         self.counters.own_beats_sent = self.heartbeat.sent
         missed: list[AddressedReading] = []
         if unproven_since is None and (anew or self._may_miss(proof, now)):
-            async with self.sessions() as session:  # only reads: there is nothing to commit
+            async with self.judging.sessions() as session:  # only reads: there is nothing to commit
                 self._overdue = await list_overdue(session, now, profiles=profiles())
                 missed = await list_missed(session, self._overdue, proof, self.peers, now)
         if (proof, unproven_since) != self._stored:
-            async with transaction(self.sessions) as session:
+            async with transaction(self.judging.sessions) as session:
                 await write_proof(session, proof, unproven_since)
             self._stored = proof, unproven_since
         self._log_proof(proof, unproven_since)
@@ -83,7 +84,7 @@ class MissedPushRecorder:
         judged: list[JudgedSite] = []
 
         async def write(part: Sequence[AddressedReading]) -> None:
-            async with transaction(self.sessions) as session:
+            async with self.judging.transaction() as (session, _):
                 judged_now = await write_batch(session, part, [])
             judged.extend(judged_now)
             self.counters.silences += len(part)

@@ -45,7 +45,7 @@ class Worker:
         self.canary_watch = CanaryWatch(context)
         self.heartbeat = open_heartbeat(context.settings)
         self.inbox = InboxConsumer(
-            context.sessions,
+            context.judging,
             context.counters,
             self.heartbeat,
             peers=context.peers,
@@ -114,6 +114,7 @@ class Worker:
             await self.probe_loop.finish_sweeps()
             await self.canary_watch.probe_last()
             await self.probe_loop.flush()
+            await self.writer.write_moved()
 
 
 async def work(settings: Settings) -> None:

@@ -10,17 +10,17 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.clock import utc_now
 from app.judging import propagation
+from app.judging.carry_table import CarryTable
 from app.judging.dirty_range import DirtyRange
 from app.judging.ingest import JudgedSite
-from app.postgres.engine import transaction
 from app.postgres.work_signals import Work
 from app.profiles import Profile, Technology, profiles
 from app.registry.models import SiteKind, State
 from app.worker.context import WorkerContext
 from app.worker.jobs import Job
 from app.worker.probe_plan import ProbePlan
+from app.worker.recount import recount
 from app.worker.rejection import write_in_parts
-from app.worker.writer import recount
 from probes.contract import ProbeKind, Target
 
 log = structlog.get_logger()
@@ -60,8 +60,10 @@ class RegistryRefresh:
         async with self.context.write_lock:
             async with self.context.sessions() as session:  # only reads: there is nothing to commit
                 version, rows = await list_changed_sites(session, self.version)
+            table = self.context.judging.table
+            table.doubt([row.id for row in rows])
             if not is_first:
-                await self._judge(_reconfigured_ranges(rows))
+                await self._judge(_reconfigured_ranges(rows, table))
         for row in rows:
             self._plan(row, at_once=not is_first)
         judged = [JudgedSite(r.id, State(r.state), r.since, r.seen_at, r.pending_at, r.parent_id) for r in rows]
@@ -70,7 +72,7 @@ class RegistryRefresh:
 
     async def _judge(self, ranges: Sequence[DirtyRange]) -> None:
         async def write(part: Sequence[DirtyRange]) -> None:
-            async with transaction(self.context.sessions) as session:
+            async with self.context.judging.transaction() as (session, _):
                 await recount(session, await propagation.rejudge_reconfigured(session, part))
 
         async def reject(part: Sequence[DirtyRange], error: Exception) -> None:
@@ -99,9 +101,10 @@ async def list_changed_sites(session: AsyncSession, seen: int) -> tuple[int, Seq
     return int(version or 0), (await session.execute(SITES, {"seen": seen})).all()
 
 
-def _reconfigured_ranges(rows: Sequence[Any]) -> list[DirtyRange]:
+def _reconfigured_ranges(rows: Sequence[Any], table: CarryTable) -> list[DirtyRange]:
     """What was judged by a former configuration: of the sites themselves, and of those behind a node until now."""
-    ranges = [DirtyRange(r.id, r.setup_at, r.seen_at) for r in rows if r.seen_at and r.seen_at >= r.setup_at]
+    seen = {row.id: table.seen_at(row.id) or row.seen_at for row in rows}
+    ranges = [DirtyRange(r.id, r.setup_at, seen[r.id]) for r in rows if seen[r.id] and seen[r.id] >= r.setup_at]
     return ranges + [DirtyRange(r.id, r.setup_at, utc_now()) for r in rows if r.kind == SiteKind.NODE]
 
 

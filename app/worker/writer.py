@@ -11,24 +11,26 @@ import structlog
 from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.alerts.outbox import write_announcements
-from app.core.clock import from_slot, utc_now
-from app.incidents.reconcile import reconcile_incidents
-from app.judging import claim_store, ingest, invalidation, propagation
+from app.core.clock import MICROSECOND, WITA, from_micros, from_slot, midnight, to_micros, utc_now
+from app.incidents.affected_sites import LOOK_BACK
+from app.judging import checkpoints, claim_store, ingest, propagation
 from app.judging.addressed_block import AddressedReading
 from app.judging.blind_ranges import BlindRange
 from app.judging.canary_evidence import CanaryLog
+from app.judging.carry_table import CarryChanges, SteadyReadings
 from app.judging.claims import Claim
 from app.judging.dirty_range import DirtyRange
-from app.judging.ingest import JudgedSite
+from app.judging.ingest import IngestResult, JudgedSite
 from app.judging.mass_outage import NO_CANARIES
 from app.judging.models import WorkerBeat
 from app.latency import rollup
 from app.measurements import partitions
+from app.measurements.recording import record_block
 from app.postgres.engine import is_unavailable, transaction
 from app.postgres.leader_lock import NoLongerLeader
 from app.worker.clock_watch import ClockStep, ClockWatch
 from app.worker.context import WorkerContext
+from app.worker.recount import recount
 from app.worker.rejection import is_entrys_fault, write_in_parts
 from app.worker.write_buffer import Batch
 from probes.contract import CENTRAL
@@ -84,6 +86,7 @@ class BufferWriter:
                 if self.clock_watch.uncorrected is not None:
                     await self._correct_clock(self.clock_watch.uncorrected)
                 await write_in_parts(parts, write_part, self._reject)
+                await context.judging.write_moved()
             except Exception as error:
                 failure = error
             finally:
@@ -93,12 +96,20 @@ class BufferWriter:
         context.schedule.follow(judged, now=context.slot)
         return failure is None
 
+    async def write_moved(self) -> None:
+        """At an orderly end: write what steady sites have come to, unless the database does not take it."""
+        try:
+            async with self.context.write_lock:
+                await self.context.judging.write_moved(at_once=True)
+        except Exception as error:
+            log.warning("carry_not_written", error=repr(error))
+
     async def _correct_clock(self, step: ClockStep) -> None:
         """Make partitions for the new present, and drop what was read in a future that is none any more."""
         async with transaction(self.context.sessions) as session:
             await partitions.create_ahead(session, utc_now())
         try:
-            async with transaction(self.context.sessions) as session:
+            async with self.context.judging.transaction() as (session, _):
                 if step.set_back_to is not None:
                     rejudged = propagation.rejudge_after_clock_set_back(session, step.set_back_to, by=step.set_back_by)
                     await recount(session, await rejudged)
@@ -112,13 +123,14 @@ class BufferWriter:
     async def _write_part(self, part: Batch) -> list[JudgedSite]:
         context = self.context
         try:
-            async with transaction(context.sessions) as session:
-                judged = await write_batch(session, part.block.items(), part.blind, canaries=context.canaries.log)
+            async with context.judging.transaction() as (session, changes):
+                judged = await write_round(session, changes, part, canaries=context.canaries.log)
                 await self._write_beat(session)
         except Exception:
             context.counters.failed_writes += 1
             raise
         context.counters.writes += 1
+        context.counters.judged_at_once += changes.judged_at_once
         self.last_write = time.monotonic()
         return judged
 
@@ -156,6 +168,39 @@ class BufferWriter:
             log.error("write_failed", error=repr(failure), buffered=buffered, exc_info=failure)
 
 
+async def write_round(
+    session: AsyncSession, changes: CarryChanges, part: Batch, *, canaries: CanaryLog = NO_CANARIES
+) -> list[JudgedSite]:
+    """Judge and record what was read from here: at once where nothing changes, the rest by `write_batch`."""
+    others, dirty = part.block, list[DirtyRange]()
+    if not part.blind:  # which bear on all readings
+        steady, others = changes.table.judge_steady(part.block)
+        dirty = await _record_steady(session, steady, changes)
+    return await write_batch(session, others.items(), part.blind, canaries=canaries, dirty=dirty)
+
+
+async def _record_steady(session: AsyncSession, steady: SteadyReadings, changes: CarryChanges) -> list[DirtyRange]:
+    """Record readings that leave their site up, with the checkpoints of hours that they pass.
+
+    Return what is to be counted again: of a site that went up lately, whose incident may end by what is known now of
+    its parent; of a day that is over; and of one site in any case, for whatever waits for the next write.
+    """
+    if not len(steady):
+        return []
+    steady = steady.take(await record_block(session, steady.readings))
+    changes.advance(steady)
+    await checkpoints.save_carry(session, steady.before, steady.readings.slot)
+    evidence_at, today = steady.before["evidence_at"], midnight(utc_now().astimezone(WITA).date())
+    counted = (evidence_at < to_micros(today)) | (evidence_at - LOOK_BACK // MICROSECOND <= steady.before["since"])
+    counted[:1] = True
+    rows = zip(steady.readings.key, evidence_at, steady.readings.slot, strict=True)
+    return [
+        DirtyRange(int(site_id), from_micros(int(since)), from_slot(int(slot)), whole=False)
+        for (site_id, since, slot), is_counted in zip(rows, counted, strict=True)
+        if is_counted
+    ]
+
+
 async def write_batch(
     session: AsyncSession,
     items: Sequence[AddressedReading],
@@ -164,13 +209,17 @@ async def write_batch(
     source: str = CENTRAL,
     canaries: CanaryLog = NO_CANARIES,
     claims: Sequence[Claim] = (),
+    dirty: Sequence[DirtyRange] = (),
 ) -> list[JudgedSite]:
-    """Judge and record readings and blind ranges (of `source`), and claims; recount all that follows from them."""
-    if not items and not blind:
-        return []
-    result = await ingest.ingest_readings(session, items, blind, source=source, canaries=canaries)
-    claimed = await claim_store.record(session, claims, (reading for reading, _ in items))
-    await recount(session, [*result.dirty_ranges, *claimed])
+    """Judge and record readings and blind ranges (of `source`), and claims; recount all that follows from them.
+
+    `dirty`: what else is to be recounted.
+    """
+    result, claimed = IngestResult(), list[DirtyRange]()
+    if items or blind:
+        result = await ingest.ingest_readings(session, items, blind, source=source, canaries=canaries)
+        claimed = await claim_store.record(session, claims, (reading for reading, _ in items))
+    await recount(session, [*result.dirty_ranges, *claimed, *dirty])
     for recorded in result.blind if source == CENTRAL else ():  # a missed push has no packets to be recounted
         await rollup.invalidate(session, recorded.started_at, recorded.ended_at)
     if result.held:
@@ -178,14 +227,6 @@ async def write_batch(
         site_ids = {held.site_id for held in result.held}
         await rollup.invalidate(session, first, last + timedelta(seconds=1), site_ids=site_ids)
     return result.judged
-
-
-async def recount(session: AsyncSession, dirty: Sequence[DirtyRange]) -> None:
-    """Reconcile incidents with what was rejudged, announce what changed, and invalidate what was counted of it."""
-    now = utc_now()
-    changed = await reconcile_incidents(session, dirty, now=now)  # first: people who name a cause lock in this order
-    await write_announcements(session, changed, now=now)
-    await invalidation.invalidate(session, dirty)
 
 
 async def last_beat_at(session: AsyncSession) -> datetime | None:

@@ -10,7 +10,7 @@ from app.alerts.compose import LOCK
 from app.core.clock import floor_second, utc_now
 from app.judging.dirty_range import DirtyRange
 from app.postgres.engine import Sessions, transaction
-from app.worker import writer
+from app.worker.recount import recount
 from tests.support.alerts import AlertDesk
 from tests.support.status import add_site
 
@@ -27,7 +27,7 @@ async def test_what_one_composer_writes_the_other_does_not_and_what_a_killed_one
     site = await add_site(sessions, "198.51.100.1")
     async with transaction(sessions) as session:
         await session.execute(DOWN, {"site": site, "at": now - timedelta(minutes=4)})
-        await writer.recount(session, [DirtyRange(site, now - timedelta(minutes=5), now)])
+        await recount(session, [DirtyRange(site, now - timedelta(minutes=5), now)])
     due = now + timedelta(minutes=1)
     async with transaction(sessions) as session:
         await session.execute(select(func.pg_advisory_xact_lock(LOCK, channel)))

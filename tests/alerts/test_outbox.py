@@ -16,7 +16,7 @@ from app.core.daily_window import DailyWindow
 from app.incidents.models import Incident
 from app.judging.dirty_range import DirtyRange
 from app.postgres.engine import transaction
-from app.worker import writer
+from app.worker.recount import recount
 from tests.factories import BERAU_VILLAGE
 from tests.support.alerts import AlertDesk
 from tests.support.incident_scenario import IncidentScenario
@@ -75,10 +75,10 @@ async def test_the_worker_announces_in_the_transaction_that_writes_the_ledger(
     site = await scenario.site()
     await scenario.write(site, BEFORE, DOWN, reconcile=False)
     async with scenario.sessions() as killed_before_commit:
-        await writer.recount(killed_before_commit, [DirtyRange(site, scenario.at(0), scenario.at(3600))])
+        await recount(killed_before_commit, [DirtyRange(site, scenario.at(0), scenario.at(3600))])
     assert (await desk.announcements(), await scenario.list_incidents()) == ([], [])
     async with transaction(scenario.sessions) as session:
-        await writer.recount(session, [DirtyRange(site, scenario.at(0), scenario.at(3600))])
+        await recount(session, [DirtyRange(site, scenario.at(0), scenario.at(3600))])
     assert await desk.told(channel) == [("down", await incident_of(scenario))]
 
 

@@ -8,7 +8,7 @@ from app.core.clock import utc_now
 from app.judging import claim_store
 from app.judging.claims import Claim
 from app.postgres.engine import Sessions, transaction
-from app.worker import writer
+from app.worker.recount import recount
 from tests.conftest import Cast
 from tests.support.site_histories import day, site_since, under_contract
 from tests.support.uptime import count, get
@@ -19,7 +19,7 @@ HOUR = timedelta(hours=1)
 async def claim(sessions: Sessions, site_id: int, ago: int, first_h: int, last_h: int) -> None:
     async with transaction(sessions) as session:
         claimed = Claim(site_id, day(ago, first_h), day(ago, last_h), utc_now())
-        await writer.recount(session, await claim_store.record(session, [claimed], ()))
+        await recount(session, await claim_store.record(session, [claimed], ()))
 
 
 async def test_a_claim_of_a_counted_day_is_in_all_figures_at_once_and_once_counted_again(

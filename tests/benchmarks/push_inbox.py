@@ -21,6 +21,7 @@ from app.worker.counters import WorkerCounters
 from app.worker.inbox_consumer import InboxConsumer
 from app.worker.ingest_heartbeat import IngestHeartbeat
 from app.worker.ingest_proof import IngestProof
+from app.worker.judging_session import JudgingSessions
 from probes.contract import AGENT, Outcome, Reading
 from tests.benchmarks.segments import REGISTER
 from tests.conftest import make_database
@@ -81,7 +82,9 @@ async def _put(sessions: Sessions, deliveries: Sequence[Delivery]) -> None:
 
 
 async def _drain(sessions: Sessions, start: datetime, name: str) -> None:
-    consumer = InboxConsumer(sessions, WorkerCounters(), IngestHeartbeat("http://127.0.0.1:9"), IngestProof(start))
+    consumer = InboxConsumer(
+        JudgingSessions(sessions), WorkerCounters(), IngestHeartbeat("http://127.0.0.1:9"), IngestProof(start)
+    )
     began, cpu, longest, more = time.perf_counter(), time.process_time(), 0.0, True
     while more:
         step = time.perf_counter()

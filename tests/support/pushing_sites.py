@@ -22,6 +22,7 @@ from app.worker.counters import WorkerCounters
 from app.worker.inbox_consumer import InboxConsumer
 from app.worker.ingest_heartbeat import IngestHeartbeat
 from app.worker.ingest_proof import IngestProof
+from app.worker.judging_session import JudgingSessions
 from probes.contract import AGENT, Outcome, Reading
 from tests.conftest import Cast
 from tests.factories import register
@@ -190,4 +191,4 @@ async def register_field(sessions: Sessions, cast: Cast, session: AsyncSession, 
 def open_consumer(sessions: Sessions, start: datetime) -> InboxConsumer:
     """Return one that has read nothing yet."""
     heartbeat = IngestHeartbeat("http://127.0.0.1:9")
-    return InboxConsumer(sessions, WorkerCounters(), heartbeat, IngestProof(start), start)
+    return InboxConsumer(JudgingSessions(sessions), WorkerCounters(), heartbeat, IngestProof(start), start)

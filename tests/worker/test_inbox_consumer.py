@@ -28,6 +28,7 @@ from app.worker import inbox_consumer
 from app.worker.counters import WorkerCounters
 from app.worker.inbox_consumer import InboxConsumer
 from app.worker.ingest_heartbeat import IngestHeartbeat
+from app.worker.judging_session import JudgingSessions
 from app.worker.writer import write_batch
 from tests.conftest import Cast
 from tests.support.pushing_sites import Field, arrival, open_consumer, register_field
@@ -349,7 +350,10 @@ async def test_of_a_time_without_a_worker_every_push_counts_and_no_missed_one(fi
         for other in others:
             await field.beat(other, second)
     again = InboxConsumer(
-        field.sessions, WorkerCounters(), IngestHeartbeat("http://127.0.0.1:9"), started_at=field.at(1200)
+        JudgingSessions(field.sessions),
+        WorkerCounters(),
+        IngestHeartbeat("http://127.0.0.1:9"),
+        started_at=field.at(1200),
     )
     async with transaction(field.sessions) as session:
         await again.start(session)
@@ -381,7 +385,10 @@ async def test_a_worker_that_is_back_at_once_continues_the_proof(field: Field) -
     silent, *others = field.ids
     await field.live(0, 300, sites=field.ids)
     again = InboxConsumer(
-        field.sessions, WorkerCounters(), IngestHeartbeat("http://127.0.0.1:9"), started_at=field.at(310)
+        JudgingSessions(field.sessions),
+        WorkerCounters(),
+        IngestHeartbeat("http://127.0.0.1:9"),
+        started_at=field.at(310),
     )
     async with transaction(field.sessions) as session:
         await again.start(session)

@@ -1,0 +1,98 @@
+"""Transactions that judge: the carry of steady sites is in memory, and every one of them keeps it in step."""
+
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import structlog
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.judging import carry_store, dated_profiles, ingest, mass_outage
+from app.judging.carry import newest_thresholds
+from app.judging.carry_store import CarryOutdated
+from app.judging.carry_table import CarryChanges, CarryTable
+from app.judging.judge_state_store import UNWRITTEN
+from app.postgres.engine import Sessions, transaction
+from app.worker.recount import recount
+from app.worker.rejection import is_entrys_fault
+
+log = structlog.get_logger()
+
+FRESH_SHARE = 0.25  # of the shortest interval: evidence is not written later than that, so that it is never stale
+
+
+@dataclass
+class JudgingSessions:
+    """Opens the transactions of one leadership; one at a time, under the write lock.
+
+    After a commit that failed, or may have, the table is loaded anew by whoever comes next: a reading is judged twice
+    rather than not at all.
+    """
+
+    sessions: Sessions
+    refresh_s: float = 0.0  # what steady sites come to is written so often at most
+    table: CarryTable = field(default_factory=CarryTable)
+    is_loaded: bool = False
+    _written_at: float = float("-inf")  # by the monotonic clock
+    _every_s: float = 0.0
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[tuple[AsyncSession, CarryChanges]]:
+        """What it does to the table takes effect once it is committed."""
+        if not self.is_loaded:
+            await self._load()
+        async with self._changes() as opened:
+            yield opened
+
+    @asynccontextmanager
+    async def _changes(self) -> AsyncIterator[tuple[AsyncSession, CarryChanges]]:
+        changes, may_be_committed = CarryChanges(self.table), False
+        try:
+            async with transaction(self.sessions) as session:
+                session.info[UNWRITTEN] = changes
+                yield session, changes
+                may_be_committed = True
+            changes.apply()
+        except BaseException as error:
+            if may_be_committed or not isinstance(error, Exception) or not _is_rolled_back(error):
+                self.is_loaded = False
+            raise
+
+    async def write_moved(self, *, at_once: bool = False) -> None:
+        """Write what steady sites have come to, unless that was done lately."""
+        is_due = at_once or time.monotonic() - self._written_at >= self._every_s
+        if not (is_due and self.is_loaded and len(moved := self.table.moved_rows())):
+            return
+        shortest_s = float(self.table.carry_of(moved)["valid_s"].min())
+        async with self.transaction() as (session, changes):
+            await changes.write(session)
+        self._written_at, self._every_s = time.monotonic(), min(self.refresh_s, FRESH_SHARE * shortest_s)
+
+    async def _load(self) -> None:
+        """Read the carry of all steady sites, and judge what was stored and not judged before the last end."""
+        self.table.clear()
+        async with self.sessions() as session:  # only reads
+            self.table.thresholds = newest_thresholds(await dated_profiles.load(session))
+            self.table.held = set(await mass_outage.list_held_sites(session))
+        after, caught_up = 0, 0
+        while True:
+            async with self.sessions() as session:  # only reads
+                page = await carry_store.load_page(session, after)
+            if page is None:
+                break
+            self.table.put(page.carry)
+            if page.unjudged:
+                async with self._changes() as (session, _):
+                    result = await ingest.judge_stored(session, page.unjudged)
+                    await recount(session, result.dirty_ranges)
+                caught_up += len(page.unjudged)
+            after = page.last_id
+        self.is_loaded = True
+        if caught_up:
+            log.info("readings_caught_up", readings=caught_up, sites=len(self.table))
+
+
+def _is_rolled_back(error: Exception) -> bool:
+    """Whether the database is certainly as it was: a statement was refused, or our own code raised."""
+    return is_entrys_fault(error) and not isinstance(error, CarryOutdated)
