@@ -2,8 +2,8 @@
 
 from alembic import op
 
-revision = "20261128_window_from"
-down_revision = "20261128_reading_packs"
+revision = "20261129_window_from"
+down_revision = "20261129_day_packs"
 branch_labels = None
 depends_on = None
 
