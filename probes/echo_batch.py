@@ -1,7 +1,7 @@
 """Columns that go into an echo sweep and come out of it: one row a host, no object a packet."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -91,6 +91,16 @@ class PongBatch:
     def received(self) -> NDArray[np.int64]:
         answered: NDArray[np.int64] = np.count_nonzero(self.rtts_ns != UNANSWERED, axis=1)
         return answered
+
+    def take(self, rows: slice) -> Self:
+        """Return consecutive rows."""
+        numbers = range(len(self.sent))[rows]
+        reasons = (
+            {row - numbers.start: self.reasons[row] for row in numbers if row in self.reasons} if self.reasons else {}
+        )
+        return replace(
+            self, sent=self.sent[rows], faults=self.faults[rows], rtts_ns=self.rtts_ns[rows], reasons=reasons
+        )
 
     def answers(self, ns_per_unit: int = 1) -> list[list[Any]]:
         """Return each row's answered round trips alone: whole nanoseconds, or so many of them a unit."""

@@ -24,7 +24,7 @@ from probes.packet import BATCH, FOREIGN, MALFORMED
 
 _BATCHES_IN_BUFFER = 256  # more than a full receive buffer holds
 _TICK_NS = 1_000_000  # the finest timer
-_GATHER_NS = 20_000_000  # how long replies may lie in the receive buffer
+_GATHER_NS = 50_000_000  # how long replies may lie in the receive buffer
 _RETRY_NS = 10_000_000
 _RETRIES = 5
 # EPERM: a firewall's full connection table.
@@ -49,15 +49,16 @@ class EchoEngine:
         self.sweeps: dict[int, EchoSweep] = {}
         self._number = 0
         self._loop = asyncio.get_running_loop()
-        self._pace = Pace(packets_per_second)
+        room = min((echo_socket.room for echo_socket in self.sockets.values()), default=0)
+        self._pace = Pace(packets_per_second, burst_packets=min(BATCH, room // 2))
         self._ready: deque[tuple[HostGroup, Rows]] = deque()  # their next packets may leave
         self._ready_count = 0
         self._spaced: DelayQueues[tuple[HostGroup, Rows]] = DelayQueues(lambda item: not item[0].sweep.future.done())
         self._expiries: DelayQueues[Flights] = DelayQueues(Flights.any_live)
         self._timer: asyncio.Handle | None = None
         self._timer_due = 0
-        self._gathering = False
-        self._listen()
+        for echo_socket in self.sockets.values():
+            self._listen(echo_socket)
 
     @property
     def in_flight(self) -> int:
@@ -91,7 +92,7 @@ class EchoEngine:
     def close(self) -> None:
         self._clear()
         for echo_socket in self.sockets.values():
-            self._loop.remove_reader(echo_socket.sock)
+            self._loop.remove_reader(echo_socket.file)
 
     def _clear(self) -> None:
         """Drop everything: no sweep is under way."""
@@ -104,23 +105,29 @@ class EchoEngine:
         if self._timer:
             self._timer.cancel()
             self._timer = None
-        if self._gathering:
-            self._listen()
+            if echo_socket.gathering:
+                self._listen(echo_socket)
 
-    def _listen(self) -> None:
+    def _listen(self, echo_socket: EchoSocket) -> None:
         """Be woken by the next reply."""
-        self._gathering = False
-        for echo_socket in self.sockets.values():
-            self._loop.add_reader(echo_socket.sock, self._readable)
+        echo_socket.gathering = False
+        self._loop.add_reader(echo_socket.file, self._readable, echo_socket)
 
-    def _readable(self) -> None:
-        """Read what has arrived; then let replies gather, unless the receive buffer might not hold them."""
-        self._receive_all()
-        if self._timer and all(each.in_flight.count < each.room // 2 for each in self.sockets.values()):
-            self._gathering = True
-            for echo_socket in self.sockets.values():
-                self._loop.remove_reader(echo_socket.sock)
+    def _readable(self, echo_socket: EchoSocket) -> None:
+        """Let this reply and the next ones gather, unless it is the last or the receive buffer might not hold them."""
+        if 1 < echo_socket.in_flight.count < echo_socket.room // 2:
+            echo_socket.gathering = True
+            self._loop.remove_reader(echo_socket.file)
             self._wake_at(monotonic_ns() + _GATHER_NS)
+        else:
+            self._receive(echo_socket)
+
+    def _gather(self, echo_socket: EchoSocket) -> None:
+        received = self._receive(echo_socket)
+        if received and (echo_socket.in_flight.count > 1 or self._ready_count):
+            self._wake_at(monotonic_ns() + _GATHER_NS)
+        else:
+            self._listen(echo_socket)
 
     def _wake_at(self, due_ns: int) -> None:
         """Keep one timer, for the earliest time due."""
@@ -147,14 +154,9 @@ class EchoEngine:
         for due in (self._expiries.next_due(), self._spaced.next_due()):
             if due is not None:
                 self._wake_at(due)
-        if self._gathering:
-            self._gather()
-
-    def _gather(self) -> None:
-        if self.sweeps and self._receive_all():
-            self._wake_at(monotonic_ns() + _GATHER_NS)
-        else:
-            self._listen()
+        for echo_socket in self.sockets.values():
+            if echo_socket.gathering:
+                self._gather(echo_socket)
 
     def _make_ready(self, group: HostGroup, rows: Rows) -> None:
         self._ready.append((group, rows))
@@ -164,7 +166,8 @@ class EchoEngine:
         due = self._expiries.next_due()
         if due is None or due > now:
             return
-        self._receive_all()  # what arrived in time may still be in the buffer
+        for echo_socket in self.sockets.values():
+            self._receive(echo_socket)  # what arrived in time may still be in the buffer
         for flights in self._expiries.take_due(now):
             flights.sweep.close_packets(flights.socket.in_flight.drop(flights.tokens))
 
@@ -220,21 +223,20 @@ class EchoEngine:
             self._advance(group, given_up, now)
             sweep.set_faults(given_up, [f"not sent: {os.strerror(code)}" for code in errnos[~again].tolist()])
 
-    def _receive_all(self) -> int:
+    def _receive(self, echo_socket: EchoSocket) -> int:
         """Read and match all that has arrived; return how many packets that were."""
         total = 0
-        for echo_socket in self.sockets.values():
-            for _ in range(_BATCHES_IN_BUFFER):
-                try:
-                    count = echo_socket.io.receive()
-                except OSError:
-                    self.counters.receive_errors += 1
-                    break
-                if count:
-                    self._match(echo_socket, count, (time_ns(), monotonic_ns()))
-                total += count
-                if count < packet_io.BATCH:
-                    break
+        for _ in range(_BATCHES_IN_BUFFER):
+            try:
+                count = echo_socket.io.receive()
+            except OSError:
+                self.counters.receive_errors += 1
+                break
+            if count:
+                self._match(echo_socket, count, (time_ns(), monotonic_ns()))
+            total += count
+            if count < packet_io.BATCH:
+                break
         return total
 
     def _match(self, echo_socket: EchoSocket, count: int, now: tuple[int, int]) -> None:

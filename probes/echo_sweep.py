@@ -27,9 +27,11 @@ class EchoSocket:
     def __init__(self, sock: socket) -> None:
         icmp_socket.prepare(sock)
         self.sock = sock
+        self.file = sock.fileno()
         self.format = EchoFormat(sock.family, sock.type)
         self.io = open_packet_io(sock, self.format.packets)
         self.in_flight = FlightTable(sock.family)
+        self.gathering = False  # replies are left in the receive buffer for a moment
         self.drops = icmp_socket.dropped_packets(sock)
         self.room = icmp_socket.receive_buffer(sock) // _REPLY_BYTES  # answers that it holds
 
@@ -101,7 +103,7 @@ class EchoSweep:
     def _find_good(self) -> NDArray[np.bool_]:
         """Return which rows can be sent; the others have their reason."""
         family = self.batch.to["family"]
-        served = np.isin(family, list(self.sockets))
+        served = np.logical_or.reduce([family == each for each in self.sockets])
         senseful = self.batch.makes_sense()
         good: NDArray[np.bool_] = served & senseful
         for row in np.flatnonzero(~good).tolist():
@@ -118,11 +120,13 @@ def _grouped(rows: Rows, columns: Sequence[NDArray[Any]]) -> list[Rows]:
     """Return the rows that are alike in all columns, group by group."""
     if not len(rows):
         return []
+    of_rows = [column[rows] for column in columns]
+    differing = [values for values in of_rows if (values != values[0]).any()]
+    if not differing:
+        return [rows]
     group = np.zeros(len(rows), np.int64)
-    for column in columns:
-        values = column[rows]
-        if (values != values[0]).any():
-            distinct, which = np.unique(values, return_inverse=True)
-            group = group * len(distinct) + which
+    for values in differing:
+        distinct, which = np.unique(values, return_inverse=True)
+        group = group * len(distinct) + which
     order = np.argsort(group, kind="stable")
     return np.split(rows[order], np.flatnonzero(np.diff(group[order])) + 1)

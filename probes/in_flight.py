@@ -9,8 +9,6 @@ from numpy.typing import NDArray
 from probes.sockaddr import HOST_FIELD, SOCKADDR, Addresses
 
 STEP_NS = 10_000_000  # clocks that diverge by more than this have been set, not slewed
-LEAST_NS = 1_000  # times of sending are interpolated: what seems shorter, or negative by less than SKEW_NS, took this
-SKEW_NS = 1_000_000
 
 _FEWEST_SLOTS = 1 << 12
 _REMEMBERED = 1 << 20  # past tokens of which we know whether they were answered or timed out
@@ -146,4 +144,4 @@ def round_trips_ns(
     elapsed = now_mono - sent_mono
     stepped = np.abs(now_wall - sent_wall - elapsed) >= STEP_NS
     rtts = received_wall - sent_wall
-    return np.where(stepped | (rtts < -SKEW_NS), elapsed, np.maximum(rtts, LEAST_NS))
+    return np.where(stepped | (rtts < 0), elapsed, rtts)

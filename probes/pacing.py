@@ -7,32 +7,32 @@ from typing import Generic, TypeVar
 T = TypeVar("T")
 
 BURST_NS = 10_000_000  # a late tick catches up on 10 ms of sending at most
-BURST_PACKETS = 128  # between two reads of the receive side: well below the smallest receive buffer
 COLLECT_NS = BURST_NS // 2  # how long packets that may leave wait for others, to leave together
 
 
 class Pace:
     """A token bucket of packets; at rate 0 every call allows a burst, as fast as the receive side keeps up."""
 
-    def __init__(self, packets_per_second: float) -> None:
+    def __init__(self, packets_per_second: float, *, burst_packets: int) -> None:
         if not packets_per_second >= 0:
             raise ValueError("packets_per_second must be 0 (unpaced) or more")
         self._gap_ns = 1e9 / packets_per_second if packets_per_second else 0.0
+        self._burst = burst_packets
         self._free_at = 0.0  # when the next packet may leave, on the monotonic clock
 
     def take(self, now_ns: int, wanted: int) -> int:
         """Return how many of `wanted` packets may leave now."""
         if not self._gap_ns:
-            return min(wanted, BURST_PACKETS)
+            return min(wanted, self._burst)
         self._free_at = max(self._free_at, now_ns - BURST_NS)
         allowed = int((now_ns - self._free_at) / self._gap_ns) + 1 if now_ns >= self._free_at else 0
-        taken = min(wanted, allowed, BURST_PACKETS)
+        taken = min(wanted, allowed, self._burst)
         self._free_at += taken * self._gap_ns
         return taken
 
     def due_for(self, wanted: int) -> int:
         """Return when so many packets may leave, or a burst of them, or those of COLLECT_NS."""
-        together_ns = min((min(wanted, BURST_PACKETS) - 1) * self._gap_ns, COLLECT_NS)
+        together_ns = min((min(wanted, self._burst) - 1) * self._gap_ns, COLLECT_NS)
         return int(self._free_at + together_ns)
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 LENGTH = 64
-BATCH = 128  # packets built at a time
+BATCH = 512  # packets built at a time
 RECEIVED_BYTES = 256  # of each packet: all that is looked at
 FOREIGN = -1  # well formed, but no answer to a packet of ours
 MALFORMED = -2

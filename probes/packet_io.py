@@ -1,4 +1,9 @@
-"""Sends and receives batches of packets: one system call for many where libc has `sendmmsg` and `recvmmsg`."""
+"""Sends and receives batches of packets from buffers that are prepared once.
+
+Received are many with one system call, where libc has `recvmmsg`. Sent is each with its own, the clock read right
+before: with `sendmmsg` the times within a batch would be guesses, wrong by milliseconds whenever this process is
+interrupted meanwhile.
+"""
 
 import ctypes
 import errno
@@ -16,8 +21,7 @@ from probes.icmp_socket import SO_TIMESTAMPNS
 from probes.packet import RECEIVED_BYTES
 from probes.sockaddr import SOCKADDR, SOCKADDR_LENGTH, address_text, prepare_addresses
 
-BATCH = 256  # packets received at a time
-WINDOW = 32  # packets sent between two looks at the clock
+BATCH = 512  # packets received at a time
 _CONTROL_BYTES = 64
 _TIMESPEC = struct.Struct("@ll")
 _STAMP_BYTES = 16 + _TIMESPEC.size  # a control message's header, and what it carries
@@ -33,7 +37,7 @@ _VECTOR = np.dtype([("base", "=u8"), ("length", "=u8")])
 
 
 class PacketIO:
-    """One system call a packet. The buffers are written by their owner and by `receive`, and hold one batch each."""
+    """Calls of the socket module. The buffers are written by their owner and by `receive`, and hold one batch each."""
 
     def __init__(self, sock: socket, packets: NDArray[np.uint8]) -> None:
         self.packets = packets
@@ -45,22 +49,16 @@ class PacketIO:
         self._sock = sock
 
     def send(self, count: int) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
-        """Send the first `count` packets; return the errno of each, 0 if it left, and when (monotonic, ns).
-
-        A packet's time is interpolated between the clock readings around its window, at most WINDOW packets.
-        """
-        errnos = np.zeros(count, np.int32)
-        started = monotonic_ns()
-        at, bounds, elapsed = 0, [0], [0]
-        while at < count:
+        """Send the first `count` packets; return the errno of each, 0 if it left, and when (monotonic, ns)."""
+        errnos, sent_at = [], []
+        for packet, to in zip(self.packets[:count], self.to, strict=False):
+            sent_at.append(monotonic_ns())
             try:
-                at += self._send_some(at, min(at + WINDOW, count))
+                self._sock.sendto(packet, (address_text(to), 0))
+                errnos.append(0)
             except OSError as error:
-                errnos[at] = error.errno or errno.EIO
-                at += 1
-            bounds.append(at)
-            elapsed.append(monotonic_ns() - started)
-        return errnos, started + np.interp(np.arange(count), bounds, elapsed).astype(np.int64)
+                errnos.append(error.errno or errno.EIO)
+        return np.array(errnos, np.int32), np.array(sent_at, np.int64)
 
     def receive(self) -> int:
         """Fill the buffers with what has arrived; return how many packets there were, BATCH at most."""
@@ -77,14 +75,9 @@ class PacketIO:
             self.stamps_ns[row] = seconds * 1_000_000_000 + nanoseconds
         return BATCH
 
-    def _send_some(self, start: int, stop: int) -> int:
-        """Send at least one of these packets; return how many left."""
-        self._sock.sendto(self.packets[start].tobytes(), (address_text(self.to[start]), 0))
-        return 1
 
-
-class BatchedPacketIO(PacketIO):
-    """One system call a batch."""
+class LibcPacketIO(PacketIO):
+    """Calls of libc, with messages that point into the buffers."""
 
     def __init__(self, sock: socket, packets: NDArray[np.uint8], libc: ctypes.CDLL) -> None:
         super().__init__(sock, packets)
@@ -96,29 +89,32 @@ class BatchedPacketIO(PacketIO):
         self._incoming, self._kept_incoming = _messages(self.received, self.sources)
         self._outgoing["name_length"] = self._name_length
         self._incoming["control"] = _row_addresses(self._control)
-        self._outgoing_at = self._outgoing.ctypes.data
-        self._incoming_at = self._incoming.ctypes.data
+        self._used = BATCH  # messages of the last call
+        self._outgoing_at = [ctypes.c_void_p(address) for address in _row_addresses(self._outgoing).tolist()]
+        self._incoming_at = ctypes.c_void_p(self._incoming.ctypes.data)
+
+    def send(self, count: int) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+        errnos, sent_at = np.zeros(count, np.int32), []
+        sendmsg, file = self._libc.sendmsg, self._file
+        for row, message in enumerate(self._outgoing_at[:count]):
+            sent_at.append(monotonic_ns())
+            if sendmsg(file, message, MSG_DONTWAIT) < 0:
+                errnos[row] = ctypes.get_errno()
+        return errnos, np.array(sent_at, np.int64)
 
     def receive(self) -> int:
         incoming = self._incoming
-        incoming["name_length"] = self._name_length
-        incoming["control_length"] = _CONTROL_BYTES
+        incoming["name_length"][: self._used] = self._name_length  # the kernel has written what it used
+        incoming["control_length"][: self._used] = _CONTROL_BYTES
         count: int = self._libc.recvmmsg(self._file, self._incoming_at, BATCH, MSG_DONTWAIT, None)
         if count < 0:
             error = ctypes.get_errno()
             if error == errno.EAGAIN:
                 return 0
             raise OSError(error, os.strerror(error))
+        self._used = count
         self.lengths[:count] = incoming["length"][:count]
         self.stamps_ns[:count] = self._stamps(count)
-        return count
-
-    def _send_some(self, start: int, stop: int) -> int:
-        at = self._outgoing_at + start * _MESSAGE.itemsize
-        count: int = self._libc.sendmmsg(self._file, at, stop - start, MSG_DONTWAIT)
-        if count < 0:
-            error = ctypes.get_errno()
-            raise OSError(error, os.strerror(error))
         return count
 
     def _stamps(self, count: int) -> NDArray[np.int64]:
@@ -130,14 +126,14 @@ class BatchedPacketIO(PacketIO):
 
 
 def open_packet_io(sock: socket, packets: NDArray[np.uint8]) -> PacketIO:
-    """Return the way to send the rows of `packets` over this socket that costs the fewest system calls here."""
-    libc = _batching_libc()
-    return BatchedPacketIO(sock, packets, libc) if libc else PacketIO(sock, packets)
+    """Return the way to send the rows of `packets` over this socket that costs the least here."""
+    libc = find_libc()
+    return LibcPacketIO(sock, packets, libc) if libc else PacketIO(sock, packets)
 
 
 @cache
-def _batching_libc() -> ctypes.CDLL | None:
-    """Return libc if it can send and receive a batch, and lays out its messages as we do."""
+def find_libc() -> ctypes.CDLL | None:
+    """Return libc if it can receive a batch, and lays out its messages as we do."""
     libc = ctypes.CDLL(None, use_errno=True)
     if (
         struct.calcsize("P") != _VECTOR["base"].itemsize
@@ -145,10 +141,7 @@ def _batching_libc() -> ctypes.CDLL | None:
         or not hasattr(libc, "recvmmsg")
     ):
         return None
-    number, pointer = ctypes.c_int, ctypes.c_void_p
-    libc.sendmmsg.argtypes = (number, pointer, ctypes.c_uint, number)
-    libc.recvmmsg.argtypes = (number, pointer, ctypes.c_uint, number, pointer)
-    return libc
+    return libc  # without argument types: its pointers are prepared, and a call costs less
 
 
 def _messages(data: NDArray[np.uint8], names: NDArray[np.void]) -> tuple[NDArray[np.void], NDArray[np.void]]:

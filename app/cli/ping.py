@@ -24,6 +24,7 @@ from probes.sockaddr import NO_ADDRESS, Addresses, prepare_addresses
 ALL_ANSWERED, SOME_SILENT, BAD_ARGUMENTS, NOT_PERMITTED = 0, 1, 2, 4
 MAX_S, MAX_PACKETS, MAX_PACKETS_IN_ALL = 3600, 100_000, 20_000_000
 NS_PER_MS = 1_000_000
+PIECE = 4096  # hosts of the JSON answer that are written at a time
 
 
 @dataclass(frozen=True, slots=True, repr=False)  # asyncio.run writes one of its task's result, for nobody
@@ -72,7 +73,8 @@ def ping(
         _stop(problem, BAD_ARGUMENTS)
     except (IcmpNotPermitted, OSError) as problem:
         _stop(problem, NOT_PERMITTED)
-    write(_json(pinged) if as_json else "".join(_lines(pinged, quiet=quiet)))
+    for text in _json(pinged) if as_json else ["".join(_lines(pinged, quiet=quiet))]:
+        write(text)
     raise typer.Exit(_exit_code(pinged))
 
 
@@ -160,17 +162,29 @@ def _exit_code(pinged: PingedHosts) -> int:
     return ALL_ANSWERED if pinged.pongs.received.all() else SOME_SILENT
 
 
-def _json(pinged: PingedHosts) -> str:
-    pongs = pinged.pongs
-    sent, received = pongs.sent, pongs.received
-    rows = zip(pinged.hosts, sent.tolist(), received.tolist(), pongs.answers(NS_PER_MS), strict=True)
-    hosts = [{"host": host, "sent": left, "received": back, "rtt_ms": rtts} for host, left, back, rtts in rows]
+def _json(pinged: PingedHosts) -> Iterator[str]:
+    """Piece by piece: the objects of a million hosts would take a gigabyte."""
+    pongs, hosts = pinged.pongs, len(pinged.hosts)
+    sent, received = int(pongs.sent.sum()), int(pongs.received.sum())
+    totals = {"targets": hosts, "sent": sent, "received": received, "wall_s": pinged.wall_s}
+    yield orjson.dumps(totals).decode()[:-1] + ',"hosts":['
+    for start in range(0, hosts, PIECE):
+        piece = orjson.dumps(_hosts_json(pinged, slice(start, start + PIECE))).decode()
+        yield piece[1:-1] + ("," if start + PIECE < hosts else "]}\n")
+
+
+def _hosts_json(pinged: PingedHosts, rows: slice) -> list[dict[str, object]]:
+    pongs = pinged.pongs.take(rows)
+    columns = (pongs.sent.tolist(), pongs.received.tolist(), pongs.answers(NS_PER_MS))
+    hosts: list[dict[str, object]] = [
+        {"host": host, "sent": sent, "received": received, "rtt_ms": rtts_ms}
+        for host, sent, received, rtts_ms in zip(pinged.hosts[rows], *columns, strict=True)
+    ]
     for row in np.flatnonzero(pongs.faults).tolist():
         hosts[row]["faults"] = int(pongs.faults[row])
     for row, reason in pongs.reasons.items():
         hosts[row]["error"] = reason
-    totals = {"targets": len(hosts), "sent": int(sent.sum()), "received": int(received.sum()), "wall_s": pinged.wall_s}
-    return orjson.dumps({**totals, "hosts": hosts}, option=orjson.OPT_APPEND_NEWLINE).decode()
+    return hosts
 
 
 def _lines(pinged: PingedHosts, *, quiet: bool) -> Iterator[str]:

@@ -1,20 +1,33 @@
 import asyncio
+import errno
+import itertools
 import socket
 import time
 from collections.abc import Callable
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pytest
 import uvloop
+from numpy.typing import NDArray
 
-from probes.echo import Echo, EchoClosed, Ping
-from probes.in_flight import round_trips_ns
+from probes import packet_io
+from probes.echo import Echo, EchoClosed, Ping, PingBatch, prepare_addresses
 from simulator.namespace import Namespace
 from tests.probes.conftest import OpenEcho, Request, Responder, answer_to, with_checksum
 
 LOOPBACKS = [f"127.{1 + i // 62_500}.{i // 250 % 250}.{i % 250 + 1}" for i in range(100_000)]
 MS = 1_000_000
+
+
+@pytest.fixture(autouse=True, params=["libc", "socket module"])
+def calls(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every test here runs with both ways to send and receive."""
+    if request.param == "socket module":
+        monkeypatch.setattr(packet_io, "find_libc", lambda: None)
+    else:
+        assert packet_io.find_libc()
 
 
 async def until(true: Callable[[], bool], *, within_s: float = 2.0) -> None:
@@ -237,6 +250,43 @@ async def test_a_sweep_without_drops_is_not_blamed_for_an_earlier_one(responder:
     assert (pong.sent, pong.rtts_ns, pong.faults) == (1, [], 0)
 
 
+async def test_a_packet_that_is_refused_for_a_moment_is_sent_again(
+    answering: Namespace, open_echo: OpenEcho, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refused = iter([{1}, {0}, {0}])  # which packets of each batch
+
+    def send_but(io: packet_io.PacketIO, count: int) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+        now = next(refused, set())
+        real = io.to[:count].copy()
+        io.to[list(now)] = prepare_addresses(["127.77.0.1"])[0]  # elsewhere: its answer is foreign
+        errnos, sent_at = send(io, count)
+        io.to[:count] = real
+        errnos[list(now)] = errno.ENOBUFS
+        return errnos, sent_at
+
+    sender: Any = packet_io.LibcPacketIO if packet_io.find_libc() else packet_io.PacketIO
+    send = sender.send
+    monkeypatch.setattr(sender, "send", send_but)
+    async with open_echo(answering) as echo:
+        pongs = await echo.ping([Ping(address, 1, timeout_s=1) for address in LOOPBACKS[:3]])
+    assert [(pong.sent, len(pong.rtts_ns), pong.faults) for pong in pongs] == [(1, 1, 0)] * 3
+    assert (echo.counters.send_errors, echo.counters.sent, echo.counters.received) == (3, 3, 3)
+
+
+async def test_a_packet_that_is_refused_again_and_again_is_a_fault(
+    answering: Namespace, open_echo: OpenEcho, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(io: packet_io.PacketIO, count: int) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+        return np.full(count, errno.EPERM, np.int32), np.zeros(count, np.int64)
+
+    monkeypatch.setattr(packet_io.LibcPacketIO, "send", refuse)
+    monkeypatch.setattr(packet_io.PacketIO, "send", refuse)
+    async with open_echo(answering) as echo:
+        (pong,) = await echo.ping([Ping("127.0.0.1", 2, 0.01)])
+    assert (pong.sent, pong.faults, pong.reason) == (0, 2, "not sent: Operation not permitted")
+    assert echo.counters.send_errors == 12
+
+
 async def test_a_packet_that_cannot_leave_is_a_fault_with_its_reason(silent: Namespace, open_echo: OpenEcho) -> None:
     async with open_echo(silent) as echo:
         (pong,) = await echo.ping([Ping("192.0.2.1", 3, 0.01, 0.1)])  # the namespace has no route
@@ -253,6 +303,42 @@ async def test_a_ping_that_makes_no_sense_is_a_fault_and_the_rest_goes_on(answer
         good, *bad = await echo.ping(pings)
     assert len(good.rtts_ns) == 1
     assert all(pong.sent == 0 and pong.reason for pong in bad)
+
+
+async def test_the_rows_of_a_batch_are_hosts_of_any_kind(silent: Namespace, open_echo: OpenEcho) -> None:
+    to = prepare_addresses(["192.0.2.1", "localhost", "127.0.0.1", "127.0.0.1", "192.0.2.1"])
+    count, spacing, timeout = np.array([2, 1, 3, 0, 1], np.int32), np.full(5, 10 * MS), np.arange(1, 6) * 10 * MS
+    async with open_echo(silent) as echo:
+        pongs = await echo.sweep(PingBatch(to, count, spacing, timeout))
+    assert (pongs.sent.tolist(), pongs.faults.tolist()) == ([0, 0, 3, 0, 0], [2, 1, 0, 0, 1])
+    assert pongs.rtts_ns.tolist() == [[-1] * 3] * 5
+    assert pongs.answers() == [[]] * 5
+    assert sorted(pongs.reasons) == [0, 1, 3, 4]
+    assert pongs.reasons[1] == "not an address"
+    assert pongs.take(slice(1, 4)).reasons == {0: "not an address", 2: pongs.reasons[3]}
+
+
+async def test_hosts_of_both_families_and_any_timing_share_a_sweep(answering: Namespace, open_echo: OpenEcho) -> None:
+    pings = [Ping(("::1", "127.0.0.1")[n % 2], 1 + n % 3, 0.01 * (n % 4), 1 + n % 5) for n in range(120)]
+    async with open_echo(answering) as echo:
+        pongs = await echo.ping(pings)
+    assert [(pong.address, pong.sent, len(pong.rtts_ns)) for pong in pongs] == [
+        (ping.address, ping.count, ping.count) for ping in pings
+    ]
+
+
+async def test_answers_that_gather_unread_all_count(
+    responder: Responder, silent: Namespace, open_echo: OpenEcho
+) -> None:
+    loop = asyncio.get_running_loop()
+    delays = itertools.count()
+    responder.behave = lambda request: loop.call_later(next(delays) / 1000, responder.reply, request)
+    async with open_echo(silent) as echo:
+        pongs = await echo.ping([Ping(address, 1, timeout_s=2) for address in LOOPBACKS[:100]])
+        late = asyncio.create_task(echo.ping([Ping("127.0.0.1", 1, timeout_s=0.05)]))
+        await late
+        await until(lambda: echo.counters.late == 1)  # read although no sweep is under way
+    assert all(len(pong.rtts_ns) == 1 for pong in pongs)
 
 
 async def test_tens_of_thousands_in_flight_at_once_lose_none(
@@ -357,20 +443,3 @@ async def test_closing_ends_what_is_under_way(silent: Namespace, open_echo: Open
 async def test_a_sweep_of_no_hosts_ends_at_once(silent: Namespace, open_echo: OpenEcho) -> None:
     async with open_echo(silent) as echo:
         assert await echo.ping([]) == []
-
-
-def round_trip_ns(sent: tuple[int, int], received: int, now: tuple[int, int]) -> int:
-    [wall], [mono], [stamp] = (np.array([each]) for each in (*sent, received))
-    return int(round_trips_ns(wall, mono, stamp, now))
-
-
-def test_a_wall_clock_that_was_set_meanwhile_does_not_show_in_the_round_trip() -> None:
-    sent = (1_000_000 * MS, 500 * MS)
-    for step in (-3_600_000 * MS, -100 * MS, 100 * MS, 3_600_000 * MS):
-        received = sent[0] + step + 40 * MS
-        now = (sent[0] + step + 45 * MS, sent[1] + 45 * MS)
-        assert round_trip_ns(sent, received, now) == 45 * MS
-
-
-def test_without_a_step_the_kernels_time_counts_however_late_we_read_it() -> None:
-    assert round_trip_ns((10_000 * MS, 0), 10_040 * MS, (10_900 * MS, 900 * MS)) == 40 * MS
