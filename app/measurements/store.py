@@ -1,6 +1,6 @@
 """Stores readings, each once, and finds them again."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -24,6 +24,24 @@ DELETE_FROM = text("""
 """)
 POP_FROM = text(f"""
     WITH m AS (DELETE FROM measurement WHERE slot >= :at AND source = :source RETURNING *) SELECT {SELECTED} FROM m
+""")
+
+# Closed hours are locked as in recording: either their count sees the faults, or they become stale.
+MAKE_FAULTS = text("""
+    WITH closed AS (
+        SELECT upto FROM rollup_watermark WHERE stage = 'closed' FOR SHARE
+    ), changed AS (
+        UPDATE measurement m SET outcome = 'fault', reason = :reason
+        FROM unnest(cast(:sites AS int[]), cast(:since AS timestamptz[])) AS n(site_id, since)
+        WHERE m.site_id = n.site_id AND m.source = :source AND m.outcome <> 'fault'
+            AND m.slot >= n.since AND m.slot >= :first
+        RETURNING m.site_id, m.slot
+    ), made_stale AS (
+        INSERT INTO stale_hour (site_id, hour)
+        SELECT DISTINCT site_id, date_trunc('hour', slot, 'UTC') FROM changed WHERE slot < (SELECT upto FROM closed)
+        ORDER BY 1, 2 ON CONFLICT DO NOTHING
+    )
+    SELECT DISTINCT site_id FROM changed
 """)
 
 MeasurementKey = tuple[int, datetime, Outcome]  # site, slot, outcome
@@ -113,6 +131,17 @@ async def pop_from(session: AsyncSession, at: datetime, *, source: str) -> list[
     rows = block_of_columns((await session.execute(POP_FROM, {"at": at, "source": source})).one())
     packed = await pack_store.cut_from(session, at, sources=[SOURCE_CODES[source]])
     return ReadingBlock.concat([rows, packed]).distinct().readings()
+
+
+async def make_faults(session: AsyncSession, since: Mapping[int, datetime], *, source: str, reason: str) -> set[int]:
+    """Turn the readings of this source since a moment, by site, into faults of ours; return the sites that had any.
+
+    For readings stored a moment ago: of hours that are packed none changes.
+    """
+    if not since:
+        return set()
+    parameters = {"sites": list(since), "since": list(since.values()), "first": min(since.values())}
+    return set(await session.scalars(MAKE_FAULTS, parameters | {"source": source, "reason": reason}))
 
 
 async def list_readings(

@@ -1,6 +1,7 @@
 """How one site is probed, as an object and as a row of columns, and how soon again."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from math import ceil
 
@@ -51,17 +52,21 @@ class ProbePlan:
     def next_regular(self, after: int) -> int:
         return after + 1 + (self.phase - after - 1) % self.interval_s
 
-    def row(self) -> PlanRows:
-        """Return the plan as one row."""
-        target, pings = self.target, TargetBlock.of([self.target]).pings
-        confirmation = replace(target, packets=CONFIRM_PACKETS)
-        rows = np.zeros(1, PLAN)
-        rows["key"], rows["interval_s"], rows["phase"] = target.key, self.interval_s, self.phase
-        rows["packets"], rows["valid_s"] = target.packets, target.valid_s
-        rows["lasts_s"], rows["confirmation_lasts_s"] = max_duration_s(target), max_duration_s(confirmation)
-        rows["spacing_ns"], rows["timeout_ns"], rows["to"] = pings.spacing_ns, pings.timeout_ns, pings.to
-        rows["addressed_at"] = to_micros(self.addressed_at)
-        return rows
+
+def plan_rows(plans: Sequence[ProbePlan]) -> PlanRows:
+    targets = [plan.target for plan in plans]
+    pings = TargetBlock.of(targets).pings
+    rows = np.zeros(len(plans), PLAN)
+    rows["key"] = [target.key for target in targets]
+    rows["interval_s"] = [plan.interval_s for plan in plans]
+    rows["phase"] = [plan.phase for plan in plans]
+    rows["packets"] = [target.packets for target in targets]
+    rows["valid_s"] = [target.valid_s for target in targets]
+    rows["lasts_s"] = [max_duration_s(target) for target in targets]
+    rows["confirmation_lasts_s"] = [max_duration_s(target, CONFIRM_PACKETS) for target in targets]
+    rows["spacing_ns"], rows["timeout_ns"], rows["to"] = pings.spacing_ns, pings.timeout_ns, pings.to
+    rows["addressed_at"] = [to_micros(plan.addressed_at) for plan in plans]
+    return rows
 
 
 def next_regular(plans: PlanRows, after: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -70,9 +75,9 @@ def next_regular(plans: PlanRows, after: NDArray[np.int64]) -> NDArray[np.int64]
     return slots
 
 
-def max_duration_s(target: Target) -> int:
-    """Return how long a probe takes at most."""
-    return ceil((target.packets - 1) * target.spacing_s + target.timeout_s)
+def max_duration_s(target: Target, packets: int | None = None) -> int:
+    """Return how long a probe takes at most, of so many packets."""
+    return ceil(((packets or target.packets) - 1) * target.spacing_s + target.timeout_s)
 
 
 def repeat_after_s(item: JudgedSite, plan: ProbePlan, now: int) -> int | None:

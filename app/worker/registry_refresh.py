@@ -1,7 +1,9 @@
 """The job that follows the registry: changed sites get a new plan, and are judged again by their new configuration."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import structlog
@@ -10,9 +12,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.clock import utc_now
 from app.judging import propagation
-from app.judging.carry_table import CarryTable
 from app.judging.dirty_range import DirtyRange
 from app.judging.ingest import JudgedSite
+from app.measurements import store as measurements
+from app.postgres.engine import transaction
 from app.postgres.work_signals import Work
 from app.profiles import Profile, Technology, profiles
 from app.registry.models import SiteKind, State
@@ -21,15 +24,17 @@ from app.worker.jobs import Job
 from app.worker.probe_plan import ProbePlan
 from app.worker.recount import recount
 from app.worker.rejection import write_in_parts
-from probes.contract import ProbeKind, Target
+from probes.contract import CENTRAL, ProbeKind, Target
 
 log = structlog.get_logger()
 
 EVERY_S = 3
+PLANNED_AT_ONCE = 2_000
 
 SITES = text("""
     SELECT s.id, s.host, s.probe, s.port, s.url, s.technology, s.lifecycle, s.addressed_at, s.version,
-        s.parent_id, s.kind, st.state, st.since, st.seen_at, st.pending_at, c.started_at AS setup_at
+        s.parent_id, s.kind, st.state, st.since, st.seen_at, st.pending_at,
+        st.addressed_at AS judged_address_at, c.started_at AS setup_at
     FROM site s JOIN site_status st ON st.site_id = s.id
         JOIN site_configuration c ON c.site_id = s.id AND c.ended_at IS NULL
     WHERE s.version > :seen
@@ -55,20 +60,39 @@ class RegistryRefresh:
                 raise
 
     async def refresh(self) -> None:
-        """Replan and rejudge the sites changed in the registry; a site that is new or was moved is probed at once."""
+        """Replan and rejudge the sites changed in the registry; a site that is new or was moved is probed at once.
+
+        What was read of a former address since it was changed is a fault of ours: whoever recorded it did not know.
+        """
         is_first = self.version < 0
         async with self.context.write_lock:
             async with self.context.sessions() as session:  # only reads: there is nothing to commit
                 version, rows = await list_changed_sites(session, self.version)
             table = self.context.judging.table
             table.doubt([row.id for row in rows])
-            if not is_first:
-                await self._judge(_reconfigured_ranges(rows, table))
-        for row in rows:
-            self._plan(row, at_once=not is_first)
-        judged = [JudgedSite(r.id, State(r.state), r.since, r.seen_at, r.pending_at, r.parent_id) for r in rows]
-        self.context.schedule.follow(judged, now=self.context.slot)
+            moved = [row for row in rows if self._is_moved(row)]
+            await self._fault_moved(moved)
+            seen = {row.id: table.seen_at(row.id) or row.seen_at for row in rows}
+            await self._judge(_moved_ranges(moved, seen) + ([] if is_first else _reconfigured_ranges(rows, seen)))
+        for first in range(0, len(rows), PLANNED_AT_ONCE):
+            self._plan(rows[first : first + PLANNED_AT_ONCE], at_once=not is_first)
+            await asyncio.sleep(0)  # others go on in between
         self.version = version
+
+    def _is_moved(self, row: Any) -> bool:
+        """Whether readings of a former address may be stored as those of the present one.
+
+        At a worker's start only what was judged last tells that its predecessor did not know of the change.
+        """
+        plan = self.context.schedule.plans.get(row.id)
+        is_replaced = plan is not None and plan.addressed_at != row.addressed_at
+        return is_replaced or bool(row.judged_address_at != row.addressed_at)
+
+    async def _fault_moved(self, rows: Sequence[Any]) -> None:
+        if rows:
+            since = {row.id: row.addressed_at for row in rows}
+            async with transaction(self.context.sessions) as session:
+                await measurements.make_faults(session, since, source=CENTRAL, reason="moved")
 
     async def _judge(self, ranges: Sequence[DirtyRange]) -> None:
         async def write(part: Sequence[DirtyRange]) -> None:
@@ -82,12 +106,15 @@ class RegistryRefresh:
         while parts:
             await write_in_parts(parts, write, reject)
 
-    def _plan(self, row: Any, *, at_once: bool) -> None:
-        schedule, plan = self.context.schedule, plan_of(row, profiles())
-        if plan is None:
-            schedule.remove(row.id)
-        elif plan != schedule.plans.get(row.id):
-            schedule.put(plan, now=self.context.slot, at_once=at_once)
+    def _plan(self, rows: Sequence[Any], *, at_once: bool) -> None:
+        schedule, plans = self.context.schedule, {row.id: plan_of(row, profiles()) for row in rows}
+        for site_id, plan in plans.items():
+            if plan is None:
+                schedule.remove(site_id)
+        changed = [plan for site_id, plan in plans.items() if plan is not None and plan != schedule.plans.get(site_id)]
+        schedule.put(*changed, now=self.context.slot, at_once=at_once)
+        judged = [JudgedSite(r.id, State(r.state), r.since, r.seen_at, r.pending_at, r.parent_id) for r in rows]
+        schedule.follow(judged, now=self.context.slot)
 
 
 async def list_changed_sites(session: AsyncSession, seen: int) -> tuple[int, Sequence[Any]]:
@@ -101,10 +128,14 @@ async def list_changed_sites(session: AsyncSession, seen: int) -> tuple[int, Seq
     return int(version or 0), (await session.execute(SITES, {"seen": seen})).all()
 
 
-def _reconfigured_ranges(rows: Sequence[Any], table: CarryTable) -> list[DirtyRange]:
+def _moved_ranges(rows: Sequence[Any], seen: Mapping[int, datetime | None]) -> list[DirtyRange]:
+    """`seen`: the slot of the last reading judged, by site."""
+    return [DirtyRange(r.id, r.addressed_at, at) for r in rows if (at := seen[r.id]) and at >= r.addressed_at]
+
+
+def _reconfigured_ranges(rows: Sequence[Any], seen: Mapping[int, datetime | None]) -> list[DirtyRange]:
     """What was judged by a former configuration: of the sites themselves, and of those behind a node until now."""
-    seen = {row.id: table.seen_at(row.id) or row.seen_at for row in rows}
-    ranges = [DirtyRange(r.id, r.setup_at, seen[r.id]) for r in rows if seen[r.id] and seen[r.id] >= r.setup_at]
+    ranges = [DirtyRange(r.id, r.setup_at, at) for r in rows if (at := seen[r.id]) and at >= r.setup_at]
     return ranges + [DirtyRange(r.id, r.setup_at, utc_now()) for r in rows if r.kind == SiteKind.NODE]
 
 

@@ -14,7 +14,7 @@ from app.core.clock import to_slot
 from app.core.row_index import ABSENT, RowIndex
 from app.judging.ingest import JudgedSite
 from app.registry.models import State
-from app.worker.probe_plan import CONFIRM_PACKETS, PLAN, PlanRows, ProbePlan, next_regular, repeat_after_s
+from app.worker.probe_plan import CONFIRM_PACKETS, PLAN, PlanRows, ProbePlan, next_regular, plan_rows, repeat_after_s
 from probes.echo_batch import PingBatch
 from probes.reading_block import OK, TIMEOUT
 from probes.sockaddr import NO_ADDRESS
@@ -50,16 +50,18 @@ class Schedule:
     _state: NDArray[np.void] = field(default_factory=lambda: np.zeros(FIRST_ROWS, STATE))
     _repeats: Counter[int] = field(default_factory=Counter)
 
-    def put(self, plan: ProbePlan, *, now: int, at_once: bool = False) -> None:
-        """Add or replace a site's plan; `at_once` for one that was just registered."""
-        key = plan.target.key
-        row = self._index.add(key)
-        if key not in self.plans:
-            self._grow()
-            self._state[row] = 0, False, UNKNOWN
-        self.plans[key] = plan
-        self._plans[row] = plan.row()[0]
-        self._set(row, now + 1 if at_once else plan.next_regular(now))
+    def put(self, *plans: ProbePlan, now: int, at_once: bool = False) -> None:
+        """Add or replace sites' plans; `at_once` for those just registered."""
+        if not plans:
+            return
+        keys = [plan.target.key for plan in plans]
+        rows = np.array([self._index.add(key) for key in keys])
+        self._grow()
+        self._state[rows[[key not in self.plans for key in keys]]] = 0, False, UNKNOWN
+        self.plans.update(zip(keys, plans, strict=True))
+        self._plans[rows] = of_plans = plan_rows(plans)
+        self._due[rows] = now + 1 if at_once else next_regular(of_plans, np.full(len(rows), now))
+        self._state["confirms"][rows] = False
 
     def remove(self, key: int) -> None:
         if self.plans.pop(key, None) is not None:
@@ -136,8 +138,8 @@ class Schedule:
         return DueProbes(targets, plans["addressed_at"].copy())
 
     def _grow(self) -> None:
-        if self._index.size > len(self._due):
-            more = len(self._due)
+        if (more := max(self._index.size - len(self._due), 0)) > 0:
+            more = max(more, len(self._due))
             self._plans = np.concatenate([self._plans, np.zeros(more, PLAN)])
             self._due = np.concatenate([self._due, np.full(more, NEVER)])
             self._state = np.concatenate([self._state, np.zeros(more, STATE)])

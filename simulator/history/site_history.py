@@ -5,7 +5,7 @@ Hours in which anything happens are kept reading by reading. The others are kept
 
 from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from app.core.clock import from_slot, to_slot
@@ -65,9 +65,7 @@ class SiteHistory:
             for blind in self.blind_ranges
         ]
         self._change_slots = self._find_change_slots()
-        self._duration_s = {
-            n: max_duration_s(replace(self.schedule.target, packets=n)) for n in (PACKETS, CONFIRM_PACKETS)
-        }
+        self._duration_s = {n: max_duration_s(self.schedule.target, n) for n in (PACKETS, CONFIRM_PACKETS)}
         slot, is_confirmation = self.schedule.next_regular(self.start - 1), False
         while slot <= self.end:
             stopped = next((high for low, high, stopped in self._blind_slots if stopped and low <= slot < high), None)

@@ -17,13 +17,16 @@ from app.availability import daily_rollup
 from app.core.clock import from_slot, utc_now
 from app.judging.blind_ranges import BlindRange
 from app.latency import rollup
+from app.measurements import reader
 from app.postgres.engine import transaction
 from app.worker import rollup_job, writer
+from app.worker.context import WorkerContext
 from app.worker.dead_mans_switch import DeadMansSwitch
 from app.worker.process import Worker
 from probes.contract import Outcome, Reading
 from tests.conftest import Cast
 from tests.factories import register
+from tests.support.rejudged_village import backdate
 from tests.worker.conftest import WallClock, put
 
 
@@ -42,6 +45,40 @@ async def test_a_site_registered_while_the_worker_runs_is_probed_at_once(worker:
     await cast.sari.delete(f"/sites/{made['id']}")
     await worker.registry_refresh.refresh()
     assert worker.context.schedule.plans == {}
+
+
+@pytest.mark.parametrize("then", ["the registry is read", "it dies", "it dies once its carry is written"])
+async def test_what_was_read_of_a_former_address_and_recorded_before_the_refresh_is_our_fault(
+    worker: Worker, cast: Cast, session: AsyncSession, then: str
+) -> None:
+    """A worker that dies in between leaves it to the next one."""
+    moved, same = [(await register(cast, host=f"127.7.7.{number}"))["id"] for number in (7, 8)]
+    await backdate(session, utc_now() - timedelta(hours=1))
+    await worker.start()
+    plans, before, late = dict(worker.context.schedule.plans), worker.context.slot - 20, worker.context.slot + 3
+
+    async def answer(slot: int) -> None:
+        put(worker, [(Reading(key, slot, Outcome.OK, 3, (900,) * 3, 60), plans[key].addressed_at) for key in plans])
+        assert await worker.writer.write()
+
+    await answer(before)
+    response = await cast.sari.patch(f"/sites/{moved}", {"host": "127.7.7.9"})
+    assert response.status_code == 200, response.text
+    await answer(late)
+    assert worker.context.counters.judged_at_once == 2, "the registry was not asked"
+    if then == "it dies once its carry is written":
+        await worker.writer.write_moved()
+    if then != "the registry is read":
+        context = worker.context
+        worker = Worker(WorkerContext(context.sessions, context.prober, context.settings, context.clock))
+    await worker.registry_refresh.refresh()
+    await worker.writer.write()
+    async with session.begin():
+        stored = await reader.read(session, [(key, from_slot(before), from_slot(late + 1)) for key in (moved, same)])
+    outcomes = [(reading.key, reading.outcome.value, reading.reason) for reading in stored.readings()]
+    assert outcomes == [(moved, "ok", None), (moved, "fault", "moved"), (same, "ok", None), (same, "ok", None)]
+    assert await states(session) == [("unknown", "never_seen"), ("up", None)], "of its new address nothing is known"
+    assert worker.context.schedule.plans[moved].target.host == "127.7.7.9"
 
 
 async def test_timeouts_while_our_uplink_is_down_are_our_fault(
