@@ -27,11 +27,13 @@ LAST_SITE = text("""
 
 async def pack_days(session: AsyncSession, now: datetime, *, sites_a_step: int = SITES_A_STEP) -> bool:
     """Do the next step; return False when nothing is left to do. A step that runs twice changes nothing."""
-    days = await partitions.list_partitions(session, [PACKS])
+    days = [day for day in await partitions.list_partitions(session, [PACKS]) if day.end <= now - AFTER]
+    if not days:
+        return False
     await pack_store.lock(session)
     done: Any = (await session.execute(LOCK_WATERMARK)).one()
     day = next((each for each in days if each.start >= done.upto), None)
-    if day is None or day.end > now - AFTER:
+    if day is None:
         return False
     after = done.site_id if day.start == done.upto else 0
     bounds = {"day": day.start, "end": day.end, "after": after, "limit": sites_a_step}

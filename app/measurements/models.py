@@ -37,7 +37,7 @@ class ReadingPack(Base):
     pack: Mapped[bytes]
 
 
-class CorruptPack(Base):
+class SetAsidePack(Base):
     """The bytes of a pack that could not be read when readings were added to it; those were packed without it."""
 
     __tablename__ = "corrupt_pack"
