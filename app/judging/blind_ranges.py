@@ -16,6 +16,7 @@ from app.judging.models import Blind, WorkerBeat
 from app.profiles import LONGEST_PACKET_TIMEOUT_S
 from app.registry.models import UnknownReason
 from probes.contract import AGENT, CENTRAL, SILENCE
+from probes.reading_block import SOURCE_CODES
 
 BEAT_TOLERANCE = timedelta(seconds=15)
 MOST_PACKETS = 5  # of one reading: of the one that confirms an outage
@@ -53,6 +54,8 @@ HELD = text("""
     WHERE site_id = ANY(:ids) AND started_at < :end AND lost_at >= :start AND excused IS NOT FALSE
 """)
 # `near` holds the readings around the range; where they do not reach its edges, a gap lies beyond them.
+# Where readings around it are packed every site with some is affected: more is judged again, and nothing comes out
+# otherwise. A range is known long before its hours are packed, but for what a stopped clock or worker leaves.
 AFFECTED_SITES = text(f"""
     WITH near AS (
         SELECT site_id, source, slot, outcome, sent, outcome = 'timeout' OR cardinality(rtt_us) < sent AS lossy,
@@ -79,6 +82,11 @@ AFFECTED_SITES = text(f"""
         AND (a.concerned OR a.site_id IS NULL)
         AND (a.first_ok IS NULL OR a.lost OR a.unseen OR a.first_ok > :start
             OR a.last_ok < :end AND st.seen_at > a.last)
+    UNION SELECT p.site_id FROM reading_pack p JOIN site_status st USING (site_id)
+    WHERE p.hour > cast(:start AS timestamptz) - cast(:hold AS interval) - interval '1 day'
+        AND p.hour + make_interval(hours => p.span) > cast(:start AS timestamptz) - cast(:hold AS interval)
+        AND p.hour < cast(:end AS timestamptz) + cast(:hold AS interval) AND p.source = ANY(:explained_codes)
+        AND st.seen_at + make_interval(secs => {LONGEST_READING_S}) > :start
 """)
 
 
@@ -155,6 +163,7 @@ async def list_affected_sites(session: AsyncSession, blind: BlindRange, *, sourc
         "hold": hold,
         "source": source,
         "explained": explained,
+        "explained_codes": [SOURCE_CODES[name] for name in explained],
     }
     return list(await session.scalars(AFFECTED_SITES, parameters))
 

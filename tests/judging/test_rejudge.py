@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.core.clock import floor_second, to_slot, utc_now
+from app.core.clock import floor_second, from_slot, to_slot, utc_now
 from app.judging import ingest, propagation
 from app.judging.blind_ranges import BlindRange
 from app.judging.dirty_range import DirtyRange
@@ -15,6 +15,7 @@ from app.postgres.engine import Sessions, transaction
 from probes.contract import Outcome, Reading
 from tests.conftest import Cast
 from tests.factories import register
+from tests.support.packed_hours import pack_until
 from tests.support.rejudged_village import HOURS, OK, TIMEOUT, Village, assert_same, backdate
 
 
@@ -54,6 +55,23 @@ async def test_readings_that_arrive_late_twice_or_in_any_order_leave_the_same_le
         batch, arriving = arriving[:size], arriving[size:]
         village.random.shuffle(batch)
         await village.ingest(batch + batch[:2], [blind.pop()] if blind and village.random.random() < 0.2 else [])
+    await village.ingest([], blind)
+    assert_same(await village.stored(), await village.expected(readings))
+
+
+@pytest.mark.parametrize("seed", range(6))
+async def test_the_ledger_is_the_same_where_hours_are_packed_meanwhile(
+    sessions: Sessions, cast: Cast, session: AsyncSession, seed: int
+) -> None:
+    village = await make_village(sessions, cast, session, seed)
+    readings, blind = village.random_readings(), village.random_blind_ranges(4)
+    arriving = sorted(readings, key=lambda reading: reading.slot + village.random.choice([0, 0, 0, 200, 4000]))
+    for first in range(0, len(arriving), 80):
+        if village.random.random() < 0.3:
+            await pack_until(sessions, from_slot(arriving[first].slot))
+        batch = arriving[first : first + 80]
+        await village.ingest(batch + batch[:2], [blind.pop()] if blind and village.random.random() < 0.2 else [])
+    await pack_until(sessions, village.start + timedelta(hours=HOURS - 1))
     await village.ingest([], blind)
     assert_same(await village.stored(), await village.expected(readings))
 

@@ -10,6 +10,7 @@ from app.core.clock import from_slot, to_slot, utc_now
 from app.measurements import corrupt_packs, day_packs, pack_store, packing, partitions, reader, store
 from app.postgres.engine import Sessions, transaction
 from probes.contract import AGENT, CENTRAL, SILENCE, Outcome, Reading
+from tests.support.packed_hours import pack_until
 
 NOW = utc_now()
 HOUR = timedelta(hours=1)
@@ -41,16 +42,6 @@ READINGS = sorted(
     ],
     key=lambda each: (each.key, each.slot, (CENTRAL, AGENT, SILENCE).index(each.source)),
 )
-
-
-async def pack_until(sessions: Sessions, until: datetime, *, sites_a_step: int = 1, now: datetime = NOW) -> None:
-    async with transaction(sessions) as session:
-        await session.execute(text("UPDATE rollup_watermark SET upto = :at WHERE stage = 'hours'"), {"at": until})
-    for _ in range(2_000):
-        async with transaction(sessions) as session:
-            if not await packing.pack_rows(session, now, sites_a_step=sites_a_step):
-                return
-    raise AssertionError("packing does not end")
 
 
 async def step(sessions: Sessions) -> bool:
