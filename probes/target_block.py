@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from socket import AF_INET, inet_ntop, inet_pton
 from typing import Any, Self
 
 import numpy as np
@@ -67,5 +68,15 @@ def literal_address(target: Target) -> str:
     """Return the address of an icmp target that needs no lookup and no unwrapping; "" for any other."""
     if target.kind is not ProbeKind.ICMP:
         return ""
+    if ":" not in target.host:
+        return target.host if is_dotted_quad(target.host) else ""
     address = parse_address(target.host)
     return "" if address is None or getattr(address, "ipv4_mapped", None) else target.host
+
+
+def is_dotted_quad(text: str) -> bool:
+    """Whether `parse_address` reads an IPv4 address in it; many times as fast."""
+    try:
+        return inet_ntop(AF_INET, inet_pton(AF_INET, text)) == text
+    except (OSError, ValueError):
+        return False

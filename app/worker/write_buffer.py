@@ -142,7 +142,8 @@ class WriteBuffer:
 
     def _drop_oldest(self) -> None:
         """Drop those that are ready first."""
-        excess = max(0, len(self) - self.limit)
+        if (excess := len(self) - self.limit) <= 0:
+            return
         self.dropped += excess
         excess -= len(self._ready.pop(excess))
         while excess:
