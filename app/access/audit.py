@@ -67,7 +67,7 @@ async def record_all(session: AsyncSession, caller: Caller, entries: Sequence[Au
     await insert_rows(
         session,
         Audit,
-        [
+        (
             {
                 **actor,
                 "action": entry.action,
@@ -79,7 +79,7 @@ async def record_all(session: AsyncSession, caller: Caller, entries: Sequence[Au
                 "after": _masked(entry.after),
             }
             for entry in entries
-        ],
+        ),
     )
 
 

@@ -1,7 +1,7 @@
 """Insert many rows by statements that bind one array a column: no parameter, plan or round trip is of one row."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from itertools import islice
 from typing import Any, Final
@@ -15,10 +15,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 DIALECT: Final = postgresql.dialect()  # type: ignore[no-untyped-call]
 CHUNK_ROWS: Final = 1_000  # between two statements other tasks of the event loop run
 
-Rows = Sequence[Mapping[str, Any]]
+Row = Mapping[str, Any]
 
 
-async def insert_rows(session: AsyncSession, table: Any, rows: Rows, *, returning: str | None = None) -> list[Any]:
+async def insert_rows(
+    session: AsyncSession, table: Any, rows: Iterable[Row], *, returning: str | None = None
+) -> list[Any]:
     """Insert rows with the same columns into a mapped table; return what `returning` lists, in no particular order."""
     returned: list[Any] = []
     remaining = iter(rows)
@@ -42,7 +44,7 @@ def _statement(table: Table, names: tuple[str, ...], returning: str | None) -> A
     )
 
 
-def _columns(table: Table, rows: Rows) -> dict[str, list[Any]]:
+def _columns(table: Table, rows: Sequence[Row]) -> dict[str, list[Any]]:
     return {
         name: [_json(row[name]) for row in rows] if _is_json(table.c[name]) else [row[name] for row in rows]
         for name in rows[0]

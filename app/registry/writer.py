@@ -93,9 +93,9 @@ async def _create(
     await insert_rows(
         session,
         SiteConfiguration,
-        [{"site_id": ids[row["code"]], **first, **{name: row[name] for name in DATED_FIELDS}} for row in rows],
+        ({"site_id": ids[row["code"]], **first, **{name: row[name] for name in DATED_FIELDS}} for row in rows),
     )
-    await insert_rows(session, SiteStatus, [_first_status(ids[row["code"]], row) for row in rows])
+    await insert_rows(session, SiteStatus, (_first_status(ids[row["code"]], row) for row in rows))
     return [
         AuditEntry(
             "create", "site", code, draft.values["village_code"], after={n: after for n, (_, after) in changed.items()}
