@@ -361,6 +361,7 @@ class SiteConfiguration(Base):
     addressed_at: Mapped[Moment]  # since when it has its present address
     village_code: Mapped[str] = mapped_column(ForeignKey("region.code"))
     speed_budget_mb: Mapped[int | None]
+    version: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))  # the site's, when it began
 
 
 class State(StrEnum):

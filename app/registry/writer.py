@@ -89,7 +89,7 @@ async def _create(
     ids = {row.code: row.id for row in await insert_rows(session, Site, rows, returning="id, code")}
     for draft, row in zip(drafts, rows, strict=True):
         draft.created = CreatedSite(ids[row["code"]], row["code"], row["link_role"])
-    first = {"started_at": at, "ended_at": None}
+    first = {"started_at": at, "ended_at": None, "version": version}
     await insert_rows(
         session,
         SiteConfiguration,
@@ -234,4 +234,4 @@ async def _date_configurations(session: AsyncSession, sites: Sequence[Site], at:
 
 
 def _configuration(site: Site, at: datetime) -> dict[str, Any]:
-    return {"site_id": site.id, "started_at": at, "ended_at": None, **site.configuration}
+    return {"site_id": site.id, "started_at": at, "ended_at": None, "version": site.version, **site.configuration}

@@ -4,6 +4,7 @@ The allowed hours of the month are joined to one time line, on which tests lie a
 own phase within the step, so that sites do not coincide; the step is chosen so that tests rotate through all hours.
 """
 
+from bisect import bisect_right
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import cache
@@ -59,7 +60,18 @@ class MonthPlan:
 
     @property
     def moments(self) -> list[datetime]:
-        return [self._at((number + self.phase) * self.step_s) for number in range(self.count)]
+        return [self._moment(number) for number in range(self.count)]
+
+    def first_after(self, moment: datetime) -> datetime | None:
+        """Return when the first test after a moment is; None after the month's last."""
+        number = bisect_right(range(self.count), moment, key=self._moment)
+        return self._moment(number) if number < self.count else None
+
+    def has(self, moment: datetime) -> bool:
+        return self.first_after(moment - datetime.resolution) == moment
+
+    def _moment(self, number: int) -> datetime:
+        return self._at((number + self.phase) * self.step_s)
 
     def waits_until(self, moment: datetime) -> datetime:
         """Return until when a test may wait: half a step, at most an hour, within the allowed hours and the month."""

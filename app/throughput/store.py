@@ -17,7 +17,8 @@ from app.throughput.admission import AdmissionInputs, AdmissionVerdict, Decision
 from app.throughput.budget import PUSH_BYTES, SLACK_BYTES, UP_SLACK_BYTES, month_end, month_of
 from app.throughput.hourly_tests import MIN_SPACING_S, due_tests, kept_bytes
 from app.throughput.models import Mode, PlanningWatermark, SpeedtestStatus, ThroughputTest
-from app.throughput.planner import Plans, SpeedtestSite
+from app.throughput.planned_tests import Plans
+from app.throughput.planner import SpeedtestSite
 
 PLANNED = "planned"
 MAX_BACKLOG = timedelta(days=35)  # tests that fell due longer ago while no worker ran get no row

@@ -34,7 +34,7 @@ PLANNED_AT_ONCE = 2_000
 SITES = text("""
     SELECT s.id, s.host, s.probe, s.port, s.url, s.technology, s.lifecycle, s.addressed_at, s.version,
         s.parent_id, s.kind, st.state, st.since, st.seen_at, st.pending_at,
-        st.addressed_at AS judged_address_at, c.started_at AS setup_at
+        st.addressed_at AS judged_address_at, c.started_at AS setup_at, c.version > :seen AS is_reconfigured
     FROM site s JOIN site_status st ON st.site_id = s.id
         JOIN site_configuration c ON c.site_id = s.id AND c.ended_at IS NULL
     WHERE s.version > :seen
@@ -135,6 +135,7 @@ def _moved_ranges(rows: Sequence[Any], seen: Mapping[int, datetime | None]) -> l
 
 def _reconfigured_ranges(rows: Sequence[Any], seen: Mapping[int, datetime | None]) -> list[DirtyRange]:
     """What was judged by a former configuration: of the sites themselves, and of those behind a node until now."""
+    rows = [row for row in rows if row.is_reconfigured]  # of any other change, like a new name, judging knows nothing
     ranges = [DirtyRange(r.id, r.setup_at, at) for r in rows if (at := seen[r.id]) and at >= r.setup_at]
     return ranges + [DirtyRange(r.id, r.setup_at, utc_now()) for r in rows if r.kind == SiteKind.NODE]
 

@@ -16,7 +16,7 @@ from app.postgres.engine import Sessions, transaction
 from app.postgres.work_signals import Work, WorkSignals
 from app.profiles import profiles
 from app.throughput import planner, settlement, store
-from app.throughput.planner import Plans
+from app.throughput.planned_tests import Plans
 from app.throughput.store import PullTest
 from app.worker.jobs import Job
 from probes.policy import Forbidden
@@ -42,8 +42,8 @@ class SpeedtestRunner:
     def __init__(self, sessions: Sessions, run: RunTest, *, signals: WorkSignals | None = None) -> None:
         self._sessions, self._run = sessions, run
         self._signals, self._look_at = signals or WorkSignals(), float("-inf")
-        self._plans = Plans({})
-        self._registry_version: int | None = None
+        self._plans = Plans()
+        self._registry_version = -1
         self.running: dict[int, asyncio.Task[None]] = {}  # by test
         self._loaded: dict[int, float] = {}  # by site, until when, on the monotonic clock
 
@@ -93,7 +93,12 @@ class SpeedtestRunner:
     async def _read_registry(self, session: AsyncSession) -> None:
         version = await session.scalar(REGISTRY)
         if version != self._registry_version:
-            self._plans = planner.plans_of(await planner.list_speedtest_sites(session, profiles()))
+            changed = await planner.list_changed_sites(session, profiles(), seen=self._registry_version)
+            for site_id, site in changed.items():
+                if site is None:
+                    self._plans.remove(site_id)
+                else:
+                    self._plans.put(site)
             self._registry_version = version
 
     async def _measure(self, order: PullTest) -> None:
