@@ -2,8 +2,8 @@
 
 from alembic import op
 
-revision = "20261128_configuration_version"
-down_revision = "20261128_reading_packs"
+revision = "20261129_configuration_version"
+down_revision = "20261129_day_packs"
 branch_labels = None
 depends_on = None
 
