@@ -3,7 +3,7 @@
 from alembic import op
 
 revision = "20261129_configuration_version"
-down_revision = "20261129_day_packs"
+down_revision = "20261129_window_from"
 branch_labels = None
 depends_on = None
 

@@ -3,7 +3,7 @@
 from alembic import op
 
 revision = "20261129_day_packs"
-down_revision = "20261128_window_from"
+down_revision = "20261128_reading_packs"
 branch_labels = None
 depends_on = None
 
