@@ -245,7 +245,7 @@ class EchoEngine:
         parsed = echo_socket.format.parse(io.received[:count], io.lengths[:count])
         counters.malformed += int(np.count_nonzero(parsed == MALFORMED))
         counters.foreign += int(np.count_nonzero(parsed == FOREIGN))
-        packets = np.flatnonzero(parsed >= 0)
+        packets = (parsed >= 0).nonzero()[0]
         slots = in_flight.find(parsed[packets].astype(np.uint32))
         if (slots < 0).any():
             self._count_unmatched(echo_socket, parsed[packets[slots < 0]].astype(np.uint32))

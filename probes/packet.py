@@ -61,7 +61,7 @@ class EchoFormat:
         self._tokens[:count] = tokens
         return self.packets[:count]
 
-    def parse(self, data: NDArray[np.uint8], lengths: NDArray[np.int64]) -> NDArray[np.int64]:
+    def parse(self, data: NDArray[np.uint8], lengths: NDArray[np.uint32]) -> NDArray[np.int64]:
         """Return the token of each reply to us, else FOREIGN or MALFORMED, whatever the bytes.
 
         `data` is (n, RECEIVED_BYTES); IP options are moved out of the way in place.
@@ -86,17 +86,17 @@ class EchoFormat:
         return tokens
 
 
-def _checksums(data: NDArray[np.uint8], lengths: NDArray[np.int64], start: int) -> NDArray[np.uint32]:
+def _checksums(data: NDArray[np.uint8], lengths: NDArray[np.uint32], start: int) -> NDArray[np.uint32]:
     """Return the ones' complement sum of each packet from `start` on, 0 if its checksum is right."""
     sums: NDArray[np.uint32] = data[:, start : start + LENGTH].view(np.uint16).sum(axis=1, dtype=np.uint32) % 0xFFFF
-    for row in np.flatnonzero(lengths != start + LENGTH):
+    for row in (lengths != start + LENGTH).nonzero()[0]:
         sums[row] = ones_complement(data[row, start : lengths[row]].tobytes())
     return sums
 
 
-def _without_ip_options(data: NDArray[np.uint8], lengths: NDArray[np.int64]) -> NDArray[np.int64]:
+def _without_ip_options(data: NDArray[np.uint8], lengths: NDArray[np.uint32]) -> NDArray[np.uint32]:
     """Move each packet's ICMP part to where it lies without IP options; return the lengths, 0 for what is no IPv4."""
-    with_options = np.flatnonzero(data[:, 0] != 0x45)
+    with_options = (data[:, 0] != 0x45).nonzero()[0]
     if not len(with_options):
         return lengths
     lengths = lengths.copy()

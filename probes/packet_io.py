@@ -9,15 +9,15 @@ import ctypes
 import errno
 import os
 import struct
+from contextlib import suppress
 from functools import cache
-from socket import MSG_DONTWAIT, SOL_SOCKET, socket
+from socket import MSG_DONTWAIT, socket
 from time import monotonic_ns
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from probes.icmp_socket import SO_TIMESTAMPNS
 from probes.packet import RECEIVED_BYTES
 from probes.sockaddr import SOCKADDR, SOCKADDR_LENGTH, address_text, prepare_addresses
 
@@ -44,7 +44,7 @@ class PacketIO:
         self.to = np.zeros(len(packets), SOCKADDR)
         self.received = np.zeros((BATCH, RECEIVED_BYTES), np.uint8)
         self.sources = np.zeros(BATCH, SOCKADDR)
-        self.lengths = np.zeros(BATCH, np.int64)
+        self.lengths = np.zeros(BATCH, np.uint32)
         self.stamps_ns = np.zeros(BATCH, np.int64)  # by the kernel's wall clock; 0: it gave none
         self._sock = sock
 
@@ -89,6 +89,7 @@ class LibcPacketIO(PacketIO):
         self._incoming, self._kept_incoming = _messages(self.received, self.sources)
         self._outgoing["name_length"] = self._name_length
         self._incoming["control"] = _row_addresses(self._control)
+        self.lengths = self._incoming["length"]
         self._used = BATCH  # messages of the last call
         self._outgoing_at = [ctypes.c_void_p(address) for address in _row_addresses(self._outgoing).tolist()]
         self._incoming_at = ctypes.c_void_p(self._incoming.ctypes.data)
@@ -113,22 +114,24 @@ class LibcPacketIO(PacketIO):
                 return 0
             raise OSError(error, os.strerror(error))
         self._used = count
-        self.lengths[:count] = incoming["length"][:count]
-        self.stamps_ns[:count] = self._stamps(count)
+        self._read_stamps(count)
         return count
 
-    def _stamps(self, count: int) -> NDArray[np.int64]:
+    def _read_stamps(self, count: int) -> None:
+        """Take the times from the control messages: there is no other kind, but one may be missing."""
         control = self._control[:count]
-        header = control.view(np.uint32)
-        stamped = (header[:, 2] == SOL_SOCKET) & (header[:, 3] == SO_TIMESTAMPNS)
-        stamped &= self._incoming["control_length"][:count] >= _STAMP_BYTES
-        return np.where(stamped, control[:, 2] * 1_000_000_000 + control[:, 3], 0)
+        stamped = self._incoming["control_length"][:count] == _STAMP_BYTES
+        self.stamps_ns[:count] = (control[:, 2] * 1_000_000_000 + control[:, 3]) * stamped
 
 
 def open_packet_io(sock: socket, packets: NDArray[np.uint8]) -> PacketIO:
     """Return the way to send the rows of `packets` over this socket that costs the least here."""
-    libc = find_libc()
-    return LibcPacketIO(sock, packets, libc) if libc else PacketIO(sock, packets)
+    if libc := find_libc():
+        io = LibcPacketIO(sock, packets, libc)
+        with suppress(OSError):  # a sandbox may refuse the call
+            io.receive()
+            return io
+    return PacketIO(sock, packets)
 
 
 @cache

@@ -62,6 +62,18 @@ async def test_addresses_match_in_any_spelling(answering: Namespace, open_echo: 
     assert len(pong.rtts_ns) == 1
 
 
+async def test_where_a_sandbox_refuses_to_receive_a_batch_packets_are_received_one_by_one(
+    answering: Namespace, open_echo: OpenEcho, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(io: packet_io.PacketIO) -> int:
+        raise OSError(errno.ENOSYS, "Function not implemented")
+
+    monkeypatch.setattr(packet_io.LibcPacketIO, "receive", refuse)
+    async with open_echo(answering) as echo:
+        (pong,) = await echo.ping([Ping("127.0.0.1", 1)])
+    assert (len(pong.rtts_ns), echo.counters.receive_errors) == (1, 0)
+
+
 async def test_it_runs_under_uvloop(answering: Namespace, open_echo: OpenEcho) -> None:
     async def measure() -> int:
         async with open_echo(answering) as echo:

@@ -21,7 +21,7 @@ def parse(echo: EchoFormat, *packets: bytes) -> list[int]:
     """Through a buffer in which others lay before, as the engine's does."""
     rows = b"".join(packet[:RECEIVED_BYTES].ljust(RECEIVED_BYTES, b"\xa5") for packet in packets)
     data = np.frombuffer(bytearray(rows), np.uint8).reshape(-1, RECEIVED_BYTES)
-    tokens: list[int] = echo.parse(data, np.array([len(packet) for packet in packets], np.int64)).tolist()
+    tokens: list[int] = echo.parse(data, np.array([len(packet) for packet in packets], np.uint32)).tolist()
     return tokens
 
 
