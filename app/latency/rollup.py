@@ -25,7 +25,7 @@ from app.latency import looks, rollup_hours, rollup_sql
 from app.postgres.engine import Counter, bump
 from app.registry.regions import names
 
-SITES_A_STEP = 10_000  # about 2 s; a connection gives a statement 15
+SITES_A_STEP = 10_000  # about a second, in statements of some hundred sites
 REGIONS_A_STATEMENT = 20
 STALE_A_STEP = 5_000
 CLOSES_AFTER = timedelta(seconds=30)
