@@ -24,7 +24,7 @@ STALE = """
 """
 SITE_TABLES: dict[Tier, type[Base]] = {Tier.HOUR: RollupHour, Tier.DAY: RollupDay}
 REGION_TABLES: dict[Tier, type[Base]] = {Tier.HOUR: RollupHour, Tier.DAY: RegionDay, Tier.MONTH: RegionMonth}
-# The rows in ranges of time, those of sites for a row of `member`. Of stale hours, NOT IN makes one hash for all members.
+# The rows in ranges of time, those of sites for a row of `member`. NOT IN: stale hours are hashed once for all members.
 ROLLUP_ROWS: dict[type[Base], str] = {
     RollupHour: """{ranges} JOIN rollup_hour c ON c.site_id = member.site_id AND c.hour >= low AND c.hour < high
             AND c.hour >= since AND c.hour < until
