@@ -1,6 +1,6 @@
 """Write a simulated past in bulk: readings by COPY, skipped hours from each site's sample hours."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -14,19 +14,20 @@ from app.judging.judge import JudgeState
 from app.judging.segments import FIELDS, Segment
 from app.latency import rollup_hours, rollup_sql
 from app.latency.histogram_sql import COLUMNS
-from app.measurements import partitions
+from app.measurements import pack_store, partitions
 from app.registry.regions import REGIONS_CSV
 from probes.contract import Reading
 from simulator.history.samples import HOUR_S, SAMPLE_SQL, SAMPLES, SiteSamples
 from simulator.history.scenarios import HistorySite
 from simulator.history.site_history import SiteHistory
+from simulator.history.skipped_packs import LOST_SAMPLE, sample_readings, skipped_readings
 from simulator.villages import addresses
 
 READING_COLUMNS = ("site_id", "slot", "source", "outcome", "sent", "valid_s", "rtt_us", "reason")
-LOST_SAMPLE = SAMPLES  # the number of the sample hour in which nothing answers
 
 HOLDS_ANYTHING = text("""
-    SELECT EXISTS (SELECT FROM measurement) OR EXISTS (SELECT FROM state_segment) OR EXISTS (SELECT FROM rollup_hour)
+    SELECT EXISTS (SELECT FROM measurement) OR EXISTS (SELECT FROM reading_pack)
+        OR EXISTS (SELECT FROM state_segment) OR EXISTS (SELECT FROM rollup_hour)
 """)
 HISTORY_SITES = text("""
     SELECT s.id, s.code, coalesce(s.host, s.code) AS host, s.village_code, s.provider_id, s.technology, s.power_source,
@@ -97,6 +98,8 @@ async def backdate_sites(session: AsyncSession, site_ids: Sequence[int], start: 
 async def make_partitions(session: AsyncSession, start: datetime, end: datetime) -> None:
     """Create the partitions of every day of the past, and of the day before, which holds the samples for a while."""
     await partitions.create_past(session, start - timedelta(days=1), end)
+    days = (end - start) // timedelta(days=1) + 1
+    await partitions.create_pack_days(session, [start + timedelta(days=n) for n in range(days + 1)])
 
 
 async def drop_readings_before(session: AsyncSession, readings_from: datetime) -> None:
@@ -114,22 +117,12 @@ async def write_samples(session: AsyncSession, samples: Sequence[SiteSamples], b
         session,
         "measurement",
         READING_COLUMNS,
-        (_row(reading) for site_samples in samples for reading in _sample_readings(site_samples, base)),
+        (_row(reading) for site_samples in samples for reading in sample_readings(site_samples, base)),
     )
     hours = [from_slot((base + number) * HOUR_S) for number in range(SAMPLES + 1)]
     await rollup_hours.roll_up(session, [(of_site.site_id, hour) for of_site in samples for hour in hours])
     for statement in COLLECT_SAMPLES:
         await session.execute(text(statement), {"base": base} if ":base" in statement else {})
-
-
-def _sample_readings(site_samples: SiteSamples, base: int) -> Iterator[Reading]:
-    for number in range(SAMPLES + 1):
-        for n in range(HOUR_S // site_samples.interval_s):
-            slot = (base + number) * HOUR_S + site_samples.phase + n * site_samples.interval_s
-            if number == LOST_SAMPLE:
-                yield site_samples.reading(slot, ())
-            else:
-                yield site_samples.reading(slot, site_samples.samples[number][n])
 
 
 async def insert_readings(session: AsyncSession, histories: Sequence[SiteHistory]) -> None:
@@ -158,6 +151,11 @@ async def roll_up_hours(session: AsyncSession, sites_by_hour: Mapping[int, Seque
         session, [(site_id, from_slot(hour * HOUR_S)) for hour in hours for site_id in sites_by_hour[hour]]
     )
     await session.execute(ROLL_UP_SKIPPED)
+
+
+async def pack_skipped(session: AsyncSession, histories: Sequence[SiteHistory], since: int, until: int) -> None:
+    """Write packs of the skipped hours from `since` up to `until` (since 1970)."""
+    await pack_store.write(session, skipped_readings(histories, since, until))
 
 
 async def insert_skipped_readings(session: AsyncSession, base: int, since: int) -> None:

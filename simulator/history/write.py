@@ -103,7 +103,7 @@ async def _write(session: AsyncSession, plan: HistoryPlan, say: Say) -> None:
     await _simulate_sites(session, plan, say)
     await store.insert_segments(session, plan.segments)
     await store.roll_up_hours(session, plan.sites_by_hour, end_hour)
-    await store.insert_skipped_readings(session, first_sample_hour, plan.readings_from // HOUR_S)
+    await store.insert_skipped_readings(session, first_sample_hour, _packed_until(plan))
     say("history: hours rolled up")
     await _write_states(session, plan)
     await _open_incidents(session, plan)
@@ -136,7 +136,7 @@ async def _simulate_sites(session: AsyncSession, plan: HistoryPlan, say: Say) ->
                 histories = await asyncio.to_thread(lambda sites: [plan.simulate(site) for site in sites], chunk)
                 if writing is not None:
                     await writing
-                writing = asyncio.create_task(_insert_histories(session, histories))
+                writing = asyncio.create_task(_insert_histories(session, histories, plan))
                 say(f"history: {len(plan.segments)} of {len(plan.sites)} sites simulated")
         if writing is not None:
             await writing
@@ -146,12 +146,18 @@ async def _simulate_sites(session: AsyncSession, plan: HistoryPlan, say: Say) ->
             writing.cancel()
 
 
-async def _insert_histories(session: AsyncSession, histories: Sequence[SiteHistory]) -> None:
+async def _insert_histories(session: AsyncSession, histories: Sequence[SiteHistory], plan: HistoryPlan) -> None:
     await store.insert_readings(session, histories)
     await store.insert_skipped(session, histories)
+    await store.pack_skipped(session, histories, plan.readings_from // HOUR_S, _packed_until(plan))
     await store.insert_checkpoints(
         session, ((history.samples.site_id, at, state) for history in histories for at, state in history.checkpoints)
     )
+
+
+def _packed_until(plan: HistoryPlan) -> int:
+    """Return the hour (since 1970) from which on readings are rows, as they would be had the worker packed them."""
+    return max(plan.readings_from, plan.end - 2 * HOUR_S) // HOUR_S
 
 
 def _parents_first(sites: Sequence[HistorySite]) -> list[list[HistorySite]]:
