@@ -1,4 +1,4 @@
-"""Import a spreadsheet of 5,000 rows over the API: as a dry run, for real, and again."""
+"""Import 100,000 rows over the API in five spreadsheets: the first as a dry run, all for real, and the last again."""
 
 import asyncio
 import io
@@ -20,7 +20,7 @@ from app.runtime.migrate import migrate
 from app.settings import Settings
 from tests.conftest import make_database
 
-ROWS, LIMIT_S = 5_000, 10
+FILES, ROWS, LIMIT_S = 5, 20_000, 60  # the limit: for all rows, once
 HEADER = [
     "No",
     "Kode desa/kelurahan",
@@ -66,32 +66,36 @@ async def _measure(server_url: str) -> None:
             transport=httpx.ASGITransport(app),
             base_url="http://bench",
             headers={"Authorization": f"Bearer {secret}"},
-            timeout=120,
+            timeout=300,
         ) as client,
     ):
-        book = workbook()
-        print(f"{ROWS:,} rows, {len(book) / 1e6:.1f} MB of XLSX, {len(HEADER)} columns")
-        for name, params in (("dry run", {"dry_run": "true"}), ("for real", {}), ("again", {})):
-            await _import(client, book, name, params)
+        books = [workbook(number * ROWS) for number in range(FILES)]
+        print(f"{FILES} files of {ROWS:,} rows, {len(books[0]) / 1e6:.1f} MB of XLSX, {len(HEADER)} columns each")
+        await _import(client, books[0], "dry run", {"dry_run": "true"})
+        took = [await _import(client, book, "for real", {}) for book in books]
+        print(f"{FILES * ROWS:,} rows: {sum(took):.1f} s (limit {LIMIT_S})")
+        await _import(client, books[-1], "again", {})
 
 
-async def _import(client: httpx.AsyncClient, book: bytes, name: str, params: dict[str, str]) -> None:
+async def _import(client: httpx.AsyncClient, book: bytes, name: str, params: dict[str, str]) -> float:
+    """Return how many seconds it took."""
     began, cpu = time.perf_counter(), time.process_time()
     answer = await client.post("/api/v1/sites/import", content=book, params=params)
     took, spent = time.perf_counter() - began, time.process_time() - cpu
     counts = answer.raise_for_status().json()["counts"]
     print(
-        f"{name}: {took:.1f} s (limit {LIMIT_S}), {spent:.1f} s of our CPU; "
+        f"{name}: {took:.1f} s, {spent:.1f} s of our CPU; "
         f"{', '.join(f'{name} {number:,}' for name, number in counts.items() if number)}"
     )
+    return took
 
 
-def workbook() -> bytes:
+def workbook(first: int) -> bytes:
     villages = [row for row in regions.read_csv() if row["level"] == Level.DESA_KELURAHAN]
     book = openpyxl.Workbook(write_only=True)
     page = book.create_sheet("Titik akses")
     page.append(HEADER)
-    for n in range(ROWS):
+    for n in range(first, first + ROWS):
         village = villages[n % len(villages)]
         page.append(
             [
@@ -100,9 +104,9 @@ def workbook() -> bytes:
                 f"Titik {n + 1}",
                 "serat optik",
                 "Telkom WMS",
-                f"4700-{n:05d}",
+                f"4700-{n:06d}",
                 "icmp",
-                f"203.0.{n // 250}.{n % 250}",
+                f"20{n // 62_500}.{n // 250 // 250}.{n // 250 % 250}.{n % 250}",
                 str(village["latitude"]).replace(".", ","),
                 village["longitude"],
                 "kantor desa",
