@@ -30,7 +30,7 @@ from app.api.middleware.head_requests import HeadRequests
 from app.api.middleware.rate_limit import RateLimit
 from app.api.middleware.simulated_header import HEADER as SIMULATED
 from app.api.middleware.simulated_header import SimulatedHeader
-from app.api.service_metrics import NO_TELEMETRY, RequestMetrics
+from app.api.request_metrics import NO_TELEMETRY, RequestMetrics
 from app.availability.cause_effect_routes import router as cause_effects
 from app.availability.contract_routes import router as contract_outages
 from app.availability.routes import router as availability

@@ -10,7 +10,7 @@ from app.api import health, service_metrics
 from app.api.middleware.body_limits import BodyLimit
 from app.api.middleware.head_limits import HeadLimit
 from app.api.middleware.rate_limit import RateLimit
-from app.api.service_metrics import RequestMetrics
+from app.api.request_metrics import NO_TELEMETRY, RequestMetrics
 from app.postgres.engine import database_url, open_engine, open_sessions
 from app.push.asgi_bypass import PushBypass
 from app.push.endpoint import PushEndpoint
@@ -38,7 +38,7 @@ def create_ingest_app(settings: Settings | None = None) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         lifespan=_lifespan,
-        telemetry=service_metrics.NO_TELEMETRY,
+        telemetry=NO_TELEMETRY,
     )
     state = app.state
     state.settings = settings = settings or configured_settings()

@@ -1,26 +1,19 @@
 """`/metrics`: the service's own metrics, in Prometheus' text format."""
 
 import asyncio
-import time
 from collections import Counter as Counts
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
 
-from fastapi.telemetry import TelemetryConfig
 from prometheus_client import (
     CollectorRegistry,
-    Counter,
-    Gauge,
-    Histogram,
     ProcessCollector,
-    disable_created_metrics,
     generate_latest,
 )
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.alerts.models import NotificationState
 from app.core.clock import utc_now
@@ -33,58 +26,6 @@ from app.system import store as system
 from app.system.store import Deliveries
 from app.worker.counters import WorkerCounters
 from probes.contract import CENTRAL
-
-BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)  # most polls take less than 1 ms
-# FastAPI's own: each request asks whether it is configured, and the environment could have it exported.
-NO_TELEMETRY = TelemetryConfig(auto_configure=False, tracing=False, metrics=False, logs=False)
-METHODS = {"GET", "HEAD", "POST", "PATCH", "DELETE", "OPTIONS", "PUT"}
-
-
-class RequestMetrics:
-    """Counts and times requests by method, route and status: by route, not by path, which bounds the series."""
-
-    def __init__(self, app: ASGIApp, registry: CollectorRegistry) -> None:
-        disable_created_metrics()  # type: ignore[no-untyped-call]
-        self._app, self._in_flight = app, 0
-        labels = ("method", "route")
-        self._count = Counter("sinyal_http_requests", "Requests answered", (*labels, "status"), registry=registry)
-        self._seconds = Histogram(
-            "sinyal_http_request_seconds",
-            "Seconds until the first byte of the response",
-            labels,
-            registry=registry,
-            buckets=BUCKETS,
-        )
-        self._series: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}  # found by labels only once
-        in_flight = Gauge("sinyal_http_requests_in_flight", "Requests in progress, streams included", registry=registry)
-        in_flight.set_function(lambda: self._in_flight)
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            return await self._app(scope, receive, send)
-        started, responded, status = time.perf_counter(), None, 500
-
-        async def send_noting(message: Message) -> None:
-            nonlocal responded, status
-            if message["type"] == "http.response.start":
-                responded, status = time.perf_counter(), message["status"]
-            await send(message)
-
-        self._in_flight += 1
-        try:
-            await self._app(scope, receive, send_noting)
-        finally:
-            self._in_flight -= 1
-            route = getattr(scope.get("route"), "path", "none")
-            method = scope["method"] if scope["method"] in METHODS else "other"
-            count, seconds = self._series.get((method, route, status)) or self._open_series(method, route, status)
-            count.inc()
-            seconds.observe((responded or time.perf_counter()) - started)
-
-    def _open_series(self, method: str, route: str, status: int) -> tuple[Counter, Histogram]:
-        series = self._count.labels(method, route, str(status)), self._seconds.labels(method, route)
-        self._series[method, route, status] = series
-        return series
 
 
 @dataclass(frozen=True, slots=True)
