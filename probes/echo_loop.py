@@ -15,14 +15,13 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from probes import packet_io
 from probes.echo_batch import Counters, PingBatch
+from probes.echo_replies import receive
 from probes.echo_sweep import EchoSocket, EchoSweep, HostGroup, Rows
-from probes.in_flight import Tokens, round_trips_ns
+from probes.in_flight import Tokens
 from probes.pacing import DelayQueues, Pace
-from probes.packet import BATCH, FOREIGN, MALFORMED
+from probes.packet import BATCH
 
-_BATCHES_IN_BUFFER = 256  # more than a full receive buffer holds
 _TICK_NS = 1_000_000  # the finest timer
 _GATHER_NS = 50_000_000  # how long replies may lie in the receive buffer
 _RETRY_NS = 10_000_000
@@ -120,10 +119,10 @@ class EchoEngine:
             self._loop.remove_reader(echo_socket.file)
             self._wake_at(monotonic_ns() + _GATHER_NS)
         else:
-            self._receive(echo_socket)
+            receive(echo_socket, self.sweeps, self.counters)
 
     def _gather(self, echo_socket: EchoSocket) -> None:
-        received = self._receive(echo_socket)
+        received = receive(echo_socket, self.sweeps, self.counters)
         if received and (echo_socket.in_flight.count > 1 or self._ready_count):
             self._wake_at(monotonic_ns() + _GATHER_NS)
         else:
@@ -167,7 +166,7 @@ class EchoEngine:
         if due is None or due > now:
             return
         for echo_socket in self.sockets.values():
-            self._receive(echo_socket)  # what arrived in time may still be in the buffer
+            receive(echo_socket, self.sweeps, self.counters)  # what arrived in time may still be in the buffer
         for flights in self._expiries.take_due(now):
             flights.sweep.close_packets(flights.socket.in_flight.drop(flights.tokens))
 
@@ -222,58 +221,3 @@ class EchoEngine:
         if len(given_up):
             self._advance(group, given_up, now)
             sweep.set_faults(given_up, [f"not sent: {os.strerror(code)}" for code in errnos[~again].tolist()])
-
-    def _receive(self, echo_socket: EchoSocket) -> int:
-        """Read and match all that has arrived; return how many packets that were."""
-        total = 0
-        for _ in range(_BATCHES_IN_BUFFER):
-            try:
-                count = echo_socket.io.receive()
-            except OSError:
-                self.counters.receive_errors += 1
-                break
-            if count:
-                self._match(echo_socket, count, (time_ns(), monotonic_ns()))
-            total += count
-            if count < packet_io.BATCH:
-                break
-        return total
-
-    def _match(self, echo_socket: EchoSocket, count: int, now: tuple[int, int]) -> None:
-        """Match a batch of packets to what is in flight, and count what does not match."""
-        io, in_flight, counters = echo_socket.io, echo_socket.in_flight, self.counters
-        parsed = echo_socket.format.parse(io.received[:count], io.lengths[:count])
-        counters.malformed += int(np.count_nonzero(parsed == MALFORMED))
-        counters.foreign += int(np.count_nonzero(parsed == FOREIGN))
-        packets = (parsed >= 0).nonzero()[0]
-        slots = in_flight.find(parsed[packets].astype(np.uint32))
-        if (slots < 0).any():
-            self._count_unmatched(echo_socket, parsed[packets[slots < 0]].astype(np.uint32))
-            packets, slots = packets[slots >= 0], slots[slots >= 0]
-        right = in_flight.from_host(slots, io.sources[packets])
-        counters.foreign += len(slots) - int(np.count_nonzero(right))
-        packets, slots = packets[right], slots[right]
-        stamps = io.stamps_ns[packets]
-        received = np.where(stamps > 0, stamps, now[0])
-        rtts = round_trips_ns(in_flight["wall"][slots], in_flight["mono"][slots], received, now)
-        in_time = rtts <= in_flight["timeout"][slots]
-        counters.late += len(slots) - int(np.count_nonzero(in_time))
-        slots, rtts = slots[in_time], rtts[in_time]
-        first = in_flight.first_of_each(slots)
-        counters.duplicates += len(slots) - int(np.count_nonzero(first))
-        self._answer(echo_socket, slots[first], rtts[first])
-
-    def _answer(self, echo_socket: EchoSocket, slots: NDArray[np.int64], rtts: NDArray[np.int64]) -> None:
-        in_flight = echo_socket.in_flight
-        self.counters.received += len(slots)
-        in_flight.answer(slots)
-        numbers, cells = in_flight["sweep"][slots], in_flight["cell"][slots]
-        for number in set(numbers.tolist()):
-            of_sweep = numbers == number
-            self.sweeps[number].set_rtts(cells[of_sweep], rtts[of_sweep])
-
-    def _count_unmatched(self, echo_socket: EchoSocket, tokens: Tokens) -> None:
-        duplicates, late, foreign = echo_socket.in_flight.past(tokens)
-        self.counters.duplicates += duplicates
-        self.counters.late += late
-        self.counters.foreign += foreign
