@@ -73,6 +73,18 @@ async def test_the_percentiles_of_all_technologies_are_within_2_percent(measured
             assert getattr(row, name.removesuffix("_ms")) == pytest.approx(python.quantile(q))
 
 
+async def test_a_period_that_no_rollup_shortens_is_refused_before_too_many_readings_are_read(
+    measured: MeasuredSites, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await measured.add_site()
+    monkeypatch.setattr("app.latency.raw_counts.MOST_SITE_TIME", HOUR)
+    for start, status in ((measured.since, 200), (measured.since - timedelta(seconds=1), 504)):
+        params = {"from": start.isoformat(), "to": (measured.since + HOUR).isoformat()}
+        answer = await measured.cast.sari.get("/regions/64/latency", params=params)
+        assert answer.status_code == status
+    assert answer.json()["title"].startswith("Query timed out: choose a shorter period")
+
+
 async def test_sites_are_counted_from_the_same_readings_as_samples(measured: MeasuredSites) -> None:
     """Late readings of a rolled-up hour, and a period that begins within one, show in both at once."""
     early, late = await measured.add_site(), await measured.add_site("geo")
