@@ -45,6 +45,12 @@ STATUSES = """
 """
 SEQUENCE = "SELECT setval(pg_get_serial_sequence('site', 'id'), (SELECT max(id) FROM site))"
 VERSIONS = "UPDATE change_counter SET version = 1 WHERE name IN ('registry', 'status')"
+# Nothing was measured before: an empty past to roll up and to pack would be no part of what a minute costs.
+WATERMARKS = """
+    UPDATE rollup_watermark SET upto = greatest(upto, CASE
+        WHEN stage IN ('days', 'looks', 'day_packs') THEN date_trunc('day', now(), 'Asia/Makassar')
+        ELSE date_trunc('hour', now()) - interval '1 hour' END)
+"""
 
 
 def address(site_id: int) -> str:
@@ -60,7 +66,7 @@ async def fill(url: str, sites: int, changes: Sequence[str] = ()) -> None:
         await providers.ensure_providers(session, PROVIDERS)
         registry = {"sites": sites, "rows": orjson.dumps(rows).decode(), "villages": len(rows)}
         await session.execute(text(SITES), registry)
-        for statement in (BEHIND, CONFIGURATIONS, STATUSES, SEQUENCE, VERSIONS, *changes):
+        for statement in (BEHIND, CONFIGURATIONS, STATUSES, SEQUENCE, VERSIONS, WATERMARKS, *changes):
             await session.execute(text(statement))
         for table in ("site", "site_configuration", "site_status"):
             await session.execute(text(f"ANALYZE {table}"))
