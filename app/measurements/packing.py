@@ -4,7 +4,7 @@
    a short transaction: writers wait only for that, and from then on put readings of these hours into packs
    (recording.py).
 2. Pack the hour's rows, some hundred sites a step, and move `packed` past it when all are.
-3. Drop its partition; of a partition of a whole day, once its last hour is packed.
+3. With nothing to pack, drop partitions that are packed; one of a whole day, once its last hour is.
 
 A step that runs twice, or dies half-way, changes nothing: what is in a pack already stays there once.
 """
@@ -14,14 +14,17 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.measurements import pack_store, partitions
 from app.measurements.partitions import HOUR, ROWS, Partition
 from app.measurements.row_columns import SELECTED, block_of_columns
+from app.postgres.engine import sqlstate
 
 SITES_A_STEP = 250  # an hour of them keeps a worker's loop for some 20 ms
 OVER_SINCE = timedelta(hours=1)
+LOCK_NOT_AVAILABLE = "55P03"
 
 ROLLED_UP = text("SELECT upto FROM rollup_watermark WHERE stage = 'hours'")
 SET_PACKING = text("UPDATE rollup_watermark SET upto = :upto WHERE stage = 'packing'")
@@ -41,15 +44,14 @@ async def pack_rows(session: AsyncSession, now: datetime, *, sites_a_step: int =
     """Do the next step; return False when nothing is left to do. Call it again, in a new transaction, while True."""
     watermarks = await partitions.read_watermarks(session)
     rows = await partitions.list_partitions(session, [ROWS])
-    if done := [partition for partition in rows if partition.end <= watermarks["packed"]]:
-        return await _drop(session, done[0])
     if watermarks["packed"] < watermarks["packing"]:
         await _pack_some(session, watermarks["packing"], rows, sites_a_step)
         return True
     rolled_up: datetime = await session.scalar(ROLLED_UP)
     upto = partitions.hour_of(min(rolled_up, now - OVER_SINCE)).start
     if upto <= watermarks["packing"]:
-        return False
+        done = [partition for partition in rows if partition.end <= watermarks["packed"]]
+        return await _drop(session, done[0]) if done else False
     await partitions.create_pack_days(session, [partition.start for partition in rows if partition.start < upto])
     await session.execute(SET_PACKING, {"upto": upto})
     return True
@@ -75,6 +77,13 @@ async def _set_packed(session: AsyncSession, upto: datetime, *, site_id: int = 0
 
 
 async def _drop(session: AsyncSession, partition: Partition) -> bool:
-    await partitions.lock(session, partition)
+    """Return False where a reader keeps it: readers and writers must not wait for long behind us."""
+    try:
+        async with session.begin_nested():
+            await partitions.lock(session, partition, within="200ms")
+    except DBAPIError as error:
+        if sqlstate(error) != LOCK_NOT_AVAILABLE:
+            raise
+        return False
     await session.execute(text(f"DROP TABLE {partition.name}"))
     return True

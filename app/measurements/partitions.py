@@ -108,9 +108,12 @@ async def drop_oldest(session: AsyncSession, now: datetime, *, keep_days: int) -
     return oldest.name
 
 
-async def lock(session: AsyncSession, partition: Partition) -> None:
-    """Lock a partition before it is dropped: the parent first, as every reader locks."""
-    await session.execute(text("SET LOCAL lock_timeout = '1s'"))
+async def lock(session: AsyncSession, partition: Partition, *, within: str = "3s") -> None:
+    """Lock a partition before it is dropped: the parent first, as every reader locks.
+
+    Meanwhile others wait behind us: `within` bounds for how long.
+    """
+    await session.execute(text(f"SET LOCAL lock_timeout = '{within}'"))
     await session.execute(text(f"LOCK TABLE ONLY {partition.table}, {partition.name} IN ACCESS EXCLUSIVE MODE"))
 
 
@@ -149,18 +152,29 @@ async def _adjust_packing(session: AsyncSession, now: datetime) -> datetime:
 
 
 async def _create(session: AsyncSession, wanted: Collection[Partition], *, since: datetime = EVER) -> None:
-    """Create partitions where there are none; of a day of which some hours have one or are packed, the other hours."""
-    existing = await list_partitions(session, {partition.table for partition in wanted})
+    """Create partitions where there are none; of a day of which some hours have one or are packed, the other hours.
+
+    Attached, not created in place, which would wait for every reader and keep all others out meanwhile.
+    """
+    if not await _missing(session, wanted, since):
+        return
+    for table in sorted({partition.table for partition in wanted}):
+        await session.execute(text(f"LOCK TABLE ONLY {table} IN SHARE UPDATE EXCLUSIVE MODE"))
+    for part in await _missing(session, wanted, since):
+        bounds = f"FROM ('{part.start.isoformat()}') TO ('{part.end.isoformat()}')"
+        await session.execute(text(f"CREATE TABLE {part.name} (LIKE {part.table} INCLUDING ALL)"))
+        await session.execute(text(f"ALTER TABLE {part.table} ATTACH PARTITION {part.name} FOR VALUES {bounds}"))
+
+
+async def _missing(session: AsyncSession, wanted: Collection[Partition], since: datetime) -> list[Partition]:
+    existing, missing = await list_partitions(session, {partition.table for partition in wanted}), list[Partition]()
     for partition in sorted(wanted):
         overlapping = [other for other in existing if _overlap(other, partition)]
-        for part in [partition] if not overlapping and partition.start >= since else _hours_of(partition):
-            if part.start >= since and not any(_overlap(other, part) for other in overlapping):
-                await session.execute(
-                    text(
-                        f"CREATE TABLE IF NOT EXISTS {part.name} PARTITION OF {part.table} "
-                        f"FOR VALUES FROM ('{part.start.isoformat()}') TO ('{part.end.isoformat()}')"
-                    )
-                )
+        parts = [partition] if not overlapping and partition.start >= since else _hours_of(partition)
+        missing += [
+            part for part in parts if part.start >= since and not any(_overlap(other, part) for other in overlapping)
+        ]
+    return missing
 
 
 def _hours_of(partition: Partition) -> list[Partition]:

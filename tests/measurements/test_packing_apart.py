@@ -92,6 +92,21 @@ async def test_writers_packers_and_late_readings_of_one_hour_lose_nothing(apart:
         assert await session.scalar(text("SELECT sum(readings) FROM reading_pack")) == len(READINGS)
 
 
+async def test_a_partition_that_is_being_read_is_dropped_later_and_nobody_waits(apart: Sessions) -> None:
+    await record(apart, *READINGS)
+    async with apart() as reading, reading.begin():
+        await reader.read_all(reading, START, NOW)
+        await pack_all(apart)
+        assert await reading.scalar(text("SELECT count(*) FROM measurement")) == len(READINGS)
+    await pack_all(apart)
+    async with transaction(apart) as session:
+        assert (
+            await session.scalar(text("SELECT count(*) FROM measurement WHERE slot < :at"), {"at": START + 24 * HOUR})
+            == 0
+        )
+    assert await everything(apart) == READINGS
+
+
 async def test_a_backup_carries_packs(apart: Sessions, url: str, server_url: str, tmp_path: Path) -> None:
     await record(apart, *READINGS)
     await pack_all(apart)
