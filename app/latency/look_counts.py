@@ -22,7 +22,7 @@ NO_LOOK, NEVER = -1, np.iinfo(np.int32).max  # instead of a round-trip time; bey
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class LookCounts:
+class LooksByHour:
     """By hour (`cell`: site and hour since 1970) that has a reading; `within`: (hours, LOOK_BOUNDS_MS)."""
 
     cell: Cells
@@ -31,7 +31,7 @@ class LookCounts:
     within: NDArray[np.int64]
 
 
-def count_looks(block: ReadingBlock, sent: NDArray[np.int16]) -> LookCounts:
+def count_looks(block: ReadingBlock, sent: NDArray[np.int16]) -> LooksByHour:
     """Count the looks of readings in order of site and slot; `sent` is how many packets of each count as sent."""
     is_claim = np.array([reason == LATE for reason in block.reasons])[block.reason] & (block.outcome == OK)
     rtt = np.where(is_claim | (sent <= 0), NO_LOOK, _middle_rtts(block, sent))
@@ -44,7 +44,7 @@ def count_looks(block: ReadingBlock, sent: NDArray[np.int16]) -> LookCounts:
     firsts = first_of_each(hour)
     is_look = slowest != NO_LOOK
     within = is_look[:, None] & (slowest[:, None] <= 1000 * np.array(LOOK_BOUNDS_MS))
-    return LookCounts(
+    return LooksByHour(
         cell=hour[firsts],
         looks=_number(is_look, firsts),
         lost=_number(is_look & ~answered, firsts),
