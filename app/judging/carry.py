@@ -44,6 +44,7 @@ THRESHOLDS = np.dtype([("started_at", "i8"), ("loss_pct", "f8"), ("rtt_us", "f8"
 TECHNOLOGIES = tuple(Technology)
 TECHNOLOGY_CODES = {technology: code for code, technology in enumerate(TECHNOLOGIES)}
 NO_ADDRESS = np.iinfo(np.int64).max
+EVER = np.iinfo(np.int64).min
 MOMENTS = ("addressed_at", "since", "commissioned_at", "evidence_at", "seen_at", "last_ok_at")
 
 Carry = NDArray[np.void]  # of CARRY
@@ -116,6 +117,10 @@ def shown_of(record: Any) -> Mapping[str, float | None]:
 
 
 def newest_thresholds(dated: DatedThresholds) -> Thresholds:
-    """Return the thresholds in force by technology, with since when."""
-    newest = [dated.dated[technology][-1] for technology in TECHNOLOGIES]
-    return np.array([(to_micros(at), limits.loss_pct, limits.rtt_us) for at, limits in newest], THRESHOLDS)
+    """Return the thresholds in force by technology, with since when; the first ones count for all before them too."""
+    thresholds = np.zeros(len(TECHNOLOGIES), THRESHOLDS)
+    for code, technology in enumerate(TECHNOLOGIES):
+        versions = dated.dated[technology]
+        started_at, limits = versions[-1]
+        thresholds[code] = (to_micros(started_at) if versions[1:] else EVER, limits.loss_pct, limits.rtt_us)
+    return thresholds

@@ -213,12 +213,11 @@ class CarryChanges:
         self._steady.append(steady)
 
     def apply(self) -> None:
-        """Take effect. A site that was judged otherwise too is as that was written."""
+        """Take effect. A site that the judge saw too is as the judge left it: it saw all readings recorded here."""
         for rows, version in self._flushed:
             self.table.mark_written(rows, version)
-        written = np.array(sorted(self._written), np.int32)
         for steady in self._steady:
-            self.table.advance(steady.take(~np.isin(steady.readings.key, written)))
+            self.table.advance(steady)
         for site_id, item in self._written.items():
             if is_steady(item.state) and item.row.probe != ProbeKind.PUSH:
                 shown = {"rtt_us": item.rtt_us, "loss_pct": item.loss_pct}

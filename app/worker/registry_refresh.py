@@ -69,8 +69,8 @@ class RegistryRefresh:
             async with self.context.sessions() as session:  # only reads: there is nothing to commit
                 version, rows = await list_changed_sites(session, self.version)
             table = self.context.judging.table
-            table.doubt([row.id for row in rows])
             moved = [row for row in rows if self._is_moved(row)]
+            table.doubt({row.id for row in moved} | {row.id for row in rows if row.is_reconfigured})
             await self._fault_moved(moved)
             seen = {row.id: table.seen_at(row.id) or row.seen_at for row in rows}
             await self._judge(_moved_ranges(moved, seen) + ([] if is_first else _reconfigured_ranges(rows, seen)))

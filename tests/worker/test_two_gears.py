@@ -230,3 +230,25 @@ async def test_what_a_device_pushes_beside_our_own_looks_is_judged_in_order(vill
     await gears.well(300, 600)
     readings = [village.reading(site, second, OK) for second in range(0, 600, 60) for site in village.ids]
     await assert_in_step(gears, [*readings, pushed])
+
+
+async def test_a_full_hour_that_is_passed_leaves_a_checkpoint_of_what_was_before(village: Village) -> None:
+    gears, hour = Gears(village), 3600 - to_slot(village.start) % 3600 + 3600
+    await gears.well(hour - 301, hour + 300)
+    readings = [village.reading(site, s, OK) for s in range(hour - 301, hour + 300, 60) for site in village.ids]
+    assert_same(await gears.stored(), await village.expected(readings))
+    assert all(len(stored[1]) == 1 for stored in (await gears.stored()).values())
+
+
+async def test_steady_sites_are_written_at_most_so_often_and_before_their_evidence_is_stale(village: Village) -> None:
+    gears = Gears(village)
+    gears.judging.refresh_s = 60
+    await gears.well(0, 180)
+    await gears.judging.write_moved()
+    assert not len(gears.judging.table.moved_rows())
+    await gears.well(180, 240)
+    await gears.judging.write_moved()
+    assert len(gears.judging.table.moved_rows()) == 4
+    gears.judging._written_at -= 0.25 * 60
+    await gears.judging.write_moved()
+    assert not len(gears.judging.table.moved_rows())
