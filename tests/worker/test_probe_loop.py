@@ -2,6 +2,7 @@
 
 import asyncio
 import inspect
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -15,7 +16,9 @@ from structlog.testing import capture_logs
 from app.agents import agent_tokens
 from app.availability import daily_rollup
 from app.core.clock import from_slot, utc_now
+from app.judging import propagation
 from app.judging.blind_ranges import BlindRange
+from app.judging.dirty_range import DirtyRange
 from app.latency import rollup
 from app.measurements import reader
 from app.postgres.engine import transaction
@@ -401,3 +404,23 @@ async def test_every_job_is_a_coroutine_function_with_a_unique_name(worker: Work
     jobs = worker.jobs()
     assert all(inspect.iscoroutinefunction(job.run) for job in jobs)
     assert len({job.name for job in jobs}) == len(jobs) == 14
+
+
+async def test_a_new_name_has_no_past_judged_again_and_a_new_configuration_has(
+    worker: Worker, cast: Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site, judged, real = await register(cast), list[int](), propagation.rejudge_reconfigured
+
+    async def rejudge(session: AsyncSession, ranges: Sequence[DirtyRange]) -> list[DirtyRange]:
+        judged.extend(dirty.site_id for dirty in ranges)
+        return await real(session, ranges)
+
+    monkeypatch.setattr(propagation, "rejudge_reconfigured", rejudge)
+    await worker.registry_refresh.refresh()
+    addressed_at = worker.context.schedule.plans[site["id"]].addressed_at
+    put(worker, [(Reading(site["id"], worker.context.slot + 2, Outcome.OK, 3, (900,), 60), addressed_at)])
+    assert await worker.writer.write()
+    for changes, expected in (({"name": "Balai Desa"}, []), ({"technology": "geo"}, [site["id"]])):
+        assert (await cast.sari.patch(f"/sites/{site['id']}", changes)).status_code == 200
+        await worker.registry_refresh.refresh()
+        assert judged == expected
