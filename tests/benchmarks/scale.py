@@ -28,6 +28,7 @@ from tests.support.demo_process import wait_for
 INTERVAL_S, PACKETS = 60, 3
 SAMPLED, SAMPLE = 500, 77  # sites whose packets are timed, at least; those of them that end in these bits
 ALL_UP_S, STORED_S, FPING_S = 600, 12, 20
+LATEST_S = 5.0  # a slot that was not served by then is a missed one
 MOST_PACKETS_A_SECOND = 20_000  # as the settings have it
 SMALL = 1_038
 LIMIT_MS, SMALL_LIMIT_S, LATE_LIMIT_S = 0.12, 0.45, 1.0
@@ -87,7 +88,7 @@ def measure(sites: int) -> Measured:
         folder, began = Path(parent, "data"), time.monotonic()
         register(folder, sites)
         _say(f"{sites:,} sites registered in {time.monotonic() - began:.0f} s")
-        mask, rate = _sample_mask(sites), str(max(MOST_PACKETS_A_SECOND, 2 * PACKETS * sites // INTERVAL_S))
+        mask, rate = sample_mask(sites), str(max(MOST_PACKETS_A_SECOND, 2 * PACKETS * sites // INTERVAL_S))
         with _packet_times(mask) as packets, service(folder, SINYAL_PROBE__PACKETS_PER_SECOND=rate) as running:
             up_s = wait_for(lambda: running.query(UP)[0][0] == sites, ALL_UP_S, every_s=5)
             _say(f"all up after {up_s:.0f} s")
@@ -106,7 +107,7 @@ def _measure(running: Service, sites: int, mask: int, packets: PacketTimes | Non
         _say("a full hour is within what was measured, with its checkpoints and rollups")
     memory = running.memory_mb()
     time.sleep(STORED_S)
-    late_s, unmatched = ([], 0) if packets is None else _lateness(running, packets, mask, (begin, end), sites)
+    late_s, unmatched = ([], 0) if packets is None else lateness(running, packets, mask, (begin, end), sites)
     return Measured(
         sites,
         (end - begin) / 60,
@@ -120,7 +121,7 @@ def _measure(running: Service, sites: int, mask: int, packets: PacketTimes | Non
     )
 
 
-def _lateness(
+def lateness(
     running: Service, packets: PacketTimes, mask: int, period: tuple[float, float], sites: int
 ) -> tuple[list[float], int]:
     """Return how late the sampled looks were sent, and how many of packets and readings have no counterpart."""
@@ -130,17 +131,15 @@ def _lateness(
         slots[row["site_id"]].append(row["slot"])
     late_s, unmatched = [], 0
     for site_id, host in sample.items():
-        sent = [at for at in packets.looks.get(host, []) if period[0] <= at < period[1] - 1]
+        sent = [at for at in packets.looks.get(host, []) if period[0] <= at < period[1]]
         firsts = {slot: at for slot in slots[site_id] for at in reversed(sent) if -0.5 < at - slot < INTERVAL_S / 2}
         late_s += [at - slot for slot, at in firsts.items()]
-        unmatched += len(set(sent) - set(firsts.values()))
-        unmatched += sum(
-            slot not in firsts and period[0] < slot < period[1] - INTERVAL_S / 2 for slot in slots[site_id]
-        )
+        unmatched += sum(at > period[0] + LATEST_S for at in set(sent) - set(firsts.values()))
+        unmatched += sum(slot < period[1] - LATEST_S for slot in set(slots[site_id]) - set(firsts))
     return late_s, unmatched
 
 
-def _sample_mask(sites: int) -> int:
+def sample_mask(sites: int) -> int:
     """Return the last bits of an address that all sampled sites share."""
     mask = 0
     while sites // (2 * mask + 2) >= SAMPLED:
