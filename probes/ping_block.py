@@ -1,6 +1,7 @@
 """Pings targets that are given by their address: the policy is asked, and the engine called, once for all of them."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from itertools import chain
 from socket import AF_INET
 
@@ -14,6 +15,18 @@ from probes.policy import AddressPolicy, Forbidden
 from probes.reading_block import FAULT, OK, SOURCE_CODES, TIMEOUT, ReadingBlock, rtt_matrix
 from probes.sockaddr import Addresses, address_text
 from probes.target_block import TargetBlock, take_pings
+
+
+@dataclass(slots=True)
+class PendingBlock:
+    """Targets with an address, and their readings once there are any."""
+
+    targets: TargetBlock
+    readings: ReadingBlock | None = None
+
+    def finished(self, reason: str) -> ReadingBlock:
+        """Return the readings; without any, faults for this reason."""
+        return fault_block(self.targets, reason) if self.readings is None else self.readings
 
 
 async def ping_block(echo: Echo, policy: AddressPolicy, targets: TargetBlock) -> ReadingBlock:
@@ -30,6 +43,12 @@ def fault_block(targets: TargetBlock, reason: str) -> ReadingBlock:
     """Return a fault of each target, all for one reason."""
     rows = range(len(targets))
     return _readings(targets, _unsent(len(targets), 0, dict.fromkeys(rows, reason)))
+
+
+def in_order(has_address: NDArray[np.bool_], pinged: ReadingBlock, probed: ReadingBlock) -> ReadingBlock:
+    """Return the readings of targets with an address, and of the others, in the order of all targets."""
+    rows = np.argsort(np.concatenate([np.flatnonzero(has_address), np.flatnonzero(~has_address)]))
+    return ReadingBlock.concat([pinged, probed]).take(rows)
 
 
 def _refusals(policy: AddressPolicy, addresses: Addresses) -> dict[int, str]:

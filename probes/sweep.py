@@ -8,13 +8,11 @@ from dataclasses import dataclass
 from socket import socket
 
 import httpx
-import numpy as np
-from numpy.typing import NDArray
 
 from probes import http, outcomes, tcp
 from probes.contract import ProbeKind, Reading, Target
 from probes.echo import PACKETS_PER_SECOND, Echo, EchoClosed, IcmpNotPermitted, Ping, Pong
-from probes.ping_block import fault_block, ping_block
+from probes.ping_block import PendingBlock, fault_block, in_order, ping_block
 from probes.policy import AddressPolicy, Forbidden, parse_address
 from probes.reading_block import ReadingBlock
 from probes.resolve import Resolver, Unresolvable
@@ -31,14 +29,6 @@ class PendingReading:
 
     target: Target
     reading: Reading | None = None
-
-
-@dataclass(slots=True)
-class PendingBlock:
-    """Targets with an address, and their readings once there are any."""
-
-    targets: TargetBlock
-    readings: ReadingBlock | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,11 +83,10 @@ class Prober:
                 await asyncio.gather(self._ping(direct), *(self._probe_kind(*of_kind) for of_kind in by_kind.items()))
         except TimeoutError:
             reason = "the sweep's deadline came first"
-        pinged = fault_block(direct.targets, reason) if direct.readings is None else direct.readings
         if not others:
-            return pinged
+            return direct.finished(reason)
         probed = ReadingBlock.of(pending.reading or outcomes.fault(pending.target, reason) for pending in others)
-        return _in_order(targets.has_address, pinged, probed)
+        return in_order(targets.has_address, direct.finished(reason), probed)
 
     async def resolve_address(self, host: str) -> str:
         """Return the address to send to, checked by the policy; raise Forbidden or Unresolvable."""
@@ -250,9 +239,3 @@ def _unmapped(address: str) -> str:
 def _deadline_s(targets: TargetBlock) -> float:
     packets = int(targets.pings.count.sum())
     return min(GRACE_S + targets.longest_s() + packets / 1000, LONGEST_DEADLINE_S)
-
-
-def _in_order(first: NDArray[np.bool_], pinged: ReadingBlock, probed: ReadingBlock) -> ReadingBlock:
-    """Return the readings of both in the order of their targets; `first`: which are of `pinged`."""
-    rows = np.argsort(np.concatenate([np.flatnonzero(first), np.flatnonzero(~first)]))
-    return ReadingBlock.concat([pinged, probed]).take(rows)
