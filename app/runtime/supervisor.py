@@ -20,7 +20,7 @@ log = structlog.get_logger()
 
 FIRST_BACKOFF_S, LONGEST_BACKOFF_S, STEADY_S = 0.2, 8.0, 30.0  # a child alive for STEADY_S starts over
 GRACE_S = 6.0  # from SIGTERM to SIGKILL
-POLL_S = 0.25
+POLL_S, RESTART_POLL_S = 1.0, 0.25  # of the database, and while a child is to be started again
 READY_TIMEOUT_S = 120.0
 
 
@@ -37,6 +37,11 @@ class Child:
     started: float = 0.0
     backoff_s: float = 0.0
     next_try: float = 0.0
+    exiting: asyncio.Task[int] | None = None  # ends with the process
+
+    @property
+    def is_running(self) -> bool:
+        return self.exiting is not None and not self.exiting.done()
 
     async def keep_alive(self) -> None:
         """Start the process if it does not run, after a backoff that doubles with each early death."""
@@ -66,6 +71,7 @@ class Child:
             start_new_session=True,
             pass_fds=self.pass_fds,
         )
+        self.exiting = asyncio.create_task(self.process.wait())
         log.info("child_started", child=self.name, pid=self.process.pid)
 
     async def stop(self) -> None:
@@ -114,6 +120,7 @@ async def supervise(
 ) -> None:
     """Keep all children and the database alive until `stop` is set, then end the children."""
     reporting = asyncio.create_task(_report_when_ready(ready_urls, when_ready))
+    stopping = asyncio.create_task(stop.wait())
     restarting: asyncio.Task[None] | None = None  # crash recovery may take minutes, and the children go on meanwhile
     try:
         while not stop.is_set():
@@ -121,9 +128,11 @@ async def supervise(
                 restarting = asyncio.create_task(_restart(cluster))
             for child in children:
                 await child.keep_alive()
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), POLL_S)
+            exits = [child.exiting for child in children if child.exiting is not None and child.is_running]
+            wait_s = POLL_S if len(exits) == len(children) else RESTART_POLL_S
+            await asyncio.wait([stopping, *exits], timeout=wait_s, return_when=asyncio.FIRST_COMPLETED)
     finally:
+        stopping.cancel()
         reporting.cancel()
         await asyncio.gather(*(child.stop() for child in children))
 
