@@ -1,8 +1,7 @@
 """Packs the rows of hours that are over, and drops their partitions: one step a call, one transaction a step.
 
-1. Once hours have been over for an hour and are rolled up, make room for their packs and move `packing` past them, in
-   a short transaction: writers wait only for that, and from then on put readings of these hours into packs
-   (recording.py).
+1. Once hours have been over for an hour and are rolled up, make room for their packs, then move `packing` past them:
+   writers wait only for that, and from then on put readings of these hours into packs (recording.py).
 2. Pack the hour's rows, some hundred sites a step, and move `packed` past it when all are.
 3. With nothing to pack, drop partitions that are packed; one of a whole day, once its last hour is.
 
@@ -52,16 +51,17 @@ async def pack_rows(session: AsyncSession, now: datetime, *, sites_a_step: int =
     if upto <= watermarks["packing"]:
         done = [partition for partition in rows if partition.end <= watermarks["packed"]]
         return await _drop(session, done[0]) if done else False
-    await partitions.create_pack_days(session, [partition.start for partition in rows if partition.start < upto])
-    await session.execute(SET_PACKING, {"upto": upto})
+    days = [partition.start for partition in rows if partition.start < upto]
+    if not await partitions.create_pack_days(session, days):  # else in a transaction of its own: it holds locks
+        await session.execute(SET_PACKING, {"upto": upto})
     return True
 
 
 async def _pack_some(session: AsyncSession, packing: datetime, rows: Sequence[Partition], sites_a_step: int) -> None:
     packed: Any = (await session.execute(LOCK_PACKED)).one()
-    begins = min((partition.start for partition in rows if partition.end > packed.upto), default=packing)
-    if begins > packed.upto:  # nothing was measured in between
-        await _set_packed(session, min(begins, packing))
+    empty_until = await _empty_until(session, packed.upto, rows, packing) if packed.site_id == 0 else packed.upto
+    if empty_until > packed.upto:  # nothing was measured in between
+        await _set_packed(session, empty_until)
         return
     last = await session.scalar(LAST_SITE, {"after": packed.site_id, "limit": sites_a_step})
     bounds = {"first": packed.upto, "last": packed.upto + HOUR, "after": packed.site_id, "upto": last}
@@ -70,6 +70,14 @@ async def _pack_some(session: AsyncSession, packing: datetime, rows: Sequence[Pa
         await _set_packed(session, packed.upto, site_id=last)
         return
     await _set_packed(session, packed.upto + HOUR)
+
+
+async def _empty_until(session: AsyncSession, upto: datetime, rows: Sequence[Partition], packing: datetime) -> datetime:
+    """Return how far on there is no partition with rows, `packing` at most."""
+    for partition in rows:
+        if partition.end > upto and await session.scalar(text(f"SELECT EXISTS (SELECT FROM {partition.name})")):
+            return min(max(partition.start, upto), packing)
+    return packing
 
 
 async def _set_packed(session: AsyncSession, upto: datetime, *, site_id: int = 0) -> None:

@@ -90,9 +90,9 @@ async def create_for(session: AsyncSession, moments: Iterable[datetime]) -> None
     await create_pack_days(session, [at for at in moments if at < packing])
 
 
-async def create_pack_days(session: AsyncSession, moments: Iterable[datetime]) -> None:
-    """Create the partitions of packs of these moments."""
-    await _create(session, [day_of(at, PACKS) for at in {_midnight(at) for at in moments}])
+async def create_pack_days(session: AsyncSession, moments: Iterable[datetime]) -> bool:
+    """Create the partitions of packs of these moments; return whether any was missing."""
+    return await _create(session, [day_of(at, PACKS) for at in {_midnight(at) for at in moments}])
 
 
 async def drop_oldest(session: AsyncSession, now: datetime, *, keep_days: int) -> str | None:
@@ -151,19 +151,20 @@ async def _adjust_packing(session: AsyncSession, now: datetime) -> datetime:
     return max(oldest, packing)
 
 
-async def _create(session: AsyncSession, wanted: Collection[Partition], *, since: datetime = EVER) -> None:
+async def _create(session: AsyncSession, wanted: Collection[Partition], *, since: datetime = EVER) -> bool:
     """Create partitions where there are none; of a day of which some hours have one or are packed, the other hours.
 
     Attached, not created in place, which would wait for every reader and keep all others out meanwhile.
     """
     if not await _missing(session, wanted, since):
-        return
+        return False
     for table in sorted({partition.table for partition in wanted}):
         await session.execute(text(f"LOCK TABLE ONLY {table} IN SHARE UPDATE EXCLUSIVE MODE"))
     for part in await _missing(session, wanted, since):
         bounds = f"FROM ('{part.start.isoformat()}') TO ('{part.end.isoformat()}')"
         await session.execute(text(f"CREATE TABLE {part.name} (LIKE {part.table} INCLUDING ALL)"))
         await session.execute(text(f"ALTER TABLE {part.table} ATTACH PARTITION {part.name} FOR VALUES {bounds}"))
+    return True
 
 
 async def _missing(session: AsyncSession, wanted: Collection[Partition], since: datetime) -> list[Partition]:

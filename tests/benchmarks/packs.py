@@ -15,6 +15,7 @@ from app.core.clock import from_slot, to_slot, utc_now
 from app.judging import propagation
 from app.judging.dirty_range import DirtyRange
 from app.measurements import packing, partitions, reader
+from app.measurements.recording import record_block
 from app.postgres.embedded import Cluster
 from app.postgres.engine import Sessions, open_engine, open_sessions, transaction
 from app.registry import providers
@@ -60,12 +61,24 @@ async def _measure(server_url: str) -> None:
     async with transaction(sessions) as session:
         await partitions.create_ahead(session, utc_now())
         start = (await partitions.read_watermarks(session))["packed"]
+    await _unpack(sessions, start)
     await _read(sessions, start, "rows")
     await _size(sessions, "measurement", start)
     await _pack(sessions)
     await _read(sessions, start, "packs")
     await _size(sessions, "reading_pack", start)
     await engine.dispose()
+
+
+async def _unpack(sessions: Sessions, start: datetime) -> None:
+    """Store as rows what the past has in packs."""
+    hours = [start + hour * HOUR for hour in range(RAW_HOURS + 1)]
+    async with transaction(sessions) as session:
+        blocks = [await reader.read_all(session, hour, hour + HOUR) for hour in hours]
+        await session.execute(text("TRUNCATE reading_pack"))
+    for block in blocks:
+        async with transaction(sessions) as session:
+            await record_block(session, block)
 
 
 async def _read(sessions: Sessions, start: datetime, what: str) -> None:
