@@ -21,7 +21,7 @@ METHODS = {"GET", "HEAD", "POST", "PATCH", "DELETE", "OPTIONS", "PUT"}
 
 
 @dataclass(slots=True)
-class ResponseTimes:
+class ResponseDurations:
     """The seconds that responses took, counted up to each of BUCKETS."""
 
     counts: list[int] = field(default_factory=lambda: [0] * (len(BUCKETS) + 1))
@@ -46,7 +46,7 @@ class RequestMetrics(Collector):
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self._app, self._in_flight = app, 0
         self._answered: Counter[tuple[str, str, int]] = Counter()
-        self._times: defaultdict[tuple[str, str], ResponseTimes] = defaultdict(ResponseTimes)
+        self._times: defaultdict[tuple[str, str], ResponseDurations] = defaultdict(ResponseDurations)
         registry.register(self)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

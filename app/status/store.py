@@ -42,7 +42,7 @@ BATCH_ROWS = 2000
 Beat = tuple[datetime, datetime | None]  # of a worker: the last one, and blind since
 
 
-class Counters(NamedTuple):
+class ChangeCounters(NamedTuple):
     """The versions that the database counts."""
 
     generation: int
@@ -51,14 +51,14 @@ class Counters(NamedTuple):
     incident: int
 
 
-async def get_counters(session: AsyncSession) -> Counters:
-    return Counters(*(await session.execute(COUNTERS)).one())
+async def get_counters(session: AsyncSession) -> ChangeCounters:
+    return ChangeCounters(*(await session.execute(COUNTERS)).one())
 
 
-async def get_counters_and_beats(session: AsyncSession) -> tuple[Counters, dict[str, Beat]]:
+async def get_counters_and_beats(session: AsyncSession) -> tuple[ChangeCounters, dict[str, Beat]]:
     """Return beats by source. In one statement: what is read each second is little beside the way there."""
     rows = (await session.execute(COUNTERS_AND_BEATS)).all()
-    return Counters(*rows[0][:4]), {
+    return ChangeCounters(*rows[0][:4]), {
         row.source: (row.beat_at, row.blind_since) for row in rows if row.source is not None
     }
 

@@ -23,7 +23,7 @@ ExpectedOutcomes = Callable[[NDArray[np.int32]], NDArray[np.int8]]  # by site: w
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
+class BufferBatch:
     """What a transaction writes: blind ranges, and readings after them. Its slices are batches."""
 
     blind: Sequence[BlindRange]
@@ -32,10 +32,12 @@ class Batch:
     def __len__(self) -> int:
         return len(self.blind) + len(self.block)
 
-    def __getitem__(self, entries: slice) -> "Batch":
+    def __getitem__(self, entries: slice) -> "BufferBatch":
         start, stop, _ = entries.indices(len(self))
         ranges = len(self.blind)
-        return Batch(self.blind[start:stop], self.block.take(slice(max(0, start - ranges), max(0, stop - ranges))))
+        return BufferBatch(
+            self.blind[start:stop], self.block.take(slice(max(0, start - ranges), max(0, stop - ranges)))
+        )
 
 
 @dataclass
@@ -118,12 +120,12 @@ class WriteBuffer:
             self._ready.append(_our_fault(held.block, np.ones(len(held.block), bool), "stopped"))
         self._held.clear()
 
-    def take(self, most: int = LARGEST_BATCH) -> Batch:
+    def take(self, most: int = LARGEST_BATCH) -> BufferBatch:
         """Remove and return all blind ranges, then the oldest readings that are ready."""
         blind, self._blind = self._blind, []
-        return Batch(blind, self._ready.pop(most))
+        return BufferBatch(blind, self._ready.pop(most))
 
-    def give_back(self, batches: Sequence[Batch]) -> None:
+    def give_back(self, batches: Sequence[BufferBatch]) -> None:
         """Put back, at its front, what was taken and not written."""
         self._blind[:0] = [blind for batch in batches for blind in batch.blind]
         for batch in reversed(batches):

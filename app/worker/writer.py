@@ -32,7 +32,7 @@ from app.worker.clock_watch import ClockStep, ClockWatch
 from app.worker.context import WorkerContext
 from app.worker.recount import recount
 from app.worker.rejection import is_entrys_fault, write_in_parts
-from app.worker.write_buffer import Batch
+from app.worker.write_buffer import BufferBatch
 from probes.contract import CENTRAL
 
 log = structlog.get_logger()
@@ -74,7 +74,7 @@ class BufferWriter:
         context, judged = self.context, list[JudgedSite]()
         failure: Exception | None = None
 
-        async def write_part(part: Batch) -> None:
+        async def write_part(part: BufferBatch) -> None:
             judged.extend(await self._write_part(part))
 
         async with context.write_lock:
@@ -120,7 +120,7 @@ class BufferWriter:
             log.error("clock_correction_rejected", set_back_to=str(step.set_back_to), exc_info=error)
         self.clock_watch.mark_corrected(step)
 
-    async def _write_part(self, part: Batch) -> list[JudgedSite]:
+    async def _write_part(self, part: BufferBatch) -> list[JudgedSite]:
         context = self.context
         try:
             async with context.judging.transaction() as (session, changes):
@@ -134,7 +134,7 @@ class BufferWriter:
         self.last_write = time.monotonic()
         return judged
 
-    async def _reject(self, part: Batch, error: Exception) -> None:
+    async def _reject(self, part: BufferBatch, error: Exception) -> None:
         """Drop its one entry, provided that the beat alone can be written. Raises what keeps that from it."""
         await self._write_part(part[:0])
         for blind in part.blind:
@@ -169,7 +169,7 @@ class BufferWriter:
 
 
 async def write_round(
-    session: AsyncSession, changes: CarryChanges, part: Batch, *, canaries: CanaryLog = NO_CANARIES
+    session: AsyncSession, changes: CarryChanges, part: BufferBatch, *, canaries: CanaryLog = NO_CANARIES
 ) -> list[JudgedSite]:
     """Judge and record what was read from here: at once where nothing changes, the rest by `write_batch`."""
     others, dirty = part.block, list[DirtyRange]()

@@ -19,7 +19,7 @@ from app.judging.carry_store import CarryOutdated
 from app.judging.dirty_range import DirtyRange
 from app.postgres.engine import Sessions, transaction
 from app.worker.judging_session import JudgingSessions
-from app.worker.write_buffer import Batch
+from app.worker.write_buffer import BufferBatch
 from app.worker.writer import write_batch, write_round
 from probes.contract import AGENT, SILENCE, Outcome, Reading
 from tests.conftest import Cast
@@ -45,7 +45,7 @@ class Gears:
     ) -> None:
         block = AddressedBlock.of((reading, self.village.start) for reading in readings)
         async with self.judging.transaction() as (session, changes):
-            await write_round(session, changes, Batch(blind, block))
+            await write_round(session, changes, BufferBatch(blind, block))
             if killed:
                 raise Killed
 
