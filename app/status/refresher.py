@@ -49,7 +49,7 @@ class SnapshotRefresher:
                     gc.freeze()  # the snapshot stays: collecting it again and again would delay pollers
             except Exception as error:
                 if (task := asyncio.current_task()) is not None and task.cancelling():
-                    raise  # an error that took the place of the cancellation: this ends all the same
+                    raise asyncio.CancelledError from error  # SQLAlchemy wraps a cancellation while rows are streamed
                 self._report(error)
             await self._wait_for_change(started)
 

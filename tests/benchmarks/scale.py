@@ -228,7 +228,7 @@ def _print_log(file: Path) -> None:
     for line in file.read_text().splitlines():
         entry = orjson.loads(line) if line.startswith("{") else {"event": line, "level": "error"}
         if entry["level"] != "info":
-            kind = f"{entry.get('component')} {entry['event']}"
+            kind = f"{entry.get('component')} {entry['event'].strip().partition(chr(10))[0]}"
             counts[kind] += 1
             examples.setdefault(kind, line[:400])
     for kind, count in counts.most_common(10):
