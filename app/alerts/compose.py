@@ -78,7 +78,9 @@ async def compose(
     async with sessions() as session:
         asked = {"now": now, "ahead": now + AHEAD, "interval": timing.interval}
         channel_ids = list(await session.scalars(DUE_CHANNELS, asked))
-    if channel_ids and sealer is None and settings.public_base is not None:
+        if not channel_ids:
+            return await _next_due(session, now, timing)
+    if sealer is None and settings.public_base is not None:
         async with transaction(sessions) as session:
             sealer = await open_sealer(session, settings)
     failures: list[Exception] = []
@@ -92,10 +94,14 @@ async def compose(
             if is_unavailable(error) or isinstance(error, NoLongerLeader):
                 raise
             failures.append(error)
-    async with sessions() as session:
-        next_due: datetime | None = await session.scalar(NEXT_DUE, {"now": now, "interval": timing.interval})
     for failure in failures:
         raise failure
+    async with sessions() as session:
+        return await _next_due(session, now, timing)
+
+
+async def _next_due(session: AsyncSession, now: datetime, timing: Timing) -> datetime | None:
+    next_due: datetime | None = await session.scalar(NEXT_DUE, {"now": now, "interval": timing.interval})
     return next_due if next_due is None or next_due > now else now + LOOK_EVERY
 
 

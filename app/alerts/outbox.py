@@ -167,6 +167,7 @@ async def write_announcements(session: AsyncSession, incidents: Sequence[Inciden
     for incident in known.values():
         outbox.announce(incident, lives_on=targets[incident.id] is not None)
     await insert_announcements(session, outbox.rows)
+    await announce(session, Work.ANNOUNCEMENTS)  # also of one that only has more sites now
 
 
 def group_wait() -> timedelta:

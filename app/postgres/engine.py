@@ -51,7 +51,6 @@ class Counter(StrEnum):
 
 WORK_AFTER = {  # of who looks at what a counter counts, beside those that read its versions
     Counter.REGISTRY: (Work.REGISTRY, Work.SPEEDTESTS),
-    Counter.INCIDENT: (Work.ANNOUNCEMENTS,),
     Counter.ALERT: (Work.ANNOUNCEMENTS, Work.DELIVERIES),
 }
 
