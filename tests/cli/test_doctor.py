@@ -324,7 +324,7 @@ async def test_the_clock_is_read_and_an_implausible_year_fails(monkeypatch: pyte
 
 async def test_the_free_disk_space_is_compared_with_what_readings_need(tmp_path: Path) -> None:
     enough = await result_of(machine.check_disk, database_url=None, data_dir=tmp_path / "var", raw_retention_days=8)
-    assert "8 days of 1,038 sites' readings take about 1.1 GB" in enough.text
+    assert "8 days of 1,038 sites' readings take about 0.1 GB" in enough.text
     short = await result_of(machine.check_disk, database_url=None, data_dir=tmp_path, raw_retention_days=10**8)
     assert (short.status, "SINYAL_RAW_RETENTION_DAYS" in str(short)) == (CheckStatus.WARN, True)
 
