@@ -203,10 +203,15 @@ class CarryChanges:
         return sum(map(len, self._steady))
 
     async def write(self, session: AsyncSession, site_ids: Collection[int] | None = None) -> None:
-        """Write what `site_status` does not hold yet: of these sites, or of all."""
+        """Write what `site_status` does not hold yet: of these sites, or of all. Once a transaction each."""
         rows = self.table.moved_rows(site_ids)
+        rows = rows[~np.isin(rows, self._rows_written())]
         if len(rows):
             self._flushed.append((rows, await carry_store.write_moved(session, self.table.carry_of(rows))))
+
+    def _rows_written(self) -> Rows:
+        written = self.table.rows_of(np.array(list(self._written), np.int32))
+        return np.concatenate([written, *(rows for rows, _ in self._flushed)])
 
     def advance(self, steady: SteadyReadings) -> None:
         """Let these sites move on with readings that this transaction records."""

@@ -84,14 +84,16 @@ async def lock(session: AsyncSession) -> datetime:
 async def read(session: AsyncSession, sites: Ints, starts: Ints, ends: Ints, **wanted: Any) -> ReadingBlock:
     """Return the packed readings of the hours that these ranges of slots touch, and of whole days that they begin in.
 
+    The ranges are disjoint, and ordered by site and time. However many touch an hour, its pack is read once.
+
     `wanted`: `sources` (indices into SOURCES), `timeouts_only`, `lossy_only`: packs without any are left out.
     """
-    firsts = _first_hours(starts)
+    sites, starts, ends = _joined_hours(sites, _first_hours(starts), ends + -ends % HOUR_S)
     parameters = {
         "sites": sites.tolist(),
-        "starts": [from_slot(slot) for slot in firsts.tolist()],
+        "starts": [from_slot(slot) for slot in starts.tolist()],
         "ends": [from_slot(slot) for slot in ends.tolist()],
-        "first": from_slot(int(firsts.min())),
+        "first": from_slot(int(starts.min())),
         "last": from_slot(int(ends.max())),
     }
     return _unpacked((await session.execute(OF_RANGES, parameters | wanted)).all())[0]
@@ -203,6 +205,13 @@ def _first_hours(starts: Ints) -> Ints:
     days = starts - (starts + WITA_S) % DAY_S
     firsts: Ints = np.where(starts < utc_now().timestamp() - DAYS_AFTER_S, days, starts - starts % HOUR_S)
     return firsts
+
+
+def _joined_hours(sites: Ints, starts: Ints, ends: Ints) -> tuple[Ints, Ints, Ints]:
+    """Join the neighbouring ranges of a site that overlap or adjoin."""
+    begins = np.ones(len(sites) + 1, bool)
+    begins[1:-1] = (sites[1:] != sites[:-1]) | (starts[1:] > ends[:-1])
+    return sites[begins[:-1]], starts[begins[:-1]], ends[begins[1:]]
 
 
 def _firsts(*columns: Ints) -> Ints:

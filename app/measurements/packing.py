@@ -44,7 +44,7 @@ async def pack_rows(session: AsyncSession, now: datetime, *, sites_a_step: int =
     watermarks = await partitions.read_watermarks(session)
     rows = await partitions.list_partitions(session, [ROWS])
     if watermarks["packed"] < watermarks["packing"]:
-        await _pack_some(session, watermarks["packing"], rows, sites_a_step)
+        await _pack_some(session, sites_a_step)
         return True
     rolled_up: datetime = await session.scalar(ROLLED_UP)
     upto = partitions.hour_of(min(rolled_up, now - OVER_SINCE)).start
@@ -57,8 +57,13 @@ async def pack_rows(session: AsyncSession, now: datetime, *, sites_a_step: int =
     return True
 
 
-async def _pack_some(session: AsyncSession, packing: datetime, rows: Sequence[Partition], sites_a_step: int) -> None:
+async def _pack_some(session: AsyncSession, sites_a_step: int) -> None:
+    """Both watermarks are looked at under the lock: hours may have been opened again since (partitions.reopen)."""
     packed: Any = (await session.execute(LOCK_PACKED)).one()
+    packing = (await partitions.read_watermarks(session))["packing"]
+    if packed.upto >= packing:
+        return
+    rows = await partitions.list_partitions(session, [ROWS])
     empty_until = await _empty_until(session, packed.upto, rows, packing) if packed.site_id == 0 else packed.upto
     if empty_until > packed.upto:  # nothing was measured in between
         await _set_packed(session, empty_until)
@@ -85,7 +90,12 @@ async def _set_packed(session: AsyncSession, upto: datetime, *, site_id: int = 0
 
 
 async def _drop(session: AsyncSession, partition: Partition) -> bool:
-    """Return False where a reader keeps it: readers and writers must not wait for long behind us."""
+    """Return False where a reader keeps it: readers and writers must not wait for long behind us.
+
+    The watermark is locked first, so that none of its hours is opened again meanwhile.
+    """
+    if await pack_store.lock(session) < partition.end:
+        return False
     try:
         async with session.begin_nested():
             await partitions.lock(session, partition, within="200ms")

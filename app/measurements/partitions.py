@@ -29,12 +29,20 @@ EXISTING = text("""
 """)
 READ_WATERMARKS = text("SELECT stage, upto FROM rollup_watermark WHERE stage IN ('packing', 'packed')")
 # Locked in the order in which writers lock them.
-SET_WATERMARKS = text("""
+LOCK_WATERMARKS = """
     WITH locked AS (
         SELECT stage FROM rollup_watermark WHERE stage IN ('packing', 'packed') ORDER BY stage DESC FOR UPDATE
     )
+"""
+ADVANCE = text(f"""
+    {LOCK_WATERMARKS}
     UPDATE rollup_watermark w SET upto = :upto, site_id = 0 FROM locked WHERE w.stage = locked.stage
 """)
+SET_BACK = text(f"""
+    {LOCK_WATERMARKS}
+    UPDATE rollup_watermark w SET upto = :upto, site_id = 0 FROM locked
+    WHERE w.stage = locked.stage AND w.upto >= :upto
+""")  # hours that wait to be packed still do
 
 
 class Partition(NamedTuple):
@@ -136,7 +144,7 @@ async def read_watermarks(session: AsyncSession) -> dict[str, datetime]:
 async def reopen(session: AsyncSession, at: datetime) -> None:
     """Store readings from the hour of `at` on as rows again, if it is packed: by a clock that was ahead."""
     if hour_of(at).start < (await read_watermarks(session))["packing"]:
-        await session.execute(SET_WATERMARKS, {"upto": hour_of(at).start})
+        await session.execute(SET_BACK, {"upto": hour_of(at).start})
         await _create(session, _hours(at, at + AHEAD))
 
 
@@ -147,7 +155,7 @@ async def _adjust_packing(session: AsyncSession, now: datetime) -> datetime:
     rows = await list_partitions(session, [ROWS])
     oldest = min([*(partition.start for partition in rows), _midnight(now) - BACK_DAYS * DAY])
     if oldest > packing:
-        await session.execute(SET_WATERMARKS, {"upto": oldest})
+        await session.execute(ADVANCE, {"upto": oldest})
     return max(oldest, packing)
 
 

@@ -1,14 +1,17 @@
 """Stored readings come back as columns, each as it was recorded."""
 
+from collections.abc import Sequence
 from datetime import timedelta
+from typing import Any
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import Row, text
 
 from app.core.clock import from_slot, to_slot, utc_now
-from app.measurements import reader, store
+from app.measurements import pack_store, partitions, reader, store
 from app.postgres.engine import Sessions, transaction
 from probes.contract import AGENT, CENTRAL, SILENCE, Outcome, Reading
+from probes.reading_block import ReadingBlock
 from tests.conftest import Cast
 from tests.factories import register
 
@@ -57,3 +60,30 @@ async def test_a_stored_reading_that_no_column_holds_is_an_error_and_never_anoth
             with pytest.raises(ValueError, match=r"reading|round-trip"):
                 await reader.read_all(session, start, end)
             await session.execute(text("DELETE FROM measurement"))
+
+
+async def test_the_pack_of_an_hour_is_read_once_however_many_ranges_touch_it(
+    sessions: Sessions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hours = from_slot(START) - timedelta(hours=24)
+    readings = [
+        Reading(site, to_slot(hours) + 600 * n, Outcome.OK, 1, (n,), 60, None, AGENT)
+        for site in (1, 2)
+        for n in range(20)
+    ]
+    read, unpacked = list[int](), pack_store._unpacked
+
+    def counted(rows: Sequence[Row[Any]]) -> tuple[ReadingBlock, list[Row[Any]]]:
+        read.append(len(rows))
+        return unpacked(rows)
+
+    monkeypatch.setattr(pack_store, "_unpacked", counted)
+    async with transaction(sessions) as session:
+        await session.execute(text("UPDATE rollup_watermark SET upto = now()"))
+        await partitions.create_pack_days(session, [hours, from_slot(START)])
+        await pack_store.merge(session, ReadingBlock.of(readings))
+        read.clear()
+        ranges = [(r.key, from_slot(r.slot), from_slot(r.slot + 1)) for r in readings if r.slot % 3600 != 1200]
+        found = await reader.read(session, ranges)
+    assert found.readings() == [reading for reading in readings if reading.slot % 3600 != 1200]
+    assert read == [2 * 4]
