@@ -5,13 +5,14 @@ its right end.
 """
 
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from app.core.clock import from_micros, to_micros
+from app.core.clock import MICROSECOND, from_micros, to_micros
 from app.judging.dated_profiles import DatedThresholds
 from app.judging.degraded import WINDOW_READINGS, WindowReading
 from app.judging.judge import JudgeState
@@ -35,6 +36,7 @@ CARRY = np.dtype(
         ("valid_s", "i4"),
         ("rtt_us", "i4"),  # the last one, as it is shown; 0 for none
         ("loss_pct", "f4"),  # NaN for none
+        ("was_lost", "?"),  # an outage may have ended right before `since`
         ("length", "i1"),  # of the window
         ("window", WINDOW, WINDOW_READINGS),
     ]
@@ -43,6 +45,7 @@ THRESHOLDS = np.dtype([("started_at", "i8"), ("loss_pct", "f8"), ("rtt_us", "f8"
 
 TECHNOLOGIES = tuple(Technology)
 TECHNOLOGY_CODES = {technology: code for code, technology in enumerate(TECHNOLOGIES)}
+RECENTLY = timedelta(minutes=10)
 NO_ADDRESS = np.iinfo(np.int64).max
 EVER = np.iinfo(np.int64).min
 MOMENTS = ("addressed_at", "since", "commissioned_at", "evidence_at", "seen_at", "last_ok_at")
@@ -100,6 +103,12 @@ def fill_windows(carry: Carry, places: NDArray[np.int64], readings: NDArray[np.i
     for n, name in enumerate(WindowReading._fields):
         carry["window"][name][places[kept], column[kept]] = readings[kept, n]
     carry["length"] = np.minimum(counts, WINDOW_READINGS)
+
+
+def lost_lately(carry: Carry) -> Mask:
+    """Whether an outage ended so lately that its incident may depend on what becomes known of its parent."""
+    lately: Mask = carry["was_lost"] & (carry["evidence_at"] - RECENTLY // MICROSECOND <= carry["since"])
+    return lately
 
 
 def state_of(record: Any) -> JudgeState:

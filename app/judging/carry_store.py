@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from sqlalchemy import CursorResult, Row, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.core.clock import to_slot
-from app.judging.carry import Carry, fill_windows, records_of
+from app.core.clock import MICROSECOND, to_slot
+from app.judging.carry import RECENTLY, Carry, fill_windows, records_of
 from app.judging.degraded import WINDOW_READINGS
 from app.judging.gate import MICROS, medians_us
 from app.judging.rejudge import FAR_FUTURE
@@ -87,6 +87,9 @@ async def load_page(session: AsyncSession, after: int) -> CarryPage | None:
     carry = records_of(rows)
     places = np.searchsorted(carry["site_id"], block.key)
     is_new = block.slot * MICROS > carry["seen_at"][places]
+    carry["was_lost"] = (carry["since"] != carry["commissioned_at"]) & (
+        carry["since"] >= carry["seen_at"] - RECENTLY // MICROSECOND
+    )
     _fill_windows(carry, rows, block.take(~is_new), places[~is_new])
     wanted = np.array([row.probe != ProbeKind.PUSH for row in rows])
     wanted[places] = True

@@ -26,6 +26,7 @@ from app.judging.carry import (
     Mask,
     Thresholds,
     is_steady,
+    lost_lately,
     record_of,
     shown_of,
     state_of,
@@ -225,9 +226,14 @@ class CarryChanges:
             self.table.advance(steady)
         for site_id, item in self._written.items():
             if is_steady(item.state) and item.row.probe != ProbeKind.PUSH:
-                shown = {"rtt_us": item.rtt_us, "loss_pct": item.loss_pct}
-                self.table.put(record_of(item.state, item.row, version=item.version, **shown))  # type: ignore[arg-type]
+                self.table.put(self._record(item))
             else:
                 self.table.remove(site_id)
         for site_id, held in self._held.items():
             (self.table.held.add if held else self.table.held.discard)(site_id)
+
+    def _record(self, item: WrittenState) -> Carry:
+        carry = record_of(item.state, item.row, version=item.version, rtt_us=item.rtt_us, loss_pct=item.loss_pct)
+        before = self.table.find(item.row.site_id)
+        carry["was_lost"] = item.may_be_lost or (before is not None and lost_lately(before))
+        return carry

@@ -11,8 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.clock import from_slot
 from app.judging.degraded import WindowReading
-from app.judging.fold import median_us
-from app.judging.judge import JudgeState
+from app.judging.fold import FoldResult, median_us
+from app.judging.judge import BAD, JudgeState
 from app.postgres.engine import Counter, next_version
 from app.registry.models import State, UnknownReason
 from probes.contract import Reading
@@ -48,13 +48,24 @@ UNWRITTEN = "unwritten states"  # in a session's `info`
 
 @dataclass(frozen=True, slots=True)
 class WrittenState:
-    """A judge state as `site_status` has it now, with the site's locked row and what is shown of its last reading."""
+    """A judge state as `site_status` has it now, with the site's row before and what is shown of its last reading."""
 
     row: Any
-    state: JudgeState
+    folded: FoldResult
     version: int
     rtt_us: int | None
     loss_pct: float | None
+
+    @property
+    def state(self) -> JudgeState:
+        return self.folded.state
+
+    @property
+    def may_be_lost(self) -> bool:
+        """Whether the site may have been lost until lately: since its first answer ever it was not."""
+        if self.state.since == self.state.commissioned_at:
+            return False
+        return self.row.state != State.UP or any(change.state in BAD for change in self.folded.changes)
 
     def fields(self) -> dict[str, Any]:
         first = self.state.window[0].slot if self.state.window else None
@@ -137,12 +148,12 @@ def state_fields(state: JudgeState) -> dict[str, Any]:
     return fields | {"pooled": list(map(tuple, state.window))}
 
 
-async def write_states(session: AsyncSession, states: Sequence[tuple[Any, JudgeState, Reading | None]]) -> None:
-    """Write judge states, each with its locked row and with the last reading judged, whose RTT and loss are shown."""
-    if not states:
+async def write_states(session: AsyncSession, folded: Sequence[tuple[Any, FoldResult]]) -> None:
+    """Write what each locked row's site was folded to; of the last reading judged, RTT and loss are shown."""
+    if not folded:
         return
     version = await next_version(session, Counter.STATUS)
-    written = [WrittenState(row, state, version, *_shown(row, last)) for row, state, last in states]
+    written = [WrittenState(row, site, version, *_shown(row, site.last)) for row, site in folded]
     await session.execute(WRITE, {"version": version, "rows": as_json([item.fields() for item in written])})
     unwritten_states(session).note_written(written)
 

@@ -35,8 +35,7 @@ async def fold_live(
     }
     await segments.write_changes(session, {site_id: site.changes for site_id, site in folded.items() if site.changes})
     await checkpoints.save(session, folded)
-    states = [(rows[site_id], site.state, site.last) for site_id, site in folded.items()]
-    await judge_state_store.write_states(session, states)
+    await judge_state_store.write_states(session, [(rows[site_id], site) for site_id, site in folded.items()])
     return folded
 
 

@@ -189,7 +189,7 @@ async def _write(session: AsyncSession, sites: Sequence[SiteRejudgement]) -> Rej
     changed = await segments.replace_segments(session, before, after)
     await _replace_checkpoints(session, sites)
     present = [site for site in sites if site.converged_at is None]
-    await judge_state_store.write_states(session, [(site.row, site.result.state, site.result.last) for site in present])
+    await judge_state_store.write_states(session, [(site.row, site.result) for site in present])
     dirty = [_dirty_range(site, before[site.site_id], after[site.site_id]) for site in sites]
     return RejudgeResult(dirty, changed, {site.site_id: site.result.state for site in present})
 

@@ -11,12 +11,12 @@ import structlog
 from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.core.clock import MICROSECOND, WITA, from_micros, from_slot, midnight, to_micros, utc_now
-from app.incidents.affected_sites import LOOK_BACK
+from app.core.clock import WITA, from_micros, from_slot, midnight, to_micros, utc_now
 from app.judging import checkpoints, claim_store, ingest, propagation
 from app.judging.addressed_block import AddressedReading
 from app.judging.blind_ranges import BlindRange
 from app.judging.canary_evidence import CanaryLog
+from app.judging.carry import lost_lately
 from app.judging.carry_table import CarryChanges, SteadyReadings
 from app.judging.claims import Claim
 from app.judging.dirty_range import DirtyRange
@@ -182,8 +182,8 @@ async def write_round(
 async def _record_steady(session: AsyncSession, steady: SteadyReadings, changes: CarryChanges) -> list[DirtyRange]:
     """Record readings that leave their site up, with the checkpoints of hours that they pass.
 
-    Return what is to be counted again: of a site that went up lately, whose incident may end by what is known now of
-    its parent; of a day that is over; and of one site in any case, for whatever waits for the next write.
+    Return what is to be counted again: of a site that was lost lately, whose incident may depend on what is known by
+    now of its parent; of a day that is over; and of one site in any case, for whatever waits for the next write.
     """
     if not len(steady):
         return []
@@ -191,7 +191,7 @@ async def _record_steady(session: AsyncSession, steady: SteadyReadings, changes:
     changes.advance(steady)
     await checkpoints.save_carry(session, steady.before, steady.readings.slot)
     evidence_at, today = steady.before["evidence_at"], midnight(utc_now().astimezone(WITA).date())
-    counted = (evidence_at < to_micros(today)) | (evidence_at - LOOK_BACK // MICROSECOND <= steady.before["since"])
+    counted = (evidence_at < to_micros(today)) | lost_lately(steady.before)
     counted[:1] = True
     rows = zip(steady.readings.key, evidence_at, steady.readings.slot, strict=True)
     return [

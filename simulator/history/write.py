@@ -17,6 +17,7 @@ from app.core.clock import WITA, from_slot, to_slot, utc_now
 from app.incidents.reconcile import reconcile_incidents
 from app.judging import blind_ranges, judge_state_store
 from app.judging.dirty_range import DirtyRange
+from app.judging.fold import FoldResult
 from app.measurements.simulated_past import SimulatedRange, simulated_until
 from app.postgres.engine import Sessions, open_sessions, transaction
 from app.worker import writer as worker
@@ -173,8 +174,8 @@ def _parents_first(sites: Sequence[HistorySite]) -> list[list[HistorySite]]:
 
 async def _write_states(session: AsyncSession, plan: HistoryPlan) -> None:
     rows = await judge_state_store.lock_sites(session, list(plan.final_states))
-    states = [(rows[site_id], state, last) for site_id, (state, last) in plan.final_states.items()]
-    await judge_state_store.write_states(session, states)
+    folded = [(rows[site_id], FoldResult(state, last=last)) for site_id, (state, last) in plan.final_states.items()]
+    await judge_state_store.write_states(session, folded)
 
 
 async def _open_incidents(session: AsyncSession, plan: HistoryPlan) -> None:

@@ -7,14 +7,18 @@ from datetime import timedelta
 from random import Random
 from typing import Any
 
+import numpy as np
 import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.clock import floor_second, to_slot, utc_now
+from app.incidents.affected_sites import LOOK_BACK
 from app.judging import judge_state_store, propagation
 from app.judging.addressed_block import AddressedBlock
 from app.judging.blind_ranges import BlindRange
+from app.judging.carry import RECENTLY
+from app.judging.carry import lost_lately as lost_lately_mask
 from app.judging.carry_store import CarryOutdated
 from app.judging.dirty_range import DirtyRange
 from app.postgres.engine import Sessions, transaction
@@ -252,3 +256,25 @@ async def test_steady_sites_are_written_at_most_so_often_and_before_their_eviden
     gears.judging._written_at -= 0.25 * 60
     await gears.judging.write_moved()
     assert not len(gears.judging.table.moved_rows())
+
+
+async def test_only_sites_that_were_lost_lately_have_their_incidents_looked_at_again(village: Village) -> None:
+    gears, site_id = Gears(village), village.ids[3]
+    assert RECENTLY == LOOK_BACK
+
+    def lost_lately() -> set[int]:
+        carry = gears.judging.table.carry_of(gears.judging.table.rows_of(np.array(village.ids)))
+        return set(carry["site_id"][lost_lately_mask(carry)].tolist())
+
+    await gears.well(0, 300)
+    assert lost_lately() == set(), "since its first answer no site was lost"
+    await gears.write([village.reading(site_id, second, TIMEOUT) for second in (300, 310)])
+    await gears.well(360, 840)
+    assert lost_lately() == {site_id}
+    again = Gears(village)
+    await again.judging.write_moved(at_once=True)
+    async with again.judging.transaction():
+        gears = again
+        assert lost_lately() == {site_id}
+    await gears.well(840, 1081)
+    assert lost_lately() == set()
