@@ -1,13 +1,13 @@
 """Columns that go into an echo sweep and come out of it: one row a host, no object a packet."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from probes.sockaddr import Addresses, prepare_addresses
+from probes.sockaddr import NO_ADDRESS, Addresses, prepare_addresses
 
 __all__ = ["Counters", "Ping", "PingBatch", "Pong", "PongBatch", "prepare_addresses"]
 
@@ -68,11 +68,36 @@ class PingBatch:
             timeout_ns=one.timeout_ns.repeat(hosts),
         )
 
-    def makes_sense(self) -> NDArray[np.bool_]:
-        longest = LONGEST_S * 1_000_000_000
-        counted = (self.count >= 1) & (self.count <= MOST_PACKETS)
-        spaced = (self.spacing_ns >= 0) & (self.spacing_ns <= longest)
-        return counted & spaced & (self.timeout_ns > 0) & (self.timeout_ns <= longest)
+    def by_kind(self) -> Iterator[tuple["PingKind", NDArray[np.int64]]]:
+        """Yield the rows of each kind."""
+        kinds = np.stack([self.to["family"], self.count, self.spacing_ns, self.timeout_ns], axis=1)
+        if not len(kinds):
+            return
+        if (kinds == kinds[0]).all():
+            yield PingKind(*kinds[0].tolist()), np.arange(len(kinds))
+            return
+        rows: dict[tuple[int, ...], list[int]] = {}
+        for row, kind in enumerate(kinds.tolist()):
+            rows.setdefault(tuple(kind), []).append(row)
+        for each, of_kind in rows.items():
+            yield PingKind(*each), np.array(of_kind)
+
+
+class PingKind(NamedTuple):
+    """What rows of a batch may have in common."""
+
+    family: int
+    packets: int
+    spacing_ns: int
+    timeout_ns: int
+
+    def problem(self) -> str | None:
+        """Return why such rows make no sense, None if they do."""
+        longest_ns = LONGEST_S * 1_000_000_000
+        is_counted, is_spaced = 1 <= self.packets <= MOST_PACKETS, 0 <= self.spacing_ns <= longest_ns
+        if not (is_counted and is_spaced and 0 < self.timeout_ns <= longest_ns):
+            return NONSENSE
+        return "not an address" if self.family == NO_ADDRESS else None
 
 
 NONSENSE = f"count must be 1 to {MOST_PACKETS:,}, spacing 0 to {LONGEST_S} s, timeout above 0 to {LONGEST_S} s"

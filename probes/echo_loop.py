@@ -1,7 +1,8 @@
 """The echo engine's loop: sends as pace and spacing allow, matches replies, expires packets at their timeout.
 
-All work is done on batches, in arrays: no event loop object and no Python object per packet. Replies carry the
-kernel's time, so they are not read one by one as they come: after a reply the sockets are left alone for a moment.
+All work is done on batches, in arrays: no event loop object and no Python object per packet. What falls due at about
+the same time, of whatever sweeps, leaves in one batch. Replies carry the kernel's time, so they are not read one by one
+as they come: after a reply the sockets are left alone for a moment.
 """
 
 import asyncio
@@ -9,6 +10,7 @@ import errno
 import os
 from collections import deque
 from collections.abc import Iterable
+from itertools import accumulate
 from time import monotonic_ns, time_ns
 from typing import NamedTuple
 
@@ -23,11 +25,20 @@ from probes.pacing import DelayQueues, Pace
 from probes.packet import BATCH
 
 _TICK_NS = 1_000_000  # the finest timer
+_JOIN_NS = 2_000_000  # how long a sweep that begins waits for others that begin now
 _GATHER_NS = 50_000_000  # how long replies may lie in the receive buffer
+_SLACK_NS = 25_000_000  # how far from its time a host's next packet may leave, together with others
 _RETRY_NS = 10_000_000
 _RETRIES = 5
 # EPERM: a firewall's full connection table.
 _TRANSIENT = [errno.EAGAIN, errno.ENOBUFS, errno.ENOMEM, errno.EPERM, errno.EINTR]
+
+
+class ReadyHosts(NamedTuple):
+    """Hosts whose next packet may leave."""
+
+    group: HostGroup
+    rows: Rows
 
 
 class Flights(NamedTuple):
@@ -50,9 +61,11 @@ class EchoEngine:
         self._loop = asyncio.get_running_loop()
         room = min((echo_socket.room for echo_socket in self.sockets.values()), default=0)
         self._pace = Pace(packets_per_second, burst_packets=min(BATCH, room // 2))
-        self._ready: deque[tuple[HostGroup, Rows]] = deque()  # their next packets may leave
+        self._ready: deque[ReadyHosts] = deque()
         self._ready_count = 0
-        self._spaced: DelayQueues[tuple[HostGroup, Rows]] = DelayQueues(lambda item: not item[0].sweep.future.done())
+        self._spaced: DelayQueues[ReadyHosts] = DelayQueues(
+            lambda hosts: not hosts.group.sweep.future.done(), slack_ns=_SLACK_NS
+        )
         self._expiries: DelayQueues[Flights] = DelayQueues(Flights.any_live)
         self._timer: asyncio.Handle | None = None
         self._timer_due = 0
@@ -70,9 +83,9 @@ class EchoEngine:
         self.sweeps[sweep.number] = sweep
         if not sweep.open:
             sweep.future.set_result(None)
-        for group, rows in sweep.groups():
-            self._make_ready(group, rows)
-            self._wake_at(0)
+        for group, rows in sweep.groups:
+            self._make_ready(ReadyHosts(group, rows))
+            self._wake_at(monotonic_ns() + _JOIN_NS)
         return sweep
 
     def end(self, sweep: EchoSweep) -> None:
@@ -83,8 +96,8 @@ class EchoEngine:
         elif sweep.open:
             for echo_socket in self.sockets.values():
                 echo_socket.in_flight.drop_sweep(sweep.number)
-            self._ready = deque((group, rows) for group, rows in self._ready if group.sweep is not sweep)
-            self._ready_count = sum(len(rows) for _, rows in self._ready)
+            self._ready = deque(hosts for hosts in self._ready if hosts.group.sweep is not sweep)
+            self._ready_count = sum(len(hosts.rows) for hosts in self._ready)
             self._spaced.prune()
             self._expiries.prune()
 
@@ -99,11 +112,11 @@ class EchoEngine:
         self._ready_count = 0
         self._spaced.clear()
         self._expiries.clear()
-        for echo_socket in self.sockets.values():
-            echo_socket.in_flight.clear()
         if self._timer:
             self._timer.cancel()
             self._timer = None
+        for echo_socket in self.sockets.values():
+            echo_socket.in_flight.clear()
             if echo_socket.gathering:
                 self._listen(echo_socket)
 
@@ -115,17 +128,23 @@ class EchoEngine:
     def _readable(self, echo_socket: EchoSocket) -> None:
         """Let this reply and the next ones gather, unless it is the last or the receive buffer might not hold them."""
         if 1 < echo_socket.in_flight.count < echo_socket.room // 2:
-            echo_socket.gathering = True
-            self._loop.remove_reader(echo_socket.file)
-            self._wake_at(monotonic_ns() + _GATHER_NS)
+            self._gather(echo_socket)
         else:
             receive(echo_socket, self.sweeps, self.counters)
 
     def _gather(self, echo_socket: EchoSocket) -> None:
+        """Leave the receive buffer alone for a moment."""
+        if not echo_socket.gathering:
+            echo_socket.gathering = True
+            self._loop.remove_reader(echo_socket.file)
+        self._wake_at(monotonic_ns() + _GATHER_NS)
+
+    def _receive(self, echo_socket: EchoSocket) -> None:
+        """Read what has arrived; if that was something, what is still in flight will soon arrive, too."""
         received = receive(echo_socket, self.sweeps, self.counters)
         if received and (echo_socket.in_flight.count > 1 or self._ready_count):
-            self._wake_at(monotonic_ns() + _GATHER_NS)
-        else:
+            self._gather(echo_socket)
+        elif echo_socket.gathering:
             self._listen(echo_socket)
 
     def _wake_at(self, due_ns: int) -> None:
@@ -145,21 +164,23 @@ class EchoEngine:
         self._timer = None
         now = monotonic_ns()
         self._expire(now)
-        for group, rows in self._spaced.take_due(now):
-            self._make_ready(group, rows)
+        for hosts in self._spaced.take_due(now):
+            self._make_ready(hosts)
         self._send(self._pace.take(now, self._ready_count))
+        for echo_socket in self.sockets.values():
+            if echo_socket.gathering or echo_socket.in_flight.count:
+                self._receive(echo_socket)
         if self._ready_count:
             self._wake_at(self._pace.due_for(self._ready_count))
+        if not self.in_flight:
+            self._expiries.clear()
         for due in (self._expiries.next_due(), self._spaced.next_due()):
             if due is not None:
                 self._wake_at(due)
-        for echo_socket in self.sockets.values():
-            if echo_socket.gathering:
-                self._gather(echo_socket)
 
-    def _make_ready(self, group: HostGroup, rows: Rows) -> None:
-        self._ready.append((group, rows))
-        self._ready_count += len(rows)
+    def _make_ready(self, hosts: ReadyHosts) -> None:
+        self._ready.append(hosts)
+        self._ready_count += len(hosts.rows)
 
     def _expire(self, now: int) -> None:
         due = self._expiries.next_due()
@@ -172,51 +193,77 @@ class EchoEngine:
 
     def _send(self, packets: int) -> None:
         while packets > 0 and self._ready:
-            group, rows = self._ready.popleft()
-            most = min(packets, BATCH)
-            if len(rows) > most:
-                self._ready.appendleft((group, rows[most:]))
-                rows = rows[:most]
-            self._ready_count -= len(rows)
-            packets -= len(rows)
-            self._send_batch(group, rows)
+            batch = self._take_ready(min(packets, BATCH))
+            packets -= self._send_batch(batch)
 
-    def _send_batch(self, group: HostGroup, rows: Rows) -> None:
-        sweep, echo_socket = group.sweep, group.socket
-        in_flight, io = echo_socket.in_flight, echo_socket.io
-        tokens = in_flight.next_tokens(len(rows))
+    def _take_ready(self, most: int) -> list[ReadyHosts]:
+        """Take so many hosts out, at most, which are sent to over the same socket."""
+        taken, echo_socket = list[ReadyHosts](), self._ready[0].group.socket
+        while most and self._ready and self._ready[0].group.socket is echo_socket:
+            group, rows = self._ready.popleft()
+            if len(rows) > most:
+                self._ready.appendleft(ReadyHosts(group, rows[most:]))
+                rows = rows[:most]
+            taken.append(ReadyHosts(group, rows))
+            most -= len(rows)
+            self._ready_count -= len(rows)
+        return taken
+
+    def _send_batch(self, batch: list[ReadyHosts]) -> int:
+        """Send a packet to each host; return how many hosts these are."""
+        echo_socket, lengths = batch[0].group.socket, [len(hosts.rows) for hosts in batch]
+        count, io, in_flight = sum(lengths), echo_socket.io, echo_socket.in_flight
+        tokens = in_flight.next_tokens(count)
         echo_socket.format.build(tokens)
-        to = sweep.batch.to[rows]
-        io.to[: len(rows)] = to
+        io.to[:count] = to = np.concatenate([group.sweep.batch.to[rows] for group, rows in batch])
         wall_ahead = time_ns() - monotonic_ns()
-        errnos, sent_at = io.send(len(rows))
-        now = monotonic_ns()
-        if errnos.any():
-            failed, left = errnos != 0, errnos == 0
-            self._not_sent(group, rows[failed], errnos[failed], now)
-            rows, tokens, to, sent_at = rows[left], tokens[left], to[left], sent_at[left]
+        errnos, sent_at = io.send(count)
+        now, failed = monotonic_ns(), bool(errnos.any())
+        columns = {
+            "sweep": np.repeat([group.sweep.number for group, _ in batch], lengths),
+            "cell": np.concatenate([group.sweep.cells(rows) for group, rows in batch]),
+            "timeout": np.repeat([group.timeout_ns for group, _ in batch], lengths),
+            "wall": sent_at + wall_ahead,
+            "mono": sent_at,
+        }
+        left = errnos == 0 if failed else slice(None)
+        in_flight.add(tokens[left], to[left], **{name: values[left] for name, values in columns.items()})
+        for hosts, end in zip(batch, accumulate(lengths), strict=True):
+            part = slice(end - len(hosts.rows), end)
+            self._follow(hosts, tokens[part], errnos[part] if failed else None, now)
+        return count
+
+    def _follow(self, hosts: ReadyHosts, tokens: Tokens, errnos: NDArray[np.int32] | None, now: int) -> None:
+        """Queue what follows once these packets left, or did not; without `errnos` all of them left."""
+        (sweep, echo_socket, _, _, timeout_ns), rows = hosts
+        if errnos is not None:
+            left = errnos == 0
+            self._not_sent(hosts.group, rows[~left], errnos[~left], now)
+            rows, tokens = rows[left], tokens[left]
         if len(rows):
-            columns = {"sweep": sweep.number, "cell": sweep.cells(rows), "timeout": group.timeout_ns}
-            in_flight.add(tokens, to, wall=sent_at + wall_ahead, mono=sent_at, **columns)
-            self._expiries.queue(group.timeout_ns).append((now + group.timeout_ns, Flights(sweep, echo_socket, tokens)))
+            self._expiries.queue(timeout_ns).append((now + timeout_ns, Flights(sweep, echo_socket, tokens)))
             self.counters.sent += len(rows)
-            self._advance(group, rows, now)
+            self._advance(hosts.group, rows, now)
 
     def _advance(self, group: HostGroup, rows: Rows, now: int) -> None:
+        """Queue the hosts' next packets."""
         sweep = group.sweep
-        sweep.next[rows] += 1
-        sweep.tries[rows] = 0
-        rows = rows[sweep.next[rows] < sweep.count[rows]]
+        sweep.next[rows] = following = sweep.next[rows] + 1
+        if sweep.tries:
+            for row in rows.tolist():
+                sweep.tries.pop(row, None)
+        rows = rows[following < group.packets]
         if len(rows):
-            self._spaced.queue(group.spacing_ns).append((now + group.spacing_ns, (group, rows)))
+            self._spaced.queue(group.spacing_ns).append((now + group.spacing_ns, ReadyHosts(group, rows)))
 
     def _not_sent(self, group: HostGroup, rows: Rows, errnos: NDArray[np.int32], now: int) -> None:
         sweep = group.sweep
         self.counters.send_errors += len(rows)
-        sweep.tries[rows] += 1
-        again = np.isin(errnos, _TRANSIENT) & (sweep.tries[rows] <= _RETRIES)
+        tries = [sweep.tries.get(row, 0) + 1 for row in rows.tolist()]
+        sweep.tries.update(zip(rows.tolist(), tries, strict=True))
+        again = np.isin(errnos, _TRANSIENT) & (np.array(tries) <= _RETRIES)
         if again.any():
-            self._spaced.queue(_RETRY_NS).append((now + _RETRY_NS, (group, rows[again])))
+            self._spaced.queue(_RETRY_NS).append((now + _RETRY_NS, ReadyHosts(group, rows[again])))
         given_up = rows[~again]
         if len(given_up):
             self._advance(group, given_up, now)

@@ -14,6 +14,7 @@ from probes.packet import FOREIGN, MALFORMED
 
 _BATCHES_IN_BUFFER = 256  # more than a full receive buffer holds
 
+Index = NDArray[np.int64] | slice
 Sweeps = Mapping[int, EchoSweep]  # under way, by number
 
 
@@ -38,26 +39,28 @@ def _match(echo_socket: EchoSocket, count: int, now: tuple[int, int], sweeps: Sw
     """Match a batch of packets to what is in flight, and count what does not match."""
     io, in_flight = echo_socket.io, echo_socket.in_flight
     parsed = echo_socket.format.parse(io.received[:count], io.lengths[:count])
-    counters.malformed += int(np.count_nonzero(parsed == MALFORMED))
-    counters.foreign += int(np.count_nonzero(parsed == FOREIGN))
-    packets = (parsed >= 0).nonzero()[0]
-    slots = in_flight.find(parsed[packets].astype(np.uint32))
-    if (slots < 0).any():
-        _count_unmatched(in_flight.past(parsed[packets[slots < 0]].astype(np.uint32)), counters)
-        packets, slots = packets[slots >= 0], slots[slots >= 0]
-    right = in_flight.from_host(slots, io.sources[packets])
-    counters.foreign += len(slots) - int(np.count_nonzero(right))
-    packets, slots = packets[right], slots[right]
+    slots = in_flight.find(parsed.astype(np.uint32))
+    known = (parsed >= 0) & (slots >= 0)
+    packets: Index = slice(0, count)
+    if not known.all():
+        _count_unknown(in_flight, parsed[~known], counters)
+        packets = known.nonzero()[0]
+        slots = slots[packets]
     stamps = io.stamps_ns[packets]
     received = np.where(stamps > 0, stamps, now[0])
     rtts = round_trips_ns(in_flight["wall"][slots], in_flight["mono"][slots], received, now)
-    in_time = rtts <= in_flight["timeout"][slots]
-    counters.late += len(slots) - int(np.count_nonzero(in_time))
-    slots, rtts = slots[in_time], rtts[in_time]
+    right = in_flight.from_host(slots, io.sources[packets])
+    good = right & (rtts <= in_flight["timeout"][slots])
+    if not good.all():
+        counters.foreign += len(slots) - int(np.count_nonzero(right))
+        counters.late += int(np.count_nonzero(right)) - int(np.count_nonzero(good))
+        slots, rtts = slots[good], rtts[good]
     first = in_flight.first_of_each(slots)
-    counters.duplicates += len(slots) - int(np.count_nonzero(first))
-    counters.received += int(np.count_nonzero(first))
-    _answer(in_flight, slots[first], rtts[first], sweeps)
+    if not first.all():
+        counters.duplicates += len(slots) - int(np.count_nonzero(first))
+        slots, rtts = slots[first], rtts[first]
+    counters.received += len(slots)
+    _answer(in_flight, slots, rtts, sweeps)
 
 
 def _answer(in_flight: FlightTable, slots: NDArray[np.int64], rtts: NDArray[np.int64], sweeps: Sweeps) -> None:
@@ -68,8 +71,10 @@ def _answer(in_flight: FlightTable, slots: NDArray[np.int64], rtts: NDArray[np.i
         sweeps[number].set_rtts(cells[of_sweep], rtts[of_sweep])
 
 
-def _count_unmatched(past: tuple[int, int, int], counters: Counters) -> None:
-    duplicates, late, foreign = past
+def _count_unknown(in_flight: FlightTable, parsed: NDArray[np.int64], counters: Counters) -> None:
+    """Count packets that answer nothing in flight."""
+    counters.malformed += int(np.count_nonzero(parsed == MALFORMED))
+    duplicates, late, foreign = in_flight.past(parsed[parsed >= 0].astype(np.uint32))
     counters.duplicates += duplicates
     counters.late += late
-    counters.foreign += foreign
+    counters.foreign += foreign + int(np.count_nonzero(parsed == FOREIGN))

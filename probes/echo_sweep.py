@@ -1,19 +1,18 @@
 """One sweep while it is under way: its hosts as columns, its answers as a matrix."""
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from socket import socket
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from probes import icmp_socket
-from probes.echo_batch import NONSENSE, UNANSWERED, PingBatch, PongBatch
+from probes.echo_batch import UNANSWERED, PingBatch, PingKind, PongBatch
 from probes.in_flight import FlightTable
 from probes.packet import EchoFormat
 from probes.packet_io import open_packet_io
-from probes.sockaddr import NO_ADDRESS
 
 Rows = NDArray[np.int64]
 
@@ -41,6 +40,7 @@ class HostGroup(NamedTuple):
 
     sweep: "EchoSweep"
     socket: EchoSocket
+    packets: int
     spacing_ns: int
     timeout_ns: int
 
@@ -52,23 +52,28 @@ class EchoSweep:
         self.number = number
         self.batch = batch
         self.future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.sockets = sockets
         self.reasons: dict[int, str] = {}
-        self._good = self._find_good()
-        self.count = np.where(self._good, batch.count, 0)
-        self.open = int(self.count.sum())
-        self.rtts_ns = np.full((len(batch), int(self.count.max(initial=0))), UNANSWERED, np.int64)
+        self.groups: list[tuple[HostGroup, Rows]] = []
+        self.count = batch.count.copy()  # of packets that are to be sent
         self.next = np.zeros(len(batch), np.int32)  # the packet that comes next
-        self.tries = np.zeros(len(batch), np.int8)  # of that packet
+        self.tries: dict[int, int] = {}  # of that packet, by row
         self.faults = np.zeros(len(batch), np.int32)
+        for kind, rows in batch.by_kind():
+            self._add(kind, rows, sockets)
+        self.open = sum(group.packets * len(rows) for group, rows in self.groups)
+        width = max((group.packets for group, _ in self.groups), default=0)
+        self.rtts_ns = np.full((len(batch), width), UNANSWERED, np.int64)
 
-    def groups(self) -> Iterator[tuple[HostGroup, Rows]]:
-        batch = self.batch
-        rows = np.flatnonzero(self._good)
-        for of_group in _grouped(rows, [batch.to["family"], batch.spacing_ns, batch.timeout_ns]):
-            first = of_group[0]
-            echo_socket = self.sockets[int(batch.to["family"][first])]
-            yield HostGroup(self, echo_socket, int(batch.spacing_ns[first]), int(batch.timeout_ns[first])), of_group
+    def _add(self, kind: PingKind, rows: Rows, sockets: Mapping[int, EchoSocket]) -> None:
+        problem = kind.problem()
+        if problem is None and kind.family not in sockets:
+            problem = "no ICMP socket for this address family here"
+        if problem is None:
+            self.groups.append((HostGroup(self, sockets[kind.family], *kind[1:]), rows))
+        else:
+            self.reasons |= dict.fromkeys(rows.tolist(), problem)
+            self.faults[rows] = max(kind.packets, 0)
+            self.count[rows] = 0
 
     def cells(self, rows: Rows) -> Rows:
         """Return where the round trips of the next packets belong in the flat matrix."""
@@ -91,42 +96,10 @@ class EchoSweep:
 
     def pongs(self, dropped: set[int]) -> PongBatch:
         """Return the result once no packet is open; `dropped`: families of which answers may have been dropped."""
-        faults = np.where(self._good, self.faults, np.maximum(self.batch.count, 0))
+        faults = self.faults
         if dropped:
-            unanswered = self.count - self.faults - np.count_nonzero(self.rtts_ns != UNANSWERED, axis=1)
+            unanswered = self.count - faults - np.count_nonzero(self.rtts_ns != UNANSWERED, axis=1)
             lost = (unanswered > 0) & np.isin(self.batch.to["family"], list(dropped))
             faults[lost] += unanswered[lost]
             self.reasons.update(dict.fromkeys(np.flatnonzero(lost).tolist(), OVERFLOW))
-        sent = np.where(self._good, self.count - faults, 0)
-        return PongBatch(sent.astype(np.int32), faults.astype(np.int32), self.rtts_ns, self.reasons)
-
-    def _find_good(self) -> NDArray[np.bool_]:
-        """Return which rows can be sent; the others have their reason."""
-        family = self.batch.to["family"]
-        served = np.logical_or.reduce([family == each for each in self.sockets])
-        senseful = self.batch.makes_sense()
-        good: NDArray[np.bool_] = served & senseful
-        for row in np.flatnonzero(~good).tolist():
-            if not senseful[row]:
-                self.reasons[row] = NONSENSE
-            elif family[row] == NO_ADDRESS:
-                self.reasons[row] = "not an address"
-            else:
-                self.reasons[row] = "no ICMP socket for this address family here"
-        return good
-
-
-def _grouped(rows: Rows, columns: Sequence[NDArray[Any]]) -> list[Rows]:
-    """Return the rows that are alike in all columns, group by group."""
-    if not len(rows):
-        return []
-    of_rows = [column[rows] for column in columns]
-    differing = [values for values in of_rows if (values != values[0]).any()]
-    if not differing:
-        return [rows]
-    group = np.zeros(len(rows), np.int64)
-    for values in differing:
-        distinct, which = np.unique(values, return_inverse=True)
-        group = group * len(distinct) + which
-    order = np.argsort(group, kind="stable")
-    return np.split(rows[order], np.flatnonzero(np.diff(group[order])) + 1)
+        return PongBatch(np.maximum(self.count - faults, 0), faults, self.rtts_ns, self.reasons)

@@ -47,6 +47,11 @@ class FlightTable:
         while 2 * (self.count + count) > len(self["live"]):
             self._grow()
         size = len(self["live"])
+        slot = self._next & (size - 1)
+        if slot + count <= size and not self["live"][slot : slot + count].any():
+            tokens = np.arange(self._next, self._next + count, dtype=np.uint32)
+            self._next = self._next + count & 0xFFFFFFFF
+            return tokens
         span, tokens = count, np.zeros(0, np.uint32)
         while len(tokens) < count:
             near = (self._next + np.arange(span)).astype(np.uint32)

@@ -39,11 +39,14 @@ class Pace:
 class DelayQueues(Generic[T]):
     """What falls due later: one queue per delay, so that items fall due in the order they were added.
 
-    Adding and taking take constant time. Items that are no longer `live` are skipped.
+    Adding and taking take constant time. Items that are no longer `live` are skipped. An item may be taken a little
+    before its time, or after it, by `slack_ns` or a fortieth of its delay: so those that fall due closely are taken
+    together.
     """
 
-    def __init__(self, live: Callable[[T], bool]) -> None:
+    def __init__(self, live: Callable[[T], bool], *, slack_ns: int = 0) -> None:
         self._live = live
+        self._slack_ns = slack_ns
         self._queues: dict[int, deque[tuple[int, T]]] = {}
 
     def queue(self, delay_ns: int) -> deque[tuple[int, T]]:
@@ -54,12 +57,14 @@ class DelayQueues(Generic[T]):
         return queue
 
     def next_due(self) -> int | None:
+        """Return by when something is to be taken."""
         self._drop_dead_heads()
-        return min((queue[0][0] for queue in self._queues.values()), default=None)
+        return min((queue[0][0] + self._slack(delay) for delay, queue in self._queues.items()), default=None)
 
     def take_due(self, now_ns: int) -> Iterator[T]:
-        for queue in list(self._queues.values()):
-            while queue and queue[0][0] <= now_ns:
+        for delay, queue in list(self._queues.items()):
+            latest = now_ns + self._slack(delay)
+            while queue and queue[0][0] <= latest:
                 item = queue.popleft()[1]
                 if self._live(item):
                     yield item
@@ -71,6 +76,9 @@ class DelayQueues(Generic[T]):
 
     def clear(self) -> None:
         self._queues.clear()
+
+    def _slack(self, delay_ns: int) -> int:
+        return min(self._slack_ns, delay_ns // 40)
 
     def _drop_dead_heads(self) -> None:
         for delay, queue in list(self._queues.items()):

@@ -398,6 +398,26 @@ async def test_many_sweeps_share_one_socket(answering: Namespace, open_echo: Ope
         assert all(len(pong.rtts_ns) == 2 for pong in pongs)
 
 
+async def test_sweeps_that_begin_together_leave_together(
+    answering: Namespace, open_echo: OpenEcho, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes: list[int] = []
+    for kind in (packet_io.PacketIO, packet_io.LibcPacketIO):
+
+        def send(io: packet_io.PacketIO, count: int, *, original: Any = kind.send) -> Any:
+            sizes.append(count)
+            return original(io, count)
+
+        monkeypatch.setattr(kind, "send", send)
+    async with open_echo(answering) as echo:
+        pings = [
+            [Ping(address, 2, 0.02, timeout_s)] for address, timeout_s in zip(LOOPBACKS, (1, 1, 2, 3), strict=False)
+        ]
+        pongs = await asyncio.gather(*(echo.ping(of_sweep) for of_sweep in pings))
+    assert all(len(pong.rtts_ns) == 2 for [pong] in pongs)
+    assert sizes == [4, 4]
+
+
 async def test_sending_keeps_to_its_pace(answering: Namespace, open_echo: OpenEcho) -> None:
     async with open_echo(answering, packets_per_second=1_000) as echo:
         started = time.monotonic()

@@ -57,3 +57,14 @@ def test_queues_give_back_what_fell_due_whatever_its_delay() -> None:
     assert queues.next_due() == 30
     assert list(queues.take_due(30)) == ["late"]
     assert queues.next_due() is None
+
+
+def test_what_falls_due_closely_is_taken_together() -> None:
+    queues: DelayQueues[str] = DelayQueues(lambda _: True, slack_ns=25 * MS)
+    queues.queue(1_000 * MS).extend([(1_000 * MS, "one"), (1_010 * MS, "two"), (1_900 * MS, "much later")])
+    queues.queue(40 * MS).append((1_000 * MS, "of a short delay"))
+    assert list(queues.take_due(970 * MS)) == []
+    assert queues.next_due() == 1_001 * MS  # a fortieth of the short delay
+    assert list(queues.take_due(990 * MS)) == ["one", "two"]
+    assert list(queues.take_due(999 * MS)) == ["of a short delay"]
+    assert queues.next_due() == 1_925 * MS
