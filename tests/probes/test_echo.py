@@ -462,6 +462,18 @@ async def test_a_cancelled_sweep_leaves_nothing_and_the_others_go_on(
         assert echo.counters.sent == sent
 
 
+async def test_a_sweep_cancelled_while_answers_gather_leaves_no_socket_unheard(
+    answering: Namespace, open_echo: OpenEcho
+) -> None:
+    async with open_echo(answering) as echo:
+        sockets = echo._engine.sockets.values()
+        sweep = asyncio.create_task(echo.ping([Ping(address, 3, 1.0) for address in LOOPBACKS[:50]]))
+        await until(lambda: any(each.gathering for each in sockets))
+        sweep.cancel()
+        await asyncio.gather(sweep, return_exceptions=True)
+        assert not any(each.gathering for each in sockets)
+
+
 async def test_closing_ends_what_is_under_way(silent: Namespace, open_echo: OpenEcho) -> None:
     async with open_echo(silent) as echo:
         under_way = asyncio.create_task(echo.ping([Ping("127.0.0.1", 3, timeout_s=60)]))
