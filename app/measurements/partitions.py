@@ -31,7 +31,7 @@ READ_WATERMARKS = text("SELECT stage, upto FROM rollup_watermark WHERE stage IN 
 # Locked in the order in which writers lock them.
 LOCK_WATERMARKS = """
     WITH locked AS (
-        SELECT stage FROM rollup_watermark WHERE stage IN ('packing', 'packed') ORDER BY stage DESC FOR UPDATE
+        SELECT stage, upto FROM rollup_watermark WHERE stage IN ('packing', 'packed') ORDER BY stage DESC FOR UPDATE
     )
 """
 ADVANCE = text(f"""
@@ -41,7 +41,7 @@ ADVANCE = text(f"""
 SET_BACK = text(f"""
     {LOCK_WATERMARKS}
     UPDATE rollup_watermark w SET upto = :upto, site_id = 0 FROM locked
-    WHERE w.stage = locked.stage AND w.upto >= :upto
+    WHERE w.stage = locked.stage AND locked.upto >= :upto
 """)  # hours that wait to be packed still do
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -52,6 +52,11 @@ async def pack_all(sessions: Sessions) -> None:
     while more:
         async with transaction(sessions) as session:
             more = await packing.pack_rows(session, NOW)
+
+
+async def watermarks(sessions: Sessions) -> dict[str, datetime]:
+    async with transaction(sessions) as session:
+        return await partitions.read_watermarks(session)
 
 
 async def everything(sessions: Sessions) -> list[Reading]:
@@ -166,3 +171,25 @@ async def test_rows_of_before_there_were_packs_are_packed_and_none_is_lost(apart
     assert await everything(apart) == READINGS
     async with transaction(apart) as session:
         assert await session.scalar(text("SELECT count(*) FROM measurement WHERE slot < :at"), {"at": today.start}) == 0
+
+
+async def test_hours_opened_again_while_they_are_being_packed_are_not_taken_for_packed(apart: Sessions) -> None:
+    async def open_again() -> None:
+        async with transaction(apart) as session:
+            await partitions.reopen(session, START + HOUR)
+
+    async with transaction(apart) as session:
+        await store.record(session, READINGS)
+    while (await watermarks(apart))["packing"] == START:
+        async with transaction(apart) as session:
+            await packing.pack_rows(session, NOW)
+    async with transaction(apart) as session:
+        for _ in range(2):
+            await packing.pack_rows(session, NOW)
+        opening = asyncio.create_task(open_again())
+        await asyncio.sleep(0.2)
+        assert not opening.done()
+    await opening
+    assert await watermarks(apart) == {"packing": START + HOUR, "packed": START + HOUR}
+    await pack_all(apart)
+    assert await everything(apart) == READINGS
