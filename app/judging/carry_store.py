@@ -19,6 +19,7 @@ from app.judging.degraded import WINDOW_READINGS
 from app.judging.gate import MICROS, medians_us
 from app.judging.rejudge import FAR_FUTURE
 from app.measurements import reader
+from app.postgres.array_text import array_text
 from app.postgres.engine import Counter, next_version
 from probes.contract import CENTRAL, ProbeKind, Reading
 from probes.reading_block import OK, ReadingBlock
@@ -30,11 +31,13 @@ WRITE_MOVED = text("""
     UPDATE site_status st SET
         version = :version, evidence_at = to_timestamp(n.evidence_at / 1e6::float8), valid_s = n.valid_s,
         seen_at = to_timestamp(n.seen_at / 1e6::float8), last_ok_at = to_timestamp(n.last_ok_at / 1e6::float8),
-        rtt_us = nullif(n.rtt_us, 0), loss_pct = nullif(n.loss_pct, 'NaN'),
+        rtt_us = nullif(n.rtt_us, 0), loss_pct = n.loss_pct,
         window_from = to_timestamp(nullif(n.window_from, 0))
-    FROM unnest(cast(:site_id AS int[]), cast(:known AS bigint[]), cast(:evidence_at AS bigint[]),
-        cast(:valid_s AS int[]), cast(:seen_at AS bigint[]), cast(:last_ok_at AS bigint[]), cast(:rtt_us AS int[]),
-        cast(:loss_pct AS real[]), cast(:window_from AS bigint[]))
+    FROM unnest(cast(cast(:site_id AS text) AS int[]), cast(cast(:known AS text) AS bigint[]),
+        cast(cast(:evidence_at AS text) AS bigint[]), cast(cast(:valid_s AS text) AS int[]),
+        cast(cast(:seen_at AS text) AS bigint[]), cast(cast(:last_ok_at AS text) AS bigint[]),
+        cast(cast(:rtt_us AS text) AS int[]), cast(cast(:loss_pct AS text) AS real[]),
+        cast(cast(:window_from AS text) AS bigint[]))
         AS n(site_id, known, evidence_at, valid_s, seen_at, last_ok_at, rtt_us, loss_pct, window_from)
     WHERE st.site_id = n.site_id AND st.version = n.known
 """)
@@ -69,9 +72,9 @@ async def write_moved(session: AsyncSession, carry: Carry) -> int:
     version = await next_version(session, Counter.STATUS)
     first = carry["window"]["slot"][np.arange(len(carry)), WINDOW_READINGS - np.maximum(carry["length"], 1)]
     moved = ("site_id", "evidence_at", "valid_s", "seen_at", "last_ok_at", "rtt_us", "loss_pct")
-    columns = {name: carry[name].tolist() for name in moved}
-    parameters = {"version": version, "known": carry["version"].tolist(), "window_from": first.tolist(), **columns}
-    result = cast(CursorResult[Any], await session.execute(WRITE_MOVED, parameters))
+    columns = {name: carry[name] for name in moved} | {"known": carry["version"], "window_from": first}
+    parameters = {name: array_text(column) for name, column in columns.items()}
+    result = cast(CursorResult[Any], await session.execute(WRITE_MOVED, {"version": version, **parameters}))
     if result.rowcount != len(carry):
         raise CarryOutdated(f"{len(carry) - result.rowcount} of {len(carry)} sites were written by another one")
     return version

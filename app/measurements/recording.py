@@ -10,9 +10,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.clock import from_slot
 from app.measurements import pack_store, reader
+from app.postgres.array_text import array_text
 from probes.reading_block import OUTCOMES, SOURCE_CODES, SOURCES, ReadingBlock
 
 SECOND = timedelta(seconds=1)
+NUMBERS = ("key", "slot", "source", "outcome", "sent", "valid_s", "reason", "received")  # columns of a block
 
 MAKE_STALE = text("""
     INSERT INTO stale_hour (site_id, hour)
@@ -33,17 +35,17 @@ def _statement(width: int) -> TextClause:
     """
     rtts = [f"rtt{n}" for n in range(width)]
     rtt_us = f"(ARRAY[{', '.join(f'n.{rtt}' for rtt in rtts)}])[1:n.received]" if rtts else "cast('{}' AS int[])"
-    arrays = "".join(f", cast(:{rtt} AS int[])" for rtt in rtts)
+    columns = [*NUMBERS, *rtts]
+    arrays = ", ".join(f"cast(cast(:{name} AS text) AS {'bigint' if name == 'slot' else 'int'}[])" for name in columns)
     return text(f"""
         WITH locked AS (
             SELECT stage, upto FROM rollup_watermark WHERE stage IN ('closed', 'packing') ORDER BY stage FOR SHARE
         ), fresh AS (
             INSERT INTO measurement (site_id, slot, source, outcome, sent, valid_s, rtt_us, reason)
-            SELECT n.key, to_timestamp(n.slot), n.source, n.outcome, n.sent, n.valid_s, {rtt_us}, n.reason
-            FROM unnest(cast(:key AS int[]), cast(:slot AS bigint[]), cast(:source AS text[]),
-                cast(:outcome AS text[]), cast(:sent AS smallint[]), cast(:valid_s AS smallint[]),
-                cast(:reason AS text[]), cast(:received AS smallint[]){arrays})
-                AS n(key, slot, source, outcome, sent, valid_s, reason, received{"".join(f", {rtt}" for rtt in rtts)})
+            SELECT n.key, to_timestamp(n.slot), (cast(:sources AS text[]))[n.source + 1],
+                (cast(:outcomes AS text[]))[n.outcome + 1], n.sent, n.valid_s, {rtt_us},
+                (cast(:reasons AS text[]))[n.reason + 1]
+            FROM unnest({arrays}) AS n({", ".join(columns)})
             WHERE to_timestamp(n.slot) >= (SELECT upto FROM locked WHERE stage = 'packing')
             ON CONFLICT DO NOTHING RETURNING site_id, slot, source
         ), made_stale AS (
@@ -72,16 +74,12 @@ async def record_block(session: AsyncSession, block: ReadingBlock) -> NDArray[np
         return np.zeros(0, bool)
     width = block.rtt_us.shape[1]
     parameters = {
-        "key": block.key.tolist(),
-        "slot": block.slot.tolist(),
-        "source": [SOURCES[code] for code in block.source.tolist()],
-        "outcome": [OUTCOMES[code].value for code in block.outcome.tolist()],
-        "sent": block.sent.tolist(),
-        "valid_s": block.valid_s.tolist(),
-        "reason": [block.reasons[code] for code in block.reason.tolist()],
-        "received": block.received.tolist(),
+        **{name: array_text(getattr(block, name)) for name in NUMBERS},
+        "sources": list(SOURCES),
+        "outcomes": list(OUTCOMES),
+        "reasons": list(block.reasons),
+        **{f"rtt{n}": array_text(block.rtt_us[:, n]) for n in range(width)},
         "total": len(block),
-        **{f"rtt{n}": block.rtt_us[:, n].tolist() for n in range(width)},
     }
     packing, readings, keys, slots, sources = (await session.execute(_statement(width), parameters)).one()
     if readings == len(block):
