@@ -10,7 +10,6 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.judging import carry_store, dated_profiles, ingest, mass_outage
 from app.judging.carry import newest_thresholds
-from app.judging.carry_store import CarryOutdated
 from app.judging.carry_table import CarryChanges, CarryTable
 from app.judging.judge_state_store import UNWRITTEN
 from app.postgres.engine import Sessions, transaction
@@ -55,7 +54,8 @@ class JudgingSessions:
                 may_be_committed = True
             changes.apply()
         except BaseException as error:
-            if may_be_committed or not isinstance(error, Exception) or not _is_rolled_back(error):
+            is_rolled_back = isinstance(error, Exception) and is_entrys_fault(error)  # for certain
+            if may_be_committed or not is_rolled_back:
                 self.is_loaded = False
             raise
 
@@ -91,8 +91,3 @@ class JudgingSessions:
         self.is_loaded = True
         if caught_up:
             log.info("readings_caught_up", readings=caught_up, sites=len(self.table))
-
-
-def _is_rolled_back(error: Exception) -> bool:
-    """Whether the database is certainly as it was: a statement was refused, or our own code raised."""
-    return is_entrys_fault(error) and not isinstance(error, CarryOutdated)

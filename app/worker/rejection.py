@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable
 from typing import Any, Protocol, TypeVar
 
+from app.judging.carry_store import CarryOutdated
 from app.postgres.engine import is_unavailable
 from app.postgres.leader_lock import NoLongerLeader
 
@@ -28,7 +29,8 @@ async def write_in_parts(
     """Write each part in a transaction of its own and take it off `parts`; what was not written stays in there.
 
     1. A part whose write raises is halved, until the entry at fault is alone in its part: that is rejected.
-    2. An unavailable database, a lost leadership and the failure of an empty part are no entry's fault: raised.
+    2. An unavailable database, a lost leadership, states that another one has written and the failure of an empty part
+       are no entry's fault: raised.
     3. After MOST_WRITES the rest is left for the next call.
     """
     for _ in range(MOST_WRITES):
@@ -50,4 +52,4 @@ async def write_in_parts(
 
 def is_entrys_fault(error: Exception) -> bool:
     """Whether the same write would fail again and others need not: the data was refused, or our own code raised."""
-    return not is_unavailable(error) and not isinstance(error, NoLongerLeader)
+    return not is_unavailable(error) and not isinstance(error, NoLongerLeader | CarryOutdated)

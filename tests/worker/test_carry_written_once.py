@@ -4,18 +4,22 @@ from collections.abc import Sequence
 from datetime import timedelta
 from random import Random
 
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.core.clock import floor_second, from_slot, utc_now
+from app.core.clock import floor_second, from_slot, to_slot, utc_now
 from app.judging.addressed_block import AddressedBlock
 from app.judging.blind_ranges import BlindRange
 from app.postgres.engine import Sessions
+from app.push import inbox
+from app.push.inbox import Delivery
 from app.worker.judging_session import JudgingSessions
 from app.worker.write_buffer import BufferBatch
 from app.worker.writer import write_round
 from probes.contract import Outcome, Reading
 from tests.conftest import Cast
 from tests.factories import register
+from tests.support.pushing_sites import open_consumer
 from tests.support.rejudged_village import Village, assert_same, backdate
 
 OK, TIMEOUT = Outcome.OK, Outcome.TIMEOUT
@@ -45,3 +49,27 @@ async def test_blindness_and_a_lost_site_behind_a_tower_are_written_together(
     await write(last, [BlindRange(at - timedelta(seconds=40), at - timedelta(seconds=20), "uplink")])
     assert judging.is_loaded
     assert_same(await village.stored(), await village.expected([*readings, *last]))
+
+
+async def test_no_push_is_set_aside_because_another_one_has_written_what_is_in_memory(
+    sessions: Sessions, cast: Cast, session: AsyncSession
+) -> None:
+    """As when a backup is restored under a worker: it knows its sites anew, and the push is judged."""
+    site = (await register(cast, host="127.9.9.1"))["id"]
+    start = floor_second(utc_now()) - timedelta(hours=1)
+    await backdate(session, start)
+    consumer, village = open_consumer(sessions, start), Village(sessions, [site], start, Random(0))
+    for second in range(0, 180, 60):
+        async with consumer.judging.transaction() as (writing, changes):
+            block = AddressedBlock.of([(village.reading(site, second, OK), start)])
+            await write_round(writing, changes, BufferBatch([], block))
+    async with session.begin():
+        await session.execute(text("UPDATE site_status SET version = version + 1"))
+        pushed = Reading(site, to_slot(start) + 190, OK, 0, (), 60)
+        await inbox.enqueue(session, [Delivery.of_site(site, utc_now(), [pushed])])
+    for _ in range(2):
+        await consumer.consume()
+    async with session.begin():
+        assert await session.scalar(text("SELECT count(*) FROM push_inbox")) == 0
+        seen_at = await session.scalar(text("SELECT seen_at FROM site_status"))
+    assert to_slot(seen_at) == pushed.slot
