@@ -68,18 +68,21 @@ def _check_each(policy: AddressPolicy, addresses: Addresses, rows: Iterable[int]
 
 def _readings(targets: TargetBlock, pongs: PongBatch) -> ReadingBlock:
     received = pongs.received.astype(np.int16)
-    outcome = np.where(received > 0, OK, np.where(pongs.sent > 0, TIMEOUT, FAULT)).astype(np.int8)
-    failed = np.flatnonzero(outcome == FAULT).tolist()
-    reason, reasons = _reason_columns(
-        len(targets), {row: pongs.reasons.get(row, "no packet was sent") for row in failed}
-    )
+    sent, outcome = pongs.sent.astype(np.int16), np.full(len(targets), OK, np.int8)
+    failures: dict[int, str] = {}
+    if not received.all():
+        outcome[received == 0] = np.where(pongs.sent[received == 0] > 0, TIMEOUT, FAULT)
+        failed = np.flatnonzero(outcome == FAULT)
+        sent[failed] = 0
+        failures = {row: pongs.reasons.get(row, "no packet was sent") for row in failed.tolist()}
+    reason, reasons = _reason_columns(len(targets), failures)
     return ReadingBlock(
         key=targets.key,
         slot=targets.slot,
         outcome=outcome,
-        sent=np.where(outcome == FAULT, 0, pongs.sent).astype(np.int16),
+        sent=sent,
         received=received,
-        rtt_us=rtt_matrix(received, ((pongs.rtts_ns[pongs.rtts_ns != UNANSWERED] + 500) // 1000).astype(np.int32)),
+        rtt_us=rtt_matrix(received, (pongs.rtts_ns[pongs.rtts_ns != UNANSWERED] + 500) // 1000),
         valid_s=targets.valid_s,
         source=np.full(len(targets), SOURCE_CODES[CENTRAL], np.int8),
         reason=reason,

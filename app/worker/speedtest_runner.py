@@ -28,7 +28,7 @@ from probes.urls import host_of_url
 log = structlog.get_logger()
 
 EVERY_S = 5.0
-LOOK_S = 15.0  # for what falls due, and what waits for its site; sooner once a test has ended
+LOOK_S = 30.0  # for what falls due, and what waits for its site; sooner once a test has ended
 DRAIN_S = 2.0  # after the last byte that arrived a link still has full queues
 REGISTRY = text("SELECT version FROM change_counter WHERE name = 'registry'")
 

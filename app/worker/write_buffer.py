@@ -47,8 +47,13 @@ class BlockQueue:
     readings: int = 0
     _blocks: deque[AddressedBlock] = field(default_factory=deque)
 
-    def __iter__(self) -> Iterator[AddressedBlock]:
-        return iter(self._blocks)
+    def newest(self, readings: int) -> Iterator[AddressedBlock]:
+        """Return the blocks that hold so many of the last readings."""
+        for block in reversed(self._blocks):
+            if readings <= 0:
+                return
+            readings -= len(block)
+            yield block
 
     def append(self, block: AddressedBlock) -> None:
         if len(block):
@@ -88,6 +93,7 @@ class WriteBuffer:
     limit: int
     dropped: int = 0
     _ready: BlockQueue = field(default_factory=BlockQueue)
+    _unseen: int = 0  # how many of the newest that are ready were not looked at for news
     _held: deque[HeldTimeouts] = field(default_factory=deque)
     _blind: list[BlindRange] = field(default_factory=list)
 
@@ -101,7 +107,7 @@ class WriteBuffer:
         if timeouts.any():
             self._held.append(HeldTimeouts(block.take(timeouts), ended))
             block = block.take(~timeouts)
-        self._ready.append(block)
+        self._make_ready(block)
         self._drop_oldest()
 
     def put_blind(self, *ranges: BlindRange) -> None:
@@ -112,12 +118,12 @@ class WriteBuffer:
         while self._held and canaries.know_about(self._held[0].ended):
             held = self._held.popleft()
             blind = canaries.blind_mask(held.block.readings.slot, held.ended)
-            self._ready.append(_our_fault(held.block, blind, "blind") if blind.any() else held.block)
+            self._make_ready(_our_fault(held.block, blind, "blind") if blind.any() else held.block)
 
     def give_up_held(self) -> None:
         """Make all timeouts ready as our fault: whether we were blind will never be known."""
         for held in self._held:
-            self._ready.append(_our_fault(held.block, np.ones(len(held.block), bool), "stopped"))
+            self._make_ready(_our_fault(held.block, np.ones(len(held.block), bool), "stopped"))
         self._held.clear()
 
     def take(self, most: int = LARGEST_BATCH) -> BufferBatch:
@@ -133,14 +139,18 @@ class WriteBuffer:
         self._drop_oldest()
 
     def has_news(self, expected: ExpectedOutcomes) -> bool:
-        """Whether anything in it may change a site's state."""
-        return (
-            bool(self._blind) or len(self) >= LARGEST_BATCH or any(_differs(block, expected) for block in self._ready)
-        )
+        """Whether anything in it that is new since the last call may change a site's state."""
+        unseen, self._unseen = self._unseen, 0
+        newest = self._ready.newest(unseen)
+        return bool(self._blind) or len(self) >= LARGEST_BATCH or any(_differs(block, expected) for block in newest)
 
     @property
     def is_empty(self) -> bool:
         return not self and not self._blind
+
+    def _make_ready(self, block: AddressedBlock) -> None:
+        self._ready.append(block)
+        self._unseen += len(block)
 
     def _drop_oldest(self) -> None:
         """Drop those that are ready first."""

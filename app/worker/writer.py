@@ -38,7 +38,7 @@ from probes.contract import CENTRAL
 log = structlog.get_logger()
 
 IDLE_BEAT_S = 5.0
-BATCH_DELAY_S = 3.0  # readings without news wait so long for more: a write costs little more for many
+BATCH_DELAY_S = 5.0  # readings without news wait so long for more: a write costs little more for many
 
 BEAT = text("""
     INSERT INTO worker_beat (source, beat_at, started_at, blind_since, figures)

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from app.core.clock import from_slot
 from app.judging.addressed_block import AddressedBlock, AddressedReading
@@ -68,3 +69,19 @@ def test_a_reading_whose_address_nobody_dated_keeps_that() -> None:
     items = [(Reading(1, 5, Outcome.TIMEOUT, 3, (), 60), None), answer(6)]
     assert AddressedBlock.of(items).items() == items
     assert AddressedBlock.concat([]).items() == []
+
+
+def test_what_was_looked_at_for_news_is_not_looked_at_again() -> None:
+    buffer = WriteBuffer(100)
+    asked: list[int] = []
+
+    def expected(keys: NDArray[np.int32]) -> NDArray[np.int8]:
+        asked.extend(keys.tolist())
+        return np.full(len(keys), OK, np.int8)
+
+    for key in (1, 2):
+        buffer.put(AddressedBlock.of([answer(0, key=key)]), ended=0.0)
+        assert not buffer.has_news(expected)
+        assert not buffer.has_news(expected)
+    assert asked == [1, 2]
+    assert len(buffer.take().block) == 2
