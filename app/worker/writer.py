@@ -17,6 +17,7 @@ from app.judging.addressed_block import AddressedReading
 from app.judging.blind_ranges import BlindRange
 from app.judging.canary_evidence import CanaryLog
 from app.judging.carry import lost_lately
+from app.judging.carry_store import CarryOutdated
 from app.judging.carry_table import CarryChanges, SteadyReadings
 from app.judging.claims import Claim
 from app.judging.dirty_range import DirtyRange
@@ -187,7 +188,8 @@ async def _record_steady(session: AsyncSession, steady: SteadyReadings, changes:
     """
     if not len(steady):
         return []
-    steady = steady.take(await record_block(session, steady.readings))
+    if not (await record_block(session, steady.readings)).all():
+        raise CarryOutdated("readings are stored that were not judged: a commit took effect after its connection broke")
     changes.advance(steady)
     await checkpoints.save_carry(session, steady.before, steady.readings.slot)
     evidence_at, today = steady.before["evidence_at"], midnight(utc_now().astimezone(WITA).date())

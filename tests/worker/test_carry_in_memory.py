@@ -1,22 +1,26 @@
-"""What is in memory alone is written once a transaction, however often something in it needs `site_status`."""
+"""What is in memory is written once a transaction, and known anew where it parts from the database."""
 
 from collections.abc import Sequence
 from datetime import timedelta
 from random import Random
 
+import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.clock import floor_second, from_slot, to_slot, utc_now
 from app.judging.addressed_block import AddressedBlock
 from app.judging.blind_ranges import BlindRange
-from app.postgres.engine import Sessions
+from app.judging.carry_store import CarryOutdated
+from app.measurements.recording import record_block
+from app.postgres.engine import Sessions, transaction
 from app.push import inbox
 from app.push.inbox import Delivery
 from app.worker.judging_session import JudgingSessions
 from app.worker.write_buffer import BufferBatch
 from app.worker.writer import write_round
 from probes.contract import Outcome, Reading
+from probes.reading_block import ReadingBlock
 from tests.conftest import Cast
 from tests.factories import register
 from tests.support.pushing_sites import open_consumer
@@ -49,6 +53,29 @@ async def test_blindness_and_a_lost_site_behind_a_tower_are_written_together(
     await write(last, [BlindRange(at - timedelta(seconds=40), at - timedelta(seconds=20), "uplink")])
     assert judging.is_loaded
     assert_same(await village.stored(), await village.expected([*readings, *last]))
+
+
+async def test_a_commit_that_took_effect_once_its_connection_was_given_up_is_judged(
+    sessions: Sessions, cast: Cast, session: AsyncSession
+) -> None:
+    site = (await register(cast, host="127.9.9.1"))["id"]
+    start = floor_second(utc_now()) - timedelta(hours=1)
+    await backdate(session, start)
+    village, judging = Village(sessions, [site], start, Random(0)), JudgingSessions(sessions)
+
+    async def write(reading: Reading) -> None:
+        async with judging.transaction() as (writing, changes):
+            await write_round(writing, changes, BufferBatch([], AddressedBlock.of([(reading, start)])))
+
+    readings = [village.reading(site, second, OK) for second in range(0, 360, 60)]
+    for reading in readings[:-1]:
+        await write(reading)
+    async with transaction(sessions) as late:
+        await record_block(late, ReadingBlock.of(readings[-1:]))
+    with pytest.raises(CarryOutdated):
+        await write(readings[-1])
+    await write(readings[-1])
+    assert_same(await village.stored(), await village.expected(readings))
 
 
 async def test_no_push_is_set_aside_because_another_one_has_written_what_is_in_memory(
