@@ -7,6 +7,7 @@ its site.
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,7 @@ from app.core.clock import from_slot
 from app.judging.blind_ranges import BlindRange
 from app.judging.canary_evidence import CanaryBeat, CanaryLog
 from probes.contract import Outcome, ProbeKind, Reading, Target
+from probes.target_block import TargetBlock
 
 TIMEOUT_S = 1.5
 
@@ -36,11 +38,15 @@ class Canaries:
     def __post_init__(self) -> None:
         self.log = CanaryLog(self.addresses)
 
-    def targets(self, now: float) -> list[Target]:
-        return [
-            Target(-number, int(now), ProbeKind.ICMP, address, packets=1, timeout_s=TIMEOUT_S)
-            for number, address in enumerate(self.addresses, 1)
-        ]
+    @cached_property
+    def targets(self) -> TargetBlock:
+        """Return what a beat probes; its slot is of no use to anybody."""
+        return TargetBlock.of(
+            [
+                Target(-number, 0, ProbeKind.ICMP, address, packets=1, timeout_s=TIMEOUT_S)
+                for number, address in enumerate(self.addresses, 1)
+            ]
+        )
 
     def record(self, readings: Sequence[Reading], sent_at: float) -> None:
         """Record one beat. Beats may end out of order; an older one changes nothing."""

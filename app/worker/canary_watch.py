@@ -39,7 +39,8 @@ class CanaryWatch:
     async def _probe(self) -> None:
         canaries, sent_at = self.context.canaries, self.context.clock.now()
         if canaries.addresses:
-            canaries.record(await self.context.prober.sweep(canaries.targets(sent_at)), sent_at)
+            beat = await self.context.prober.sweep_block(canaries.targets)
+            canaries.record(beat.readings(), sent_at)
         self.inform_peers()
         self.context.buffer.put_blind(*canaries.take_blind_ranges())
 

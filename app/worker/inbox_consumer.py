@@ -122,8 +122,10 @@ class InboxConsumer:
             async with self.judging.transaction() as (session, _):
                 deliveries = await inbox.dequeue(session, limit=most, max_bytes=MOST_BYTES)
                 proof, unproven = self._extend_proof(deliveries)
-                items, claims = await self._readings(session, deliveries)
-                judged = await write_batch(session, items, unproven, source=SILENCE, claims=claims)
+                items, claims, judged = list[AddressedReading](), list[Claim](), list[JudgedSite]()
+                if unproven or any(row.site_id is not None for row in deliveries):  # not of our own beats alone
+                    items, claims = await self._readings(session, deliveries)
+                    judged = await write_batch(session, items, unproven, source=SILENCE, claims=claims)
                 if proof != self.proof:
                     await write_proof(session, proof, None)
         except Exception as error:
