@@ -34,7 +34,7 @@ class JudgingSessions:
     table: CarryTable = field(default_factory=CarryTable)
     is_loaded: bool = False
     _written_at: float = float("-inf")  # by the monotonic clock
-    _every_s: float = 0.0
+    every_s: float = float("inf")  # how often steady sites are written; evidence must not wait longer for that either
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[tuple[AsyncSession, CarryChanges]]:
@@ -61,13 +61,13 @@ class JudgingSessions:
 
     async def write_moved(self, *, at_once: bool = False) -> None:
         """Write what steady sites have come to, unless that was done lately."""
-        is_due = at_once or time.monotonic() - self._written_at >= self._every_s
+        is_due = at_once or time.monotonic() - self._written_at >= self.every_s
         if not (is_due and self.is_loaded and len(moved := self.table.moved_rows())):
             return
         shortest_s = float(self.table.carry_of(moved)["valid_s"].min())
         async with self.transaction() as (session, changes):
             await changes.write(session)
-        self._written_at, self._every_s = time.monotonic(), min(self.refresh_s, FRESH_SHARE * shortest_s)
+        self._written_at, self.every_s = time.monotonic(), min(self.refresh_s, FRESH_SHARE * shortest_s)
 
     async def _load(self) -> None:
         """Read the carry of all steady sites, and judge what was stored and not judged before the last end."""

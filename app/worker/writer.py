@@ -60,7 +60,7 @@ class BufferWriter:
         """Write at once when something may have changed, and every few seconds when nothing has."""
         buffer = self.context.buffer
         buffer.release(self.context.canaries)
-        waited = time.monotonic() - self.last_write >= BATCH_DELAY_S
+        waited = time.monotonic() - self.last_write >= min(BATCH_DELAY_S, self.context.judging.every_s)
         if self.is_failing or waited or buffer.has_news(self.context.schedule.expected_outcomes):
             await self.write()
 

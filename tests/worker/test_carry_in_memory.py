@@ -17,6 +17,7 @@ from app.postgres.engine import Sessions, transaction
 from app.push import inbox
 from app.push.inbox import Delivery
 from app.worker.judging_session import JudgingSessions
+from app.worker.process import Worker
 from app.worker.write_buffer import BufferBatch
 from app.worker.writer import write_round
 from probes.contract import Outcome, Reading
@@ -25,6 +26,7 @@ from tests.conftest import Cast
 from tests.factories import register
 from tests.support.pushing_sites import open_consumer
 from tests.support.rejudged_village import Village, assert_same, backdate
+from tests.worker.conftest import put
 
 OK, TIMEOUT = Outcome.OK, Outcome.TIMEOUT
 
@@ -100,3 +102,24 @@ async def test_no_push_is_set_aside_because_another_one_has_written_what_is_in_m
         assert await session.scalar(text("SELECT count(*) FROM push_inbox")) == 0
         seen_at = await session.scalar(text("SELECT seen_at FROM site_status"))
     assert to_slot(seen_at) == pushed.slot
+
+
+async def test_readings_without_news_wait_no_longer_than_steady_sites_are_written(
+    worker: Worker, cast: Cast, session: AsyncSession
+) -> None:
+    """Of a short interval evidence would else be stale before the next is written."""
+    site = (await register(cast, host="127.7.7.7"))["id"]
+    start = floor_second(utc_now()) - timedelta(minutes=5)
+    await backdate(session, start)
+    await worker.start()
+    context = worker.context
+    for second in (0, 5):
+        put(worker, [(Reading(site, to_slot(start) + second, OK, 3, (20_000,) * 3, 5), start)])
+        await worker.writer.write()
+    assert context.judging.every_s == 0.25 * 5
+    put(worker, [(Reading(site, to_slot(start) + 10, OK, 3, (20_000,) * 3, 5), start)])
+    await worker.writer.write_due()
+    assert len(context.buffer) == 1
+    worker.writer.last_write -= 2
+    await worker.writer.write_due()
+    assert len(context.buffer) == 0
