@@ -21,7 +21,7 @@ from app.judging.dirty_range import DirtyRange
 from app.judging.fold import FoldResult, JudgeConfiguration, JudgeContext, fold, in_fold_order
 from app.judging.judge import BAD, JudgeState
 from app.judging.segments import Segment, SegmentRange
-from app.measurements import reader, simulated_past
+from app.measurements import corrupt_packs, reader, simulated_past
 from app.measurements.reader import SiteRange
 from app.profiles import profiles
 from app.registry.models import State, UnknownReason
@@ -33,6 +33,7 @@ log = structlog.get_logger()
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 FAR_FUTURE = datetime(9999, 1, 1, tzinfo=UTC)
 FIRST_LOOK_AHEAD = timedelta(hours=2)  # how far beyond the range readings are fetched at first
+PACKED = timedelta(hours=1)  # how much is lost with a corrupt pack
 
 FIRST_SERVED = text("""
     SELECT site_id, min(started_at) AS started_at FROM site_configuration
@@ -51,6 +52,7 @@ class SiteRejudgement:
     initial: JudgeState | None = None  # at that checkpoint; None: the site's very beginning
     folds_until: datetime = FAR_FUTURE
     stored: dict[datetime, JudgeState] = field(default_factory=dict)  # the checkpoints in between
+    is_damaged: bool = False  # readings in between are lost
     result: FoldResult = field(init=False)
 
     @property
@@ -61,6 +63,10 @@ class SiteRejudgement:
     def converged_at(self) -> datetime | None:
         """The checkpoint at which the fold came to the state stored there."""
         return self.result.converged_at
+
+    @property
+    def goes_on(self) -> bool:
+        return self.converged_at is None and self.folds_until < FAR_FUTURE and not self.is_damaged
 
     def converges(self, at: datetime, state: JudgeState) -> bool:
         """Not before there is evidence from beyond the range: until then what lies in it bears on what follows."""
@@ -83,7 +89,8 @@ async def rejudge(session: AsyncSession, dirty_ranges: Iterable[DirtyRange]) -> 
     1. Merge the ranges of each site and lock its row.
     2. Find the checkpoint to start from.
     3. Fold readings until every site converges with a stored checkpoint or reaches the present.
-    4. Replace the segments and checkpoints in between, and the present of those that reached it.
+    4. Replace the segments and checkpoints in between, and the present of those that reached it; but nothing of a site
+       of which readings in between are in corrupt packs: it was judged when they could be read.
     """
     since = await rejudgeable_since(session)
     merged = _merge(dirty_ranges, since)
@@ -91,6 +98,7 @@ async def rejudge(session: AsyncSession, dirty_ranges: Iterable[DirtyRange]) -> 
     sites = [SiteRejudgement(rows[i], *bounds) for i, bounds in merged.items() if i in rows and rows[i].seen_at]
     started = await _find_starts(session, sites, since)
     await _fold_all(session, started)
+    started = _without_damaged(started)
     result = await _write(session, started)
     result.skipped = {site.site_id for site in sites} - {site.site_id for site in started}
     return result
@@ -158,7 +166,7 @@ async def _fold_all(session: AsyncSession, sites: Sequence[SiteRejudgement]) -> 
             window_end = site.end + look_ahead
             site.folds_until = window_end if window_end <= site.row.seen_at else FAR_FUTURE
         await _fold_windows(session, open_sites, contexts)
-        open_sites = [site for site in open_sites if site.converged_at is None and site.folds_until < FAR_FUTURE]
+        open_sites = [site for site in open_sites if site.goes_on]
         look_ahead *= 4
 
 
@@ -166,13 +174,24 @@ async def _fold_windows(
     session: AsyncSession, sites: Sequence[SiteRejudgement], contexts: Mapping[int, JudgeContext]
 ) -> None:
     windows = [(site.site_id, site.folds_from, site.folds_until) for site in sites]
-    readings = await _read_windows(session, windows)
+    async with corrupt_packs.noting(session, [site.site_id for site in sites]) as damaged:
+        readings = await _read_windows(session, windows)
     stored = await checkpoints.list_within(session, windows)
     for site in sites:
         context = contexts[site.site_id]
         site.stored = stored.get(site.site_id, {})
         state = site.initial or initial_state(context.configurations[0])
         site.result = fold(state, readings[site.site_id], context, converges=site.converges)
+        last = site.converged_at or site.folds_until
+        site.is_damaged = any(site.folds_from - PACKED < hour < last for hour in damaged[site.site_id])
+
+
+def _without_damaged(sites: Sequence[SiteRejudgement]) -> list[SiteRejudgement]:
+    """Leave out the sites of which readings were lost in between: what was judged with them stays."""
+    for site in sites:
+        if site.is_damaged:
+            log.warning("site_not_rejudged", site=site.site_id, reason="packed readings in between are corrupt")
+    return [site for site in sites if not site.is_damaged]
 
 
 async def _read_windows(session: AsyncSession, windows: Iterable[SiteRange]) -> dict[int, list[Reading]]:

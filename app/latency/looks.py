@@ -14,9 +14,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.core.clock import WITA, midnight
 from app.core.periods import Period
 from app.latency import look_counts, look_sql, rollup_sql
-from app.latency.reading_blocks import read_counted
+from app.latency.reading_blocks import of_whole_hours, read_counted
 from app.latency.rollup_hours import site_hours_of
-from app.measurements import partitions
+from app.measurements import corrupt_packs, partitions
 from app.postgres.engine import Counter, bump
 
 SITES_A_STEP = 250  # a day of each has 1,440 readings: 0.2 s from packs, a second where the machine is busy
@@ -66,11 +66,13 @@ async def recount(session: AsyncSession, sites_by_day: Mapping[date, Sequence[in
 
 async def count_day(session: AsyncSession, day: date, sites: Sequence[int]) -> None:
     first, last = midnight(day), midnight(day + DAY)
-    async for block, sent in read_counted(session, [(site_id, first, last) for site_id in sites]):
-        counts = look_counts.count_looks(block, sent)
-        within = {name: column.tolist() for name, column in zip(look_sql.WITHIN, counts.within.T, strict=True)}
-        numbers = {"looks": counts.looks.tolist(), "lost": counts.lost.tolist(), **within}
-        await session.execute(COUNT_HOURS, {**site_hours_of(counts.cell), **numbers})
+    async with corrupt_packs.noting(session, sites) as damaged:
+        async for block, sent in read_counted(session, [(site_id, first, last) for site_id in sites]):
+            is_whole = of_whole_hours(block, damaged)
+            counts = look_counts.count_looks(block.take(is_whole), sent[is_whole])
+            within = {name: column.tolist() for name, column in zip(look_sql.WITHIN, counts.within.T, strict=True)}
+            numbers = {"looks": counts.looks.tolist(), "lost": counts.lost.tolist(), **within}
+            await session.execute(COUNT_HOURS, {**site_hours_of(counts.cell), **numbers})
     await session.execute(COUNT_DAY, {"day": day, "first": first, "last": last, "sites": list(sites)})
 
 

@@ -1,18 +1,21 @@
 """Reads many sites' readings in blocks that this process has counted before anything else in it is late."""
 
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
-from datetime import timedelta
+from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
 
 import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.core.clock import to_slot
+from app.latency.cells import cell_of
 from app.latency.histograms import packets_sent
 from app.latency.our_faults import read_our_faults
 from app.measurements import reader
 from app.measurements.reader import SiteRange
 from probes.reading_block import ReadingBlock
 
+HOUR_S = 3600
 BLOCK = timedelta(minutes=50_000)  # of site time: so many readings or a few times as many, some 50 ms
 
 
@@ -52,3 +55,10 @@ async def read_counted(
     faults = await read_our_faults(session, first, last, site_ids={site_id for site_id, _, _ in ranges})
     async for block in read_blocks(session, ranges):
         yield block, packets_sent(block, faults.of(block))
+
+
+def of_whole_hours(block: ReadingBlock, damaged: Mapping[int, Collection[datetime]]) -> NDArray[np.bool_]:
+    """Return which readings are of hours from which none is lost (corrupt_packs.noting)."""
+    lost = [(site_id, to_slot(hour) // HOUR_S) for site_id, hours in damaged.items() for hour in hours]
+    sites, hours = np.array(lost, np.int64).reshape(-1, 2).T
+    return np.isin(cell_of(block.key, block.slot // HOUR_S), cell_of(sites, hours), invert=True)

@@ -13,7 +13,8 @@ from app.latency import histogram_sql, histograms, rollup_sql
 from app.latency.cells import Cells, cell_of, key_of, time_of
 from app.latency.histogram_sql import COLUMN_NAMES
 from app.latency.our_faults import LONGEST_READING, ends_of
-from app.latency.reading_blocks import read_blocks, read_counted
+from app.latency.reading_blocks import of_whole_hours, read_blocks, read_counted
+from app.measurements import corrupt_packs
 from probes.reading_block import ReadingBlock
 
 HOUR, HOUR_S = timedelta(hours=1), 3600
@@ -35,11 +36,17 @@ MARK = text("""
 
 
 async def roll_up(session: AsyncSession, site_hours: Sequence[tuple[int, datetime]]) -> None:
-    """Count these hours (site, start) and replace their rows. One of which no reading is stored keeps its row."""
+    """Count these hours (site, start) and replace their rows.
+
+    One of which no reading is stored keeps its row, and so does one from which readings are lost.
+    """
     ranges = [(site_id, hour, hour + HOUR) for site_id, hour in site_hours]
-    async for block, sent in read_counted(session, ranges):
-        counted = histograms.count(block, sent, _hour_of(block))
-        await session.execute(REPLACE, {**site_hours_of(counted.cell), **counted.parameters()})
+    async with corrupt_packs.noting(session, (site_id for site_id, _ in site_hours)) as damaged:
+        async for block, sent in read_counted(session, ranges):
+            is_whole = of_whole_hours(block, damaged)
+            whole = block.take(is_whole)
+            counted = histograms.count(whole, sent[is_whole], _hour_of(whole))
+            await session.execute(REPLACE, {**site_hours_of(counted.cell), **counted.parameters()})
 
 
 async def mark_stale(

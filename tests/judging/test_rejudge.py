@@ -263,3 +263,28 @@ async def test_a_new_reading_is_judged_though_it_comes_with_a_blind_range_of_lon
     blind = BlindRange(village.start + timedelta(seconds=119), village.start + timedelta(seconds=130), "uplink")
     await village.ingest([village.reading(site, last, OK)], [blind])
     assert (await village.stored())[site][2].seen_at == village.start + timedelta(seconds=last)
+
+
+async def test_what_was_judged_with_readings_that_are_lost_since_stays(
+    sessions: Sessions, cast: Cast, session: AsyncSession
+) -> None:
+    """A corrupt pack's hour is not judged again without it, neither before nor after late readings replaced it."""
+    village = await make_village(sessions, cast, session, 0)
+    site_id, other = village.ids[0], village.ids[3]
+    looks = [(at, TIMEOUT if 1200 <= at < 3000 else OK) for at in range(0, HOURS * 3600, 60)]
+    for each in (site_id, other):
+        await village.ingest([village.reading(each, *look) for look in looks])
+    await pack_until(sessions, village.start + timedelta(hours=HOURS))
+    async with session.begin():
+        await session.execute(
+            text("UPDATE reading_pack SET pack = set_byte(pack, 9, 255 - get_byte(pack, 9)) WHERE site_id = :id"),
+            {"id": site_id},
+        )
+    before = await village.stored()
+    start = village.start + timedelta(seconds=2000)
+    result = await village.rejudge(DirtyRange(each, start, start) for each in (site_id, other))
+    assert (await village.stored(), result.skipped) == (before, {site_id})
+    await village.ingest([village.reading(site_id, 2005, OK), village.reading(other, 2005, OK)])
+    after = await village.stored()
+    assert (after[site_id], after[other] == before[other]) == (before[site_id], False)
+    assert (await village.rejudge([DirtyRange(site_id, start, start)])).skipped == {site_id}

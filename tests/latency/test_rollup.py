@@ -14,6 +14,7 @@ from app.postgres.engine import Sessions, transaction
 from probes.contract import CENTRAL, Outcome
 from tests.conftest import Cast
 from tests.support.measured_sites import MeasuredSites, measured_since
+from tests.support.packed_hours import pack_until
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 
@@ -189,3 +190,23 @@ async def test_a_node_is_counted_for_itself_and_for_no_region(measured: Measured
     await measured.roll_up()
     assert [row.site_id for row in await measured.execute("SELECT site_id FROM rollup_day")] == [node]
     assert await measured.execute("SELECT 1 FROM region_day") == []
+
+
+async def test_an_hour_of_which_readings_are_lost_keeps_what_was_counted(measured: MeasuredSites) -> None:
+    """Its pack is corrupt when a late reading comes; the hour beside it is counted again."""
+    site = await measured.add_site()
+    await measured.record(measured.readings(site, "fiber", measured.since, 120, every_s=60))
+    await measured.roll_up()
+    await measured.count_looks()
+    await pack_until(measured.sessions, measured.since + 3 * HOUR)
+    await measured.execute(
+        "UPDATE reading_pack SET pack = set_byte(pack, 9, 255 - get_byte(pack, 9)) WHERE hour = :at", at=measured.since
+    )
+    for late, table in enumerate(("rollup_hour", "look_hour")):
+        before = await measured.execute(f"SELECT * FROM {table} ORDER BY hour")
+        for hour in (0, 1):
+            at = measured.since + timedelta(hours=hour, minutes=late, seconds=30)
+            await measured.record([measured.reading(site, at, [900_000])])
+        await measured.roll_up()
+        after = await measured.execute(f"SELECT * FROM {table} ORDER BY hour")
+        assert [new == old for new, old in zip(after, before, strict=True)] == [True, False], table

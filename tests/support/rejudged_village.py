@@ -1,6 +1,6 @@
 """Sites with random readings, ingested in batches, and what one fold over all of them comes to."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from random import Random
 from typing import Any
@@ -9,14 +9,15 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.clock import from_slot, to_slot, utc_now
-from app.judging import ingest, judge_context, judge_state_store, segments
+from app.judging import ingest, judge_context, judge_state_store, propagation, segments
 from app.judging.blind_ranges import BlindRange
 from app.judging.canary_evidence import CanaryLog
+from app.judging.dirty_range import DirtyRange
 from app.judging.fold import fold, fold_order
 from app.judging.ingest import IngestResult
 from app.judging.judge import JudgeState
 from app.judging.mass_outage import NO_CANARIES
-from app.judging.rejudge import initial_state
+from app.judging.rejudge import RejudgeResult, initial_state
 from app.judging.segments import Segment, SegmentRange
 from app.postgres.engine import Sessions, transaction
 from probes.contract import CENTRAL, Outcome, Reading
@@ -69,6 +70,10 @@ class Village:
         async with transaction(self.sessions) as session:
             items = [(reading, self.start) for reading in readings]
             return await ingest.ingest_readings(session, items, blind, canaries=canaries)
+
+    async def rejudge(self, ranges: Iterable[DirtyRange]) -> RejudgeResult:
+        async with transaction(self.sessions) as session:
+            return await propagation.rejudge_with_children(session, ranges)
 
     async def stored(self) -> dict[int, tuple[list[Segment], list[tuple[datetime, JudgeState]], JudgeState]]:
         async with transaction(self.sessions) as session:
