@@ -14,16 +14,17 @@ class TokenBuckets:
     def __len__(self) -> int:
         return len(self._full_at)
 
-    def take(self, caller: bytes, now: float) -> float:
-        """Take one token; return 0, or the seconds to wait when there is none."""
+    def take(self, caller: bytes, now: float, tokens: int = 1) -> float:
+        """Take so many tokens at once, at most a burst; return 0, or the seconds to wait until there are as many."""
         full_at = self._full_at.get(caller)
         if full_at is None and len(self._full_at) >= self._max_callers:
             self._evict(now)
         full_at = max(full_at or 0.0, now)
-        wait_s = full_at - now - self._burst_s
+        more_s = min((tokens - 1) * self._interval_s, self._burst_s)
+        wait_s = full_at + more_s - now - self._burst_s
         if wait_s > ROUNDING_S:
             return wait_s
-        self._full_at[caller] = full_at + self._interval_s
+        self._full_at[caller] = full_at + more_s + self._interval_s
         return 0.0
 
     def refund(self, caller: bytes) -> None:

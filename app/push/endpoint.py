@@ -17,7 +17,7 @@ from starlette.responses import Response
 from app.access.api_tokens import digest
 from app.agents import agent_tokens
 from app.core import i18n
-from app.core.errors import Fault, Invalid, NotSignedIn, Problem, TooLarge, Unavailable
+from app.core.errors import Fault, Invalid, NotSignedIn, Problem, TooLarge, TooManyRequests, Unavailable
 from app.core.validation import MESSAGES
 from app.postgres.engine import Sessions, transaction
 from app.push import parser, rejections, source_addresses
@@ -64,6 +64,12 @@ class PushEndpoint:
         device.require_pushed()
         return device
 
+    def charge_past_hours(self, received: ReceivedPush) -> None:
+        """Raises TooManyRequests."""
+        if received.site is not None:
+            slots = [row.reading.slot for row in received.rows if row.reading is not None]
+            self.limits.charge_past_hours(received.site.site_id, slots, received.received_us // 1_000_000)
+
     async def commit(self, received: ReceivedPush) -> PushResult:
         """Deduplicate and store a push, and count its rows. Raises Unavailable, NotStored."""
         result = await self.commits.submit(received)
@@ -94,11 +100,11 @@ async def receive(request: Request, endpoint: PushEndpoint) -> Response:
     1. Authenticate the device, by the header before the body is read, else by the token in the body.
     2. Read and decompress the body.
     3. Parse its rows.
-    4. Place the rows in time.
+    4. Place the rows in time; those of hours that are long over are limited.
     5. Deduplicate the rows against the receipts, and commit.
     6. Answer with the counts, the rejected rows, and when to send again.
 
-    Where 2, 3 or 5 fails for an authenticated device, its arrival is recorded: a faulty agent is not an outage.
+    Where 2, 3, 4 or 5 fails for an authenticated device, its arrival is recorded: a faulty agent is not an outage.
     """
     authorization, address = request.headers.get("authorization"), request.client.host if request.client else None
     device = await endpoint.authenticate(_bearer_token(authorization), address) if authorization else None
@@ -112,8 +118,10 @@ async def receive(request: Request, endpoint: PushEndpoint) -> Response:
         else:
             document = parser.load(_decompress(body, request.headers.get("content-encoding")))
         push = parser.parse(document) if device.site is not None else parser.Push(live=True)
-        result = await endpoint.commit(_received_push(device, push, received_us, len(body), address))
-    except (TooLarge, Invalid, NotStored) as problem:
+        received = _received_push(device, push, received_us, len(body), address)
+        endpoint.charge_past_hours(received)
+        result = await endpoint.commit(received)
+    except (TooLarge, Invalid, NotStored, TooManyRequests) as problem:
         if device is not None and device.site is not None:
             await _record_arrival(device, endpoint, problem, address)
         raise

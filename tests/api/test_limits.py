@@ -136,6 +136,14 @@ def test_a_bucket_fills_up_evenly_and_no_further_than_a_burst() -> None:
     assert sum(taken(20_000 + n / 10 + 0.001, 3) for n in range(100)) == 104, "over 9.9 s: the burst, and ten a second"
 
 
+def test_many_tokens_are_taken_together_or_not_at_all_and_never_more_than_a_burst() -> None:
+    bucket = TokenBuckets(per_s=1, burst=10)
+    assert (bucket.take(b"one", 100.0, 7), bucket.take(b"one", 100.0, 3)) == (0, 0)
+    assert bucket.take(b"one", 100.0, 4) == pytest.approx(4)
+    assert bucket.take(b"one", 104.0, 4) == 0
+    assert (bucket.take(b"other", 100.0, 1000), bucket.take(b"other", 100.0)) == (0, pytest.approx(1))
+
+
 def test_a_token_that_is_put_back_can_be_taken_again() -> None:
     bucket = TokenBuckets(per_s=1, burst=2)
     for _ in range(10):

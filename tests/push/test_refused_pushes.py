@@ -229,6 +229,24 @@ async def test_a_device_that_sends_too_often_gets_429(agent: Agent, app: FastAPI
     assert 50 <= int(refused.headers["retry-after"]) <= 60
 
 
+async def test_a_device_that_keeps_sending_rows_of_hours_long_over_has_to_wait_and_is_heard_all_the_same(
+    agent: Agent,
+) -> None:
+    """Each of these hours is written anew as a whole."""
+    await backdate_site(agent)
+    now_s = 8 * 86_400
+
+    def a_row_each_hour(first: int) -> dict[str, Any]:
+        rows = [{"seq": first + n, "uptime_s": now_s - 3600 * (167 - n), "sent": 3, "rtt_ms": []} for n in range(168)]
+        return {"boot": "k3f9", "uptime_s": now_s, "batch": rows}
+
+    responses = [await agent.send(a_row_each_hour(1000 * n)) for n in range(3)]
+    assert [response.status_code for response in responses] == [200, 200, 429]
+    assert int(responses[-1].headers["retry-after"]) > 60
+    assert (await agent.row("device"))["last_rejection"] == "too_many_requests", "it was heard"
+    assert (await agent.push(BEAT | {"seq": 10_000}))["accepted"] == 1
+
+
 async def test_made_up_tokens_count_against_their_address_and_starve_no_known_device(
     agent: Agent, app: FastAPI, monkeypatch: pytest.MonkeyPatch
 ) -> None:
