@@ -48,7 +48,7 @@ class Deliverer:
         self._sessions, self._settings, self._deadline_s = sessions, settings, deadline_s
         self._signals = signals or WorkSignals()
         self.holds_queued = True  # as far as the last look tells
-        self._due_at: datetime | None = None  # what then waited for its time
+        self.due_at: datetime | None = None  # what then waited for its time
         self._policy = settings.receiver_policy
         self._busy: dict[int, asyncio.Task[None]] = {}
         self._attempting: set[int] = set()  # of those, channels whose receiver may yet accept
@@ -56,7 +56,7 @@ class Deliverer:
 
     async def start_signalled(self) -> None:
         """Start what is due once something was queued or a wait is over; else the database is not asked."""
-        is_due = self._due_at is not None and utc_now() >= self._due_at
+        is_due = self.due_at is not None and utc_now() >= self.due_at
         if not (self._signals.take(Work.DELIVERIES) or is_due):
             return
         try:
@@ -71,7 +71,7 @@ class Deliverer:
             now = utc_now()
             due = await queue.list_due(session, self._busy, now)
             started = [*self._busy, *(channel_id for channel_id, _ in due)]
-            self.holds_queued, self._due_at = await queue.find_waiting(session, started)
+            self.holds_queued, self.due_at = await queue.find_waiting(session, started)
             sealer = await open_sealer(session, self._settings) if due else None
         if sealer is None:
             return

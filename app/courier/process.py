@@ -23,6 +23,7 @@ log = structlog.get_logger()
 
 POOL = 6
 LOOK_EVERY = timedelta(seconds=5)  # while changes come; no longer than an announcement waits
+WAIT_S = 5.0  # for a signal: a job whose time has come by a clock set ahead starts no later
 LOOK_AHEAD = timedelta(seconds=10)  # a next look beyond it was set before the clock was set back
 BEAT = text("""
     INSERT INTO courier_beat VALUES (1, :now, :started_at)
@@ -37,6 +38,7 @@ class CourierJob:
     name: str
     every_s: float
     run: Callable[[], Awaitable[object]]
+    wait: Callable[[], Awaitable[object]] | None = None  # then, for a reason to run again
 
 
 @dataclass
@@ -57,8 +59,8 @@ class Courier:
 
     def jobs(self) -> Sequence[CourierJob]:
         return (
-            CourierJob("compose", 1, self.compose),
-            CourierJob("deliver", 2, self.deliverer.start_signalled),
+            CourierJob("compose", 1, self.compose, self._wait_for_announcements),
+            CourierJob("deliver", 2, self.deliverer.start_signalled, self._wait_for_deliveries),
             CourierJob("hand_over", 10, self.hand_over),
             CourierJob("give_up", 30, self.give_up),
             CourierJob("beat", 10, self.beat),
@@ -82,6 +84,13 @@ class Courier:
             self._is_changed = True
             raise
         self._look_at = now + min(LOOK_EVERY, compose.timing_of(self.settings).wait)
+
+    async def _wait_for_announcements(self) -> None:
+        if not self._is_changed:
+            await self.signals.wait(Work.ANNOUNCEMENTS, _wait_s(self._due_at))
+
+    async def _wait_for_deliveries(self) -> None:
+        await self.signals.wait(Work.DELIVERIES, _wait_s(self.deliverer.due_at))
 
     async def hand_over(self) -> None:
         if self.deliverer.holds_queued:
@@ -139,6 +148,13 @@ async def _repeat(job: CourierJob) -> None:
                 _log_failure(job.name, error)
             failed = repr(error)
         await asyncio.sleep(job.every_s)
+        if job.wait is not None:
+            await job.wait()
+
+
+def _wait_s(due_at: datetime | None) -> float:
+    """Return how long to wait for a signal, if something is due then."""
+    return WAIT_S if due_at is None else min(max((due_at - utc_now()).total_seconds(), 0.0), WAIT_S)
 
 
 def _log_failure(job: str, error: Exception) -> None:

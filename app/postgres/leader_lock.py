@@ -7,7 +7,6 @@ newest is rolled back.
 
 import asyncio
 import contextlib
-import time
 from enum import StrEnum
 
 import asyncpg
@@ -23,7 +22,7 @@ from app.postgres.work_signals import WORK_CHANNEL, WorkSignals
 log = structlog.get_logger()
 
 POLL_S = 1.0
-CHECK_S = 5.0  # an open connection is asked so often whether it works; one that was closed needs no question
+CHECK_S = 5.0  # an open connection is asked so often whether it works; one that was closed is opened after POLL_S
 GRACE_S = 10.0  # after a lost connection our own former session may hold the lock for a while yet
 
 # Seconds since 1970, so that a restored database gives no generation out twice.
@@ -65,7 +64,7 @@ class LeaderLock:
         self._is_locked = False
         self._generation = 0
         self._superseded = asyncio.Event()
-        self._check_at = float("-inf")
+        self._news = asyncio.Event()  # the lead may be lost
         self.signals = WorkSignals()
 
     @property
@@ -106,7 +105,7 @@ class LeaderLock:
 
     def open_sessions(self, engine: AsyncEngine) -> Sessions:
         """Sessions that write for the generation won last: their commits raise NoLongerLeader after another has won."""
-        generation, superseded, counter = self._generation, self._superseded, self._leadership.value
+        generation, counter, superseded, news = self._generation, self._leadership.value, self._superseded, self._news
 
         class FencedSession(Session):
             """A class of its own, as the listener is on it."""
@@ -115,6 +114,7 @@ class LeaderLock:
             session.flush()  # what is still pending would be written after the check
             if not session.connection().exec_driver_sql(IS_LEADER, (counter, generation)).scalar():
                 superseded.set()
+                news.set()
                 raise NoLongerLeader
 
         event.listen(FencedSession, "before_commit", require_leader)
@@ -122,11 +122,13 @@ class LeaderLock:
 
     async def wait_until_lost(self) -> None:
         """Wait until another process leads. While the database is unavailable none does: this one goes on."""
-        refused_s = 0.0
+        refused_s, is_held = 0.0, False
         while refused_s < GRACE_S and not self.is_superseded:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._superseded.wait(), POLL_S)
-            if await self._holds_lock() or await self._regain_lock():
+                await asyncio.wait_for(self._news.wait(), CHECK_S if is_held else POLL_S)
+            self._news.clear()
+            is_held = await self._holds_lock() or await self._regain_lock()
+            if is_held:
                 refused_s = 0.0
             elif self._connection is not None:
                 refused_s += POLL_S
@@ -134,9 +136,6 @@ class LeaderLock:
     async def _holds_lock(self) -> bool:
         if self._connection is None or self._connection.is_closed() or not self._is_locked:
             return False
-        if time.monotonic() < self._check_at:
-            return True
-        self._check_at = time.monotonic() + CHECK_S
         return await self._fetch("SELECT 1") is not None
 
     async def _regain_lock(self) -> bool:
@@ -164,6 +163,7 @@ class LeaderLock:
     def _on_termination(self, connection: asyncpg.Connection) -> None:
         if connection is self._connection:
             self.signals.stop()
+            asyncio.get_running_loop().call_later(POLL_S, self._news.set)  # what cut it may cut the next one, too
 
     async def _fetch(self, query: str, *args: int | str) -> int | None:
         """None if the database is unavailable."""

@@ -4,6 +4,8 @@ A notification may be lost (no listener just then, a connection that was cut): w
 all the same, and each time while nothing is listened to.
 """
 
+import asyncio
+import contextlib
 import time
 from collections.abc import Callable
 from enum import StrEnum
@@ -39,6 +41,7 @@ class WorkSignals:
         self._is_listening = False
         self._signalled: set[str] = set()
         self._sweep_at: dict[Work, float] = {}
+        self._waiting: dict[str, asyncio.Event] = {}
 
     def listen(self) -> None:
         """Everything is due once: what was signalled before is unknown."""
@@ -48,10 +51,22 @@ class WorkSignals:
     def stop(self) -> None:
         """Nothing is listened to: all work is due whenever it is asked for."""
         self._is_listening = False
+        for waiting in self._waiting.values():
+            waiting.set()
 
     def signal(self, kind: str) -> None:
         """Unknown kinds are those of a newer version, and nobody takes them."""
         self._signalled.add(kind)
+        if (waiting := self._waiting.get(kind)) is not None:
+            waiting.set()
+
+    async def wait(self, kind: Work, timeout_s: float) -> None:
+        """Wait until there is reason to look for this work, `timeout_s` at most; not at all while nobody listens."""
+        if self._is_listening and kind not in self._signalled:
+            waiting = self._waiting.setdefault(kind, asyncio.Event())
+            waiting.clear()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(waiting.wait(), timeout_s)
 
     def take(self, kind: Work) -> bool:
         """Return whether to look for this work now. Whoever fails to look signals it again."""

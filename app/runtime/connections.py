@@ -3,9 +3,11 @@
 import asyncio
 import math
 import socket
+import time
 from collections.abc import Callable
+from email.utils import formatdate
 from enum import Enum, auto
-from functools import partial
+from functools import lru_cache, partial
 from http import HTTPStatus
 from typing import Any
 
@@ -96,6 +98,7 @@ class Connection(HttpToolsProtocol):
         self._table.wait_for_body(self)
         self._enter(Phase.BODY)
         self._body_bytes = 0
+        self.server_state.default_headers = _headers_at(int(time.time()))
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
@@ -174,6 +177,12 @@ class Connection(HttpToolsProtocol):
         if self._header_bytes > MAX_HEADER_BYTES or len(self.headers) > MAX_HEADERS:
             self._refusal = 431
             raise ValueError
+
+
+@lru_cache(maxsize=1)
+def _headers_at(second: int) -> list[tuple[bytes, bytes]]:
+    """Return what every response has."""
+    return [(b"date", formatdate(second, usegmt=True).encode())]
 
 
 def connections(settings: Settings, *, max_files: int) -> Callable[..., Connection]:

@@ -24,7 +24,6 @@ from app.runtime.loop_watchdog import watched_loop
 from app.settings import Settings
 
 MAX_FILES = 65_536
-TICK_S = 1.0
 
 
 def run_api(settings: Settings, *, workers: int) -> None:
@@ -60,6 +59,7 @@ def _configure(settings: Settings, factory: str, *, port: int, workers: int | No
         proxy_headers=bool(settings.trusted_proxies),
         forwarded_allow_ips=settings.trusted_proxies,
         server_header=False,
+        date_header=False,  # a connection adds it
         access_log=False,
         log_config=None,
         log_level="error",  # below it uvicorn logs what strangers send
@@ -69,16 +69,15 @@ def _configure(settings: Settings, factory: str, *, port: int, workers: int | No
 
 
 class Server(uvicorn.Server):
-    """Ticks once a second, for the date in responses; uvicorn's own does ten times, to see that it shall exit."""
+    """Sleeps until it shall exit: uvicorn's own ticks ten times a second, for the date, which connections add here."""
 
     _wake: Callable[[], object] | None = None
 
     async def main_loop(self) -> None:
         exiting, loop = asyncio.Event(), asyncio.get_running_loop()
         self._wake = partial(loop.call_soon_threadsafe, exiting.set)
-        while not await self.on_tick(0):
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(exiting.wait(), TICK_S)
+        if not self.should_exit:
+            await exiting.wait()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         super().handle_exit(sig, frame)

@@ -37,6 +37,26 @@ def test_work_is_due_when_signalled_or_swept_and_always_while_nobody_listens() -
     assert [signals.take(Work.INBOX) for _ in range(2)] == [True, True]
 
 
+async def test_whoever_waits_goes_on_when_work_is_signalled_and_does_not_wait_while_nobody_listens() -> None:
+    signals = WorkSignals()
+    await signals.wait(Work.ANNOUNCEMENTS, 3600)
+    signals.listen()
+    signals.signal("announcements")
+    await signals.wait(Work.ANNOUNCEMENTS, 3600)
+    assert signals.take(Work.ANNOUNCEMENTS)
+    for go_on in (lambda: signals.signal("announcements"), signals.stop):
+        waiting = asyncio.create_task(signals.wait(Work.ANNOUNCEMENTS, 3600))
+        await asyncio.sleep(0)
+        signals.signal("deliveries")
+        await asyncio.sleep(0)
+        assert not waiting.done()
+        go_on()
+        await asyncio.wait_for(waiting, 5)
+        signals.take(Work.ANNOUNCEMENTS)
+    signals.listen()
+    await signals.wait(Work.DELIVERIES, 0.01)
+
+
 @pytest.fixture
 async def url(server_url: str, migrated_template: str) -> AsyncIterator[str]:
     url = await make_database(server_url, migrated_template)

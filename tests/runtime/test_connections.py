@@ -4,6 +4,8 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from datetime import datetime
+from email.utils import parsedate_to_datetime
 
 import pytest
 import uvicorn
@@ -251,6 +253,19 @@ async def test_what_never_ends_is_cut_off_before_it_fills_the_memory(start: byte
         await peer.send(start)
         filler = b"\r\n" * 5_000 if start.startswith(b"\r\n") else b"y" * 10_000
         assert await peer.flood(filler) < 20_000_000, "most of it in the buffers of the kernel"
+
+
+async def test_a_response_is_dated_as_of_its_request() -> None:
+    dates = list[datetime]()
+    async with listening() as port, peers(port) as connect:
+        for _ in range(2):
+            peer = await connect()
+            await peer.send(GET.replace(b"Host", b"Connection: close\r\nHost"))
+            lines = (await peer.wait_until_cut(8)).decode().splitlines()
+            dates += [parsedate_to_datetime(line[6:]) for line in lines if line.startswith("date: ")]
+            await asyncio.sleep(1)
+    assert len(dates) == 2
+    assert dates[0] < dates[1]
 
 
 async def test_large_bodies_and_many_requests_at_once_are_read_whole() -> None:

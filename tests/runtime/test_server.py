@@ -8,7 +8,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import pytest
 import uvicorn
 
 from app.runtime import server
@@ -42,13 +41,10 @@ def test_each_serving_process_logs_as_configured_and_without_values(tmp_path: Pa
     assert "s3cr3t" not in ran.stdout + ran.stderr
 
 
-async def test_a_server_that_is_told_to_end_ends_at_once_and_not_with_its_next_tick(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+async def test_a_server_that_is_told_to_end_ends_at_once() -> None:
     async def application(scope: Any, receive: Any, send: Any) -> None:
         raise AssertionError("nothing is asked")
 
-    monkeypatch.setattr(server, "TICK_S", 3600)
     serving = server.Server(uvicorn.Config(application, port=0, lifespan="off", log_config=None))
     running = asyncio.create_task(serving.serve())
     async with asyncio.timeout(60):
