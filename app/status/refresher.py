@@ -12,6 +12,7 @@ from sqlalchemy.engine import make_url
 from app.core.clock import utc_now
 from app.postgres.engine import CHANNEL, Sessions, connect_args, is_unavailable
 from app.status.snapshot import Snapshot
+from app.status.store import CountersAndBeats, fetch_counters_and_beats
 
 log = structlog.get_logger()
 
@@ -39,8 +40,7 @@ class SnapshotRefresher:
         while True:
             started = time.monotonic()
             try:
-                await self._listen()
-                await self._snapshot.refresh(self._sessions)
+                await self._snapshot.refresh(self._sessions, await self._fetch_counters())
                 self._snapshot.tick(utc_now())
                 self._last_error = self._snapshot.refresh_error = None
                 if not frozen:
@@ -88,15 +88,24 @@ class SnapshotRefresher:
     def _is_listening(self) -> bool:
         return self._listener is not None and not self._listener.is_closed()
 
-    async def _listen(self) -> None:
-        if self._is_listening():
-            return
+    async def _fetch_counters(self) -> CountersAndBeats:
+        listener = await self._listen()
+        try:
+            return await fetch_counters_and_beats(listener)
+        except Exception:
+            listener.terminate()
+            raise
+
+    async def _listen(self) -> asyncpg.Connection:
+        if self._listener is not None and not self._listener.is_closed():
+            return self._listener
         url = make_url(self._url).set(drivername="postgresql")
         args = connect_args("api listen")
-        self._listener = await asyncpg.connect(
+        self._listener = listener = await asyncpg.connect(
             url.render_as_string(hide_password=False), timeout=5, server_settings=args["server_settings"]
         )
-        await self._listener.add_listener(CHANNEL, lambda *_: self._changed.set())
+        await listener.add_listener(CHANNEL, lambda *_: self._changed.set())
+        return listener
 
     async def close(self) -> None:
         if self._listener is not None:

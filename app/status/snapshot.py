@@ -14,6 +14,7 @@ from datetime import datetime
 from typing import Any
 
 import structlog
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.availability.maintenance_overlay import RunningMaintenance, running_now
 from app.core.clock import utc_now
@@ -22,9 +23,10 @@ from app.postgres.engine import Sessions, transaction
 from app.registry.models import State
 from app.status import store
 from app.status.ageing import AgeingSchedule
-from app.status.changelog import Changelog, ChangelogStep, FormerScope, StatusChange
+from app.status.changelog import ChangelogStep, FormerScope
+from app.status.published import CHANGES_PER_SITE, MIN_CHANGES, PublishedStatus
 from app.status.row import UNPUBLISHED, PublishedState, StatusEntry
-from app.status.status_filter import StatusFilter
+from app.status.store import ChangeCounters, CountersAndBeats
 from app.status.version import START, Version
 from probes.contract import AGENT, CENTRAL, SILENCE
 
@@ -33,17 +35,12 @@ Beats = Mapping[str, tuple[datetime, datetime | None]]
 log = structlog.get_logger()
 
 NO_MAINTENANCE = RunningMaintenance()
-MIN_CHANGES, CHANGES_PER_SITE = 20_000, 4  # kept in the changelog: minutes of them
 
 
 @dataclass
-class Snapshot:
-    """Entries by site id."""
-
-    refresh_s: float
-    entries: dict[int, StatusEntry] = field(default_factory=dict)
+class Snapshot(PublishedStatus):
+    refresh_s: float = field(kw_only=True)
     provider_names: Mapping[str, str] = field(default_factory=dict)  # by slug
-    version: Version = START
     versions: int = 0  # published since the start
     loaded: bool = False
     beat_at: datetime | None = None
@@ -53,7 +50,6 @@ class Snapshot:
     published: asyncio.Event = field(default_factory=asyncio.Event)  # set with the next version, then replaced
     _read: Version = START
     _maintenance: RunningMaintenance = NO_MAINTENANCE
-    _changelog: Changelog = field(default_factory=lambda: Changelog(max_changes=MIN_CHANGES))
     _unpublished: set[int] = field(default_factory=set)  # entries that changed since the last version
     _urgent: bool = False
     _left: dict[int, FormerScope] = field(default_factory=dict)
@@ -72,32 +68,41 @@ class Snapshot:
     def has_pushing_sites(self) -> bool:
         return any(entry.site.evidence == AGENT for entry in self.entries.values())
 
-    async def refresh(self, sessions: Sessions) -> None:
-        """Read what changed since the last refresh. Counters are read first, so that no change is missed."""
-        async with transaction(sessions) as session:
-            (generation, *counters), beats = await store.get_counters_and_beats(session)
-            if generation != self._read.generation:
-                self._clear()
-            seen = self._read
-            unread = set[int]()
-            if seen.status not in {START.status, counters[0]}:
-                async for rows in store.stream_moved(session, status=seen.status):
-                    unread.update(self._move(rows))
-                    await asyncio.sleep(0)
-            if unread or [seen.registry, seen.incident] != counters[1:]:
-                async for rows in store.stream_changed(
-                    session, registry=seen.registry, incident=seen.incident, site_ids=unread
-                ):
-                    self._update(rows)
-                    await asyncio.sleep(0)
-            if counters[1] != seen.registry:
-                self.provider_names = await store.get_provider_names(session)
-            if counters[1] != seen.registry or self.maintenance_changed:
-                self._set_maintenance(await running_now(session, utc_now()))
-        self._read = Version(generation, counters[0], counters[1], counters[2], 0)
+    async def refresh(self, sessions: Sessions, known: CountersAndBeats | None = None) -> None:
+        """Read what changed since the last refresh. `known`: counters and beats, read just before.
+
+        Counters are read first, so that no change is missed.
+        """
+        if known is None:
+            async with sessions() as session:  # only reads
+                known = await store.get_counters_and_beats(session)
+        counters, beats = known
+        if counters.generation != self._read.generation:
+            self._clear()
+        if counters != self._read[:4] or self.maintenance_changed:
+            async with transaction(sessions) as session:
+                await self._read_changes(session, counters)
+        self._read = Version(*counters, 0)
         self._beats = beats
         self.beat_at, self.blind_since = beats.get(CENTRAL, (None, None))
         self.loaded = True
+
+    async def _read_changes(self, session: AsyncSession, counters: ChangeCounters) -> None:
+        seen, unread = self._read, set[int]()
+        if seen.status not in {START.status, counters.status}:
+            async for rows in store.stream_moved(session, status=seen.status):
+                unread.update(self._move(rows))
+                await asyncio.sleep(0)
+        if unread or (seen.registry, seen.incident) != (counters.registry, counters.incident):
+            async for rows in store.stream_changed(
+                session, registry=seen.registry, incident=seen.incident, site_ids=unread
+            ):
+                self._update(rows)
+                await asyncio.sleep(0)
+        if counters.registry != seen.registry:
+            self.provider_names = await store.get_provider_names(session)
+        if counters.registry != seen.registry or self.maintenance_changed:
+            self._set_maintenance(await running_now(session, utc_now()))
 
     def _clear(self) -> None:
         """Forget everything: this is another database, or the same one restored."""
@@ -197,9 +202,6 @@ class Snapshot:
         for entry in self._existing(changed):
             self._mark_changed(entry, now)
 
-    def _existing(self, site_ids: Iterable[int]) -> Iterator[StatusEntry]:
-        return (self.entries[site_id] for site_id in site_ids if site_id in self.entries)
-
     @property
     def maintenance_changed(self) -> bool:
         """Whether maintenance has started or ended since it was read."""
@@ -265,41 +267,6 @@ class Snapshot:
             unknown = entry.published.state == State.UNKNOWN and entry.evidence_at is not None
             (self._stale.add if unknown else self._stale.discard)(site_id)
         return changed_state, notable
-
-    def select(self, status_filter: StatusFilter) -> list[StatusEntry]:
-        """In the order of site ids."""
-        matching = (entry for entry in self.entries.values() if status_filter.matches(entry))
-        return sorted(matching, key=lambda entry: entry.site.id)
-
-    def since(self, seen: Version, status_filter: StatusFilter) -> StatusChange | None:
-        """Return what a client with version `seen` lacks; None if that is too old or of another database."""
-        steps = self._changelog.since(seen, current=self.version)
-        if steps is None or seen.ms > self.version.ms + 60_000:
-            return None
-        changed_ids = {site_id for step in steps for site_id in step.changed}
-        changed = {entry.site.id: entry for entry in self._existing(changed_ids) if status_filter.matches(entry)}
-        removed = {
-            entry.site.id
-            for entry in self._existing({site_id for step in steps for site_id in step.changed_state})
-            if status_filter.covers(entry.site.village_code, entry.provider_id)
-        } | {site_id for step in steps for site_id, former in step.left.items() if status_filter.covers(*former)}
-        return StatusChange(
-            self.version.merged_with(seen),
-            [changed[site_id] for site_id in sorted(changed)],
-            sorted(removed - changed.keys()),
-        )
-
-    def has_news(self, seen: Version, status_filter: StatusFilter) -> bool:
-        """Whether, since `seen`, more than RTT and loss of a site of the filter's scope has changed."""
-        steps = self._changelog.since(seen, current=self.version)
-        if steps is None:
-            return True
-        left = any(status_filter.covers(*former) for step in steps for former in step.left.values())
-        return left or any(
-            status_filter.covers(entry.site.village_code, entry.provider_id)
-            for step in steps
-            for entry in self._existing(step.notable)
-        )
 
 
 def _reasons(beats: Beats, now: datetime) -> dict[str, str]:

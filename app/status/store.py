@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Collection, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
+import asyncpg
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -38,6 +39,7 @@ COUNTERS_AND_BEATS = text(f"""
 """)
 PROVIDERS = text("SELECT slug, name FROM provider")
 BATCH_ROWS = 2000
+FETCH_S = 15.0
 
 Beat = tuple[datetime, datetime | None]  # of a worker: the last one, and blind since
 
@@ -51,16 +53,30 @@ class ChangeCounters(NamedTuple):
     incident: int
 
 
+class CountersAndBeats(NamedTuple):
+    """In one statement: what is read each second is little beside the way there."""
+
+    counters: ChangeCounters
+    beats: dict[str, Beat]  # by source
+
+
 async def get_counters(session: AsyncSession) -> ChangeCounters:
     return ChangeCounters(*(await session.execute(COUNTERS)).one())
 
 
-async def get_counters_and_beats(session: AsyncSession) -> tuple[ChangeCounters, dict[str, Beat]]:
-    """Return beats by source. In one statement: what is read each second is little beside the way there."""
-    rows = (await session.execute(COUNTERS_AND_BEATS)).all()
-    return ChangeCounters(*rows[0][:4]), {
-        row.source: (row.beat_at, row.blind_since) for row in rows if row.source is not None
-    }
+async def get_counters_and_beats(session: AsyncSession) -> CountersAndBeats:
+    return _counters_and_beats((await session.execute(COUNTERS_AND_BEATS)).all())
+
+
+async def fetch_counters_and_beats(connection: asyncpg.Connection) -> CountersAndBeats:
+    """As `get_counters_and_beats`, for who asks again and again: without session and transaction at a third of the
+    cost."""
+    return _counters_and_beats(await connection.fetch(COUNTERS_AND_BEATS.text, timeout=FETCH_S))
+
+
+def _counters_and_beats(rows: Sequence[Any]) -> CountersAndBeats:
+    beats = {source: (beat_at, blind_since) for *_, source, beat_at, blind_since in rows if source is not None}
+    return CountersAndBeats(ChangeCounters(*rows[0][:4]), beats)
 
 
 async def stream_changed(

@@ -1,7 +1,8 @@
 """Queued work is signalled at the commit to who leads; a signal that is lost costs half a minute at most."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from functools import partial
 
 import asyncpg
 import pytest
@@ -44,7 +45,8 @@ async def test_whoever_waits_goes_on_when_work_is_signalled_and_does_not_wait_wh
     signals.signal("announcements")
     await signals.wait(Work.ANNOUNCEMENTS, 3600)
     assert signals.take(Work.ANNOUNCEMENTS)
-    for go_on in (lambda: signals.signal("announcements"), signals.stop):
+    reasons: tuple[Callable[[], None], ...] = (partial(signals.signal, "announcements"), signals.stop)
+    for go_on in reasons:
         waiting = asyncio.create_task(signals.wait(Work.ANNOUNCEMENTS, 3600))
         await asyncio.sleep(0)
         signals.signal("deliveries")

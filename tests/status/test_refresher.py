@@ -14,6 +14,7 @@ from app.postgres.engine import Sessions
 from app.status.refresher import SnapshotRefresher
 from app.status.row import StatusEntry
 from app.status.snapshot import Snapshot
+from app.status.store import CountersAndBeats
 from tests.conftest import Cast
 from tests.factories import register
 from tests.support.status import judge, status
@@ -25,11 +26,11 @@ class FailingSnapshot(Snapshot):
     error: Exception | None = None
     attempts = 0
 
-    async def refresh(self, sessions: Sessions) -> None:
+    async def refresh(self, sessions: Sessions, known: CountersAndBeats | None = None) -> None:
         self.attempts += 1
         if self.error is not None:
             raise self.error
-        await super().refresh(sessions)
+        await super().refresh(sessions, known)
 
 
 def fail_for(site_id: int, method: Callable[..., Any]) -> Callable[..., Any]:
@@ -146,7 +147,7 @@ async def test_it_ends_though_an_error_takes_the_place_of_its_cancellation(
     refreshing = asyncio.Event()
 
     class Closing(Snapshot):
-        async def refresh(self, sessions: Sessions) -> None:
+        async def refresh(self, sessions: Sessions, known: CountersAndBeats | None = None) -> None:
             refreshing.set()
             try:
                 await asyncio.sleep(60)
