@@ -11,14 +11,12 @@ import structlog
 from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.core.clock import WITA, from_micros, from_slot, midnight, to_micros, utc_now
-from app.judging import checkpoints, claim_store, ingest, propagation
+from app.core.clock import from_slot, utc_now
+from app.judging import claim_store, ingest, propagation
 from app.judging.addressed_block import AddressedReading
 from app.judging.blind_ranges import BlindRange
 from app.judging.canary_evidence import CanaryLog
-from app.judging.carry import lost_lately
-from app.judging.carry_store import CarryOutdated
-from app.judging.carry_table import CarryChanges, SteadyReadings
+from app.judging.carry_table import CarryChanges
 from app.judging.claims import Claim
 from app.judging.dirty_range import DirtyRange
 from app.judging.ingest import IngestResult, JudgedSite
@@ -26,19 +24,20 @@ from app.judging.mass_outage import NO_CANARIES
 from app.judging.models import WorkerBeat
 from app.latency import rollup
 from app.measurements import partitions
-from app.measurements.recording import record_block
 from app.postgres.engine import is_unavailable, transaction
 from app.postgres.leader_lock import NoLongerLeader
 from app.worker.clock_watch import ClockStep, ClockWatch
 from app.worker.context import WorkerContext
 from app.worker.recount import recount
 from app.worker.rejection import is_entrys_fault, write_in_parts
+from app.worker.steady_readings import record_steady
 from app.worker.write_buffer import BufferBatch
 from probes.contract import CENTRAL
 
 log = structlog.get_logger()
 
 IDLE_BEAT_S = 5.0
+SWEEP_S = 30.0  # between looks at incidents while no site changes
 BATCH_DELAY_S = 5.0  # readings without news wait so long for more: a write costs little more for many
 
 BEAT = text("""
@@ -54,6 +53,7 @@ class BufferWriter:
     context: WorkerContext
     clock_watch: ClockWatch
     last_write: float = float("-inf")  # by the monotonic clock
+    last_sweep: float = float("-inf")
     is_failing: bool = False  # the last attempt left something unwritten
 
     async def write_due(self) -> None:
@@ -123,9 +123,10 @@ class BufferWriter:
 
     async def _write_part(self, part: BufferBatch) -> list[JudgedSite]:
         context = self.context
+        is_sweep = time.monotonic() - self.last_sweep >= SWEEP_S
         try:
             async with context.judging.transaction() as (session, changes):
-                judged = await write_round(session, changes, part, canaries=context.canaries.log)
+                judged = await write_round(session, changes, part, canaries=context.canaries.log, is_sweep=is_sweep)
                 await self._write_beat(session)
         except Exception:
             context.counters.failed_writes += 1
@@ -133,6 +134,7 @@ class BufferWriter:
         context.counters.writes += 1
         context.counters.judged_at_once += changes.judged_at_once
         self.last_write = time.monotonic()
+        self.last_sweep = self.last_write if is_sweep else self.last_sweep
         return judged
 
     async def _reject(self, part: BufferBatch, error: Exception) -> None:
@@ -170,37 +172,22 @@ class BufferWriter:
 
 
 async def write_round(
-    session: AsyncSession, changes: CarryChanges, part: BufferBatch, *, canaries: CanaryLog = NO_CANARIES
+    session: AsyncSession,
+    changes: CarryChanges,
+    part: BufferBatch,
+    *,
+    canaries: CanaryLog = NO_CANARIES,
+    is_sweep: bool = True,
 ) -> list[JudgedSite]:
-    """Judge and record what was read from here: at once where nothing changes, the rest by `write_batch`."""
+    """Judge and record what was read from here: at once where nothing changes, the rest by `write_batch`.
+
+    `is_sweep`: incidents are looked at even if nothing changes, for what waits for that.
+    """
     others, dirty = part.block, list[DirtyRange]()
     if not part.blind:  # which bear on all readings
         steady, others = changes.table.judge_steady(part.block)
-        dirty = await _record_steady(session, steady, changes)
+        dirty = await record_steady(session, steady, changes, is_sweep=is_sweep)
     return await write_batch(session, others.items(), part.blind, canaries=canaries, dirty=dirty)
-
-
-async def _record_steady(session: AsyncSession, steady: SteadyReadings, changes: CarryChanges) -> list[DirtyRange]:
-    """Record readings that leave their site up, with the checkpoints of hours that they pass.
-
-    Return what is to be counted again: of a site that was lost lately, whose incident may depend on what is known by
-    now of its parent; of a day that is over; and of one site in any case, for whatever waits for the next write.
-    """
-    if not len(steady):
-        return []
-    if not (await record_block(session, steady.readings)).all():
-        raise CarryOutdated("readings are stored that were not judged: a commit took effect after its connection broke")
-    changes.advance(steady)
-    await checkpoints.save_carry(session, steady.before, steady.readings.slot)
-    evidence_at, today = steady.before["evidence_at"], midnight(utc_now().astimezone(WITA).date())
-    counted = (evidence_at < to_micros(today)) | lost_lately(steady.before)
-    counted[:1] = True
-    rows = zip(steady.readings.key, evidence_at, steady.readings.slot, strict=True)
-    return [
-        DirtyRange(int(site_id), from_micros(int(since)), from_slot(int(slot)), whole=False)
-        for (site_id, since, slot), is_counted in zip(rows, counted, strict=True)
-        if is_counted
-    ]
 
 
 async def write_batch(

@@ -465,9 +465,9 @@ async def test_a_cancelled_sweep_leaves_nothing_and_the_others_go_on(
 async def test_a_sweep_cancelled_while_answers_gather_leaves_no_socket_unheard(
     answering: Namespace, open_echo: OpenEcho
 ) -> None:
-    async with open_echo(answering) as echo:
+    async with open_echo(answering, packets_per_second=1_000) as echo:  # while more are to leave, answers gather
         sockets = echo._engine.sockets.values()
-        sweep = asyncio.create_task(echo.ping([Ping(address, 3, 1.0) for address in LOOPBACKS[:50]]))
+        sweep = asyncio.create_task(echo.ping([Ping(address, 3, 1.0) for address in LOOPBACKS[:500]]))
         await until(lambda: any(each.gathering for each in sockets))
         sweep.cancel()
         await asyncio.gather(sweep, return_exceptions=True)
