@@ -24,7 +24,7 @@ from app.access import api_tokens
 from app.access.models import Role
 from app.api.app import create_app
 from app.core.clock import utc_now
-from app.measurements import partitions
+from app.measurements import corrupt_packs, partitions
 from app.postgres.embedded import Cluster
 from app.postgres.engine import Sessions, open_engine
 from app.registry import providers
@@ -164,6 +164,12 @@ async def rolled_back(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
 def sessions_within(connection: AsyncConnection) -> Sessions:
     """Sessions as the app opens them; their commits are savepoints of the connection's transaction."""
     return async_sessionmaker(connection, expire_on_commit=False, join_transaction_mode="create_savepoint")
+
+
+@pytest.fixture(autouse=True)
+def no_corrupt_pack_met(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process remembers those that it met, and *Sistem* tells of them."""
+    monkeypatch.setattr(corrupt_packs, "_told", {})
 
 
 @pytest.fixture

@@ -46,8 +46,7 @@ async def pack_rows(session: AsyncSession, now: datetime, *, sites_a_step: int =
     if watermarks["packed"] < watermarks["packing"]:
         await _pack_some(session, sites_a_step)
         return True
-    rolled_up: datetime = await session.scalar(ROLLED_UP)
-    upto = partitions.hour_of(min(rolled_up, now - OVER_SINCE)).start
+    upto = await packable_until(session, now)
     if upto <= watermarks["packing"]:
         done = [partition for partition in rows if partition.end <= watermarks["packed"]]
         return await _drop(session, done[0]) if done else False
@@ -55,6 +54,12 @@ async def pack_rows(session: AsyncSession, now: datetime, *, sites_a_step: int =
     if not await partitions.create_pack_days(session, days):  # else in a transaction of its own: it holds locks
         await session.execute(SET_PACKING, {"upto": upto})
     return True
+
+
+async def packable_until(session: AsyncSession, now: datetime) -> datetime:
+    """Return up to when hours are rolled up and have been over for long enough."""
+    rolled_up: datetime = await session.scalar(ROLLED_UP)
+    return partitions.hour_of(min(rolled_up, now - OVER_SINCE)).start
 
 
 async def _pack_some(session: AsyncSession, sites_a_step: int) -> None:

@@ -1,24 +1,19 @@
-"""What is wrong with the service itself, in words of both languages, and whether measuring still works. Pure."""
+"""What may be wrong with the service itself, what that is judged from, and whether measuring still works. Pure."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from app.core.words import Bilingual, duration_in_words, in_words, moment_in_words
-
-BEAT_LATE = timedelta(seconds=30)
-INBOX_LATE_S, COURIER_LATE_S = 60, 60
-BUFFER_FILLING = 0.2  # of its limit
-HOUR_S, DAY_S = 3_600, 86_400
-LATE_S = {"hours": HOUR_S, "days": DAY_S, "availability": DAY_S, "months": DAY_S}  # counting, by stage
+from app.core.words import Bilingual, in_words
 
 
 class SystemCheck(StrEnum):
     """What may be wrong: `worker_silent` (nothing is written), `blind` (no canary answers), `ingest_unproven` (our own
     heartbeat does not arrive as devices' pushes do), `inbox_late` (pushes wait), `counting_late`, `buffer_filling`
     (readings wait for the database), `readings_lost`, `pushes_refused` (set aside), `canary_silent`, `few_canaries`,
-    `sites_not_shown` (their status cannot be read), `courier_silent` (no alert is delivered).
+    `sites_not_shown` (their status cannot be read), `courier_silent` (no alert is delivered), `packs_corrupt` (packed
+    readings that are damaged), `packing_late`.
     """
 
     WORKER_SILENT = "worker_silent"
@@ -33,6 +28,8 @@ class SystemCheck(StrEnum):
     FEW_CANARIES = "few_canaries"
     SITES_NOT_SHOWN = "sites_not_shown"
     COURIER_SILENT = "courier_silent"
+    PACKS_CORRUPT = "packs_corrupt"
+    PACKING_LATE = "packing_late"
 
 
 class FindingSeverity(StrEnum):
@@ -69,6 +66,10 @@ class SystemFacts:
     rejected_sites: int = 0
     channels: int = 0
     courier_age_s: float | None = None  # of its last beat; None: none has run
+    corrupt_packs: int = 0  # at least
+    corrupt_since: datetime | None = None
+    packing_lag: timedelta = timedelta()
+    unpacked_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,17 +78,6 @@ class SystemFinding:
     severity: FindingSeverity
     message: Bilingual
     suggestion: Bilingual
-
-
-def find_problems(facts: SystemFacts) -> list[SystemFinding]:
-    """Return what is wrong, critical first. What a silent worker last recorded of itself is not judged."""
-    works = [_sites_not_shown, _counting_late, _inbox_late, _pushes_refused, _courier_silent]
-    if facts.beat_at is None or facts.now - facts.beat_at > BEAT_LATE:
-        works = [_worker_silent, *works]
-    else:
-        works = [_blind, _ingest_unproven, *works, _buffer_filling, _readings_lost, _canaries]
-    findings = [finding for check in works for finding in check(facts)]
-    return sorted(findings, key=lambda finding: finding.severity is not FindingSeverity.CRITICAL)
 
 
 def health_of(findings: list[SystemFinding]) -> Health:
@@ -106,139 +96,3 @@ def summarize(findings: list[SystemFinding]) -> Bilingual:
             return in_words("Monitoring itself works; points that need attention: {n}.", n=len(findings))
         case Health.IMPAIRED:
             return in_words("Monitoring itself is impaired: {why}.", why=findings[0].message)
-
-
-Check = Callable[[SystemFacts], Iterator[SystemFinding]]
-
-
-def _critical(check: SystemCheck, message: Bilingual, suggestion: Bilingual) -> SystemFinding:
-    return SystemFinding(check, FindingSeverity.CRITICAL, message, suggestion)
-
-
-def _warning(check: SystemCheck, message: Bilingual, suggestion: Bilingual) -> SystemFinding:
-    return SystemFinding(check, FindingSeverity.WARNING, message, suggestion)
-
-
-def _worker_silent(facts: SystemFacts) -> Iterator[SystemFinding]:
-    if facts.beat_at is None:
-        message = in_words("nothing has been measured yet")
-    else:
-        message = in_words("nothing has been written since {since}", since=moment_in_words(facts.beat_at))
-    todo = in_words("Sites become unknown meanwhile, never down. Check that `sinyal worker` runs, and its log")
-    yield _critical(SystemCheck.WORKER_SILENT, message, todo)
-
-
-def _blind(facts: SystemFacts) -> Iterator[SystemFinding]:
-    if facts.blind_since is not None:
-        yield _critical(
-            SystemCheck.BLIND,
-            in_words(
-                "no canary has answered since {since}, so our own connection seems to be out",
-                since=moment_in_words(facts.blind_since),
-            ),
-            in_words("No site is judged down meanwhile. Check this server's uplink, and SINYAL_CANARIES"),
-        )
-
-
-def _ingest_unproven(facts: SystemFacts) -> Iterator[SystemFinding]:
-    if facts.deaf_since is not None and facts.has_pushing_sites:
-        yield _critical(
-            SystemCheck.INGEST_UNPROVEN,
-            in_words(
-                "since {since} it is not proven that reports of devices can reach us",
-                since=moment_in_words(facts.deaf_since),
-            ),
-            in_words(
-                "No site that reports by itself is judged down meanwhile. Check that `sinyal ingest` runs, "
-                "SINYAL_PUBLIC_URL or SINYAL_INGEST_URL, and the reverse proxy"
-            ),
-        )
-
-
-def _sites_not_shown(facts: SystemFacts) -> Iterator[SystemFinding]:
-    if facts.rejected_sites:
-        yield _critical(
-            SystemCheck.SITES_NOT_SHOWN,
-            in_words("the status of {n} sites cannot be shown", n=facts.rejected_sites),
-            in_words("See status_row_rejected in the log of the API"),
-        )
-
-
-def _inbox_late(facts: SystemFacts) -> Iterator[SystemFinding]:
-    if facts.inbox_age_s > INBOX_LATE_S:
-        yield _critical(
-            SystemCheck.INBOX_LATE,
-            in_words(
-                "the oldest report of a device has waited for {age}", age=duration_in_words(int(facts.inbox_age_s))
-            ),
-            in_words("Nothing is lost. Check `sinyal worker` and its log"),
-        )
-
-
-def _counting_late(facts: SystemFacts) -> Iterator[SystemFinding]:
-    late = {stage: lag_s for stage, lag_s in facts.lag_s.items() if lag_s > LATE_S[stage]}
-    if late:
-        yield _warning(
-            SystemCheck.COUNTING_LATE,
-            in_words("counting is {lag} late", lag=duration_in_words(int(max(late.values())) // 60 * 60)),
-            in_words("Figures of the past are computed on request until then. See rollup_failed in the worker's log"),
-        )
-
-
-def _pushes_refused(facts: SystemFacts) -> Iterator[SystemFinding]:
-    if facts.refused_pushes:
-        yield _warning(
-            SystemCheck.PUSHES_REFUSED,
-            in_words("{n} reports of devices could not be processed and are set aside", n=facts.refused_pushes),
-            in_words("They are tried again when the worker starts. See push_rejected in its log"),
-        )
-
-
-def _courier_silent(facts: SystemFacts) -> Iterator[SystemFinding]:
-    age_s = facts.courier_age_s
-    if not facts.channels or (age_s is not None and age_s <= COURIER_LATE_S):
-        return
-    if age_s is None:
-        message = in_words("no alert has been delivered yet, although there are channels")
-    else:
-        message = in_words("no alert has been delivered for {age}", age=duration_in_words(int(age_s) // 60 * 60))
-    todo = in_words("Nothing is lost: alerts wait. Check that `sinyal courier` runs, and its log")
-    yield _warning(SystemCheck.COURIER_SILENT, message, todo)
-
-
-def _buffer_filling(facts: SystemFacts) -> Iterator[SystemFinding]:
-    if facts.buffer_limit and facts.buffered > facts.buffer_limit * BUFFER_FILLING:
-        yield _warning(
-            SystemCheck.BUFFER_FILLING,
-            in_words(
-                "{n} readings wait for the database, of {limit} that the buffer holds",
-                n=facts.buffered,
-                limit=facts.buffer_limit,
-            ),
-            in_words("Beyond it the oldest are lost. Check load and disk of PostgreSQL"),
-        )
-
-
-def _readings_lost(facts: SystemFacts) -> Iterator[SystemFinding]:
-    if facts.lost:
-        yield _warning(
-            SystemCheck.READINGS_LOST,
-            in_words("{n} readings were lost since the worker started", n=facts.lost),
-            in_words("That time counts as unknown. See reading_rejected in the worker's log"),
-        )
-
-
-def _canaries(facts: SystemFacts) -> Iterator[SystemFinding]:
-    silent = sum(not answers for answers in facts.canaries.values())
-    if silent and facts.blind_since is None:
-        yield _warning(
-            SystemCheck.CANARY_SILENT,
-            in_words("{n} of {all} canaries do not answer", n=silent, all=len(facts.canaries)),
-            in_words("While another one answers, measuring goes on. Replace the silent ones in SINYAL_CANARIES"),
-        )
-    if len(facts.canaries) < 2:
-        yield _warning(
-            SystemCheck.FEW_CANARIES,
-            in_words("fewer than two canaries are set"),
-            in_words("Our own outage would look like one of the sites': set at least two in SINYAL_CANARIES"),
-        )

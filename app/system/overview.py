@@ -2,20 +2,24 @@
 
 import platform
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from datetime import datetime
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access.scope import Caller
+from app.measurements import corrupt_packs
+from app.measurements.corrupt_packs import Damage
+from app.measurements.packing_backlog import read_backlog
 from app.postgres.schema import head
 from app.settings import Settings
 from app.status.snapshot import Snapshot
 from app.status.stream import StatusStreams
 from app.system import store
-from app.system.findings import SystemFacts, find_problems, health_of, summarize
+from app.system.findings import SystemFacts, health_of, summarize
+from app.system.problems import PACKING_LATE, find_problems
 from app.system.store import Stage
 from probes.contract import CENTRAL, SILENCE
 
@@ -54,7 +58,7 @@ async def read_overview(session: AsyncSession, api: ApiState, *, caller: Caller,
     beats = await store.read_beats(session)
     inbox, stages = await store.read_inbox(session), await store.read_stages(session, now)
     courier = await store.read_courier(session)
-    facts = _facts(api, beats, inbox, stages, courier, now)
+    facts = await _with_packs(session, _facts(api, beats, inbox, stages, courier, now), beats, api)
     findings = find_problems(facts)
     details = await _details(session, api, beats.get(CENTRAL), inbox) if caller.sees_addresses else None
     return {
@@ -96,6 +100,27 @@ def _facts(
         rejected_sites=len(api.snapshot.rejected),
         channels=courier.channels,
         courier_age_s=courier.age_s,
+    )
+
+
+async def _with_packs(
+    session: AsyncSession, facts: SystemFacts, beats: Mapping[str, Row[Any]], api: ApiState
+) -> SystemFacts:
+    """Whoever met a corrupt pack counts it by itself: each may have met the same."""
+    figures = beats[CENTRAL].figures if CENTRAL in beats else {}
+    kept_since = facts.now - timedelta(days=api.settings.raw_retention_days)
+    damages = [
+        Damage(figures.get("corrupt_packs", 0), datetime.fromtimestamp(figures.get("corrupt_packs_since", 0), UTC)),
+        corrupt_packs.met_here(),
+        await corrupt_packs.read_set_aside(session, kept_since=kept_since),
+    ]
+    backlog = await read_backlog(session, facts.now, beyond=PACKING_LATE)
+    return replace(
+        facts,
+        corrupt_packs=max(damage.packs for damage in damages),
+        corrupt_since=min((damage.since for damage in damages if damage.packs and damage.since), default=None),
+        packing_lag=backlog.lag,
+        unpacked_bytes=backlog.size_bytes,
     )
 
 

@@ -59,7 +59,9 @@ class WorkerContext:
         counters.buffer_limit_readings = self.buffer.limit
         counters.canary_beats, counters.canary_silences = canaries.beats, canaries.silent
         counters.canaries = {address: int(answers) for address, answers in canaries.answering.items()}
-        counters.corrupt_packs = corrupt_packs.count()
+        damage = corrupt_packs.met_here()
+        counters.corrupt_packs = damage.packs
+        counters.corrupt_packs_since = damage.since.timestamp() if damage.since else 0
         if echo is not None:
             for name in ECHO_COUNTERS:
                 setattr(counters, f"echo_{name}", getattr(echo.counters, name))

@@ -52,6 +52,7 @@ class WorkerCounters:
     refused_pushes: int = counter("Pushes rejected and set aside in the inbox")
     failed_intakes: int = counter("Attempts to process pushes that failed")
     corrupt_packs: int = gauge("Packs of readings found corrupt since the worker's start")
+    corrupt_packs_since: float = gauge("When the first of them was found, in seconds since 1970; 0: none was")
     closed_rows: int = counter("Pushed readings older than the raw readings kept")
     inbox_age_seconds: int = gauge("Inbox latency of the most recently processed push, in seconds")
     silences: int = counter("Pushes that were due and missed while ingest was proven alive")

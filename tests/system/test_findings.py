@@ -5,7 +5,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from app.system.findings import Health, SystemCheck, SystemFacts, find_problems, health_of, summarize
+from app.system.findings import Health, SystemCheck, SystemFacts, health_of, summarize
+from app.system.problems import find_problems
 
 NOW = datetime(2026, 11, 24, 6, 5, tzinfo=UTC)
 WELL = SystemFacts(
@@ -41,6 +42,8 @@ def test_a_service_that_works_says_so() -> None:
         (replace(WELL, buffered=201), SystemCheck.BUFFER_FILLING, Health.ATTENTION),
         (replace(WELL, channels=1), SystemCheck.COURIER_SILENT, Health.ATTENTION),
         (replace(WELL, channels=1, courier_age_s=61), SystemCheck.COURIER_SILENT, Health.ATTENTION),
+        (replace(WELL, corrupt_packs=2, corrupt_since=NOW), SystemCheck.PACKS_CORRUPT, Health.ATTENTION),
+        (replace(WELL, packing_lag=timedelta(hours=6, seconds=1)), SystemCheck.PACKING_LATE, Health.ATTENTION),
         (replace(WELL, lost=1), SystemCheck.READINGS_LOST, Health.ATTENTION),
         (replace(WELL, canaries={"203.0.113.1": True}), SystemCheck.FEW_CANARIES, Health.ATTENTION),
         (
@@ -77,3 +80,13 @@ def test_the_sentence_names_the_gravest() -> None:
         "Monitoring itself is impaired: no canary has answered since 24 November 2026 14:05:00 WITA, "
         "so our own connection seems to be out."
     )
+
+
+def test_damaged_packs_are_counted_and_dated_and_a_backlog_says_how_much_is_left() -> None:
+    backlog = replace(WELL, packing_lag=timedelta(days=3, minutes=5), unpacked_bytes=7_290_000_000)
+    facts = replace(backlog, corrupt_packs=2, corrupt_since=NOW)
+    assert [finding.message["en"] for finding in find_problems(facts)] == [
+        "packed readings are damaged: at least 2 packs, the first found at 24 November 2026 14:05:00 WITA",
+        "packing of readings is 3 days late: 7.3 GB are left",
+    ]
+    assert find_problems(replace(WELL, packing_lag=timedelta(hours=6))) == []

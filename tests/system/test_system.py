@@ -7,6 +7,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.clock import utc_now
+from app.core.words import moment_in_words
 from app.worker import writer as worker
 from app.worker.counters import WorkerCounters
 from tests.conftest import Cast
@@ -67,3 +68,28 @@ async def test_counting_says_what_waits_to_be_counted_again(cast: Cast, session:
     stages = {stage["stage"]: stage for stage in (await cast.ana.get("/system")).json()["counting"]}
     assert stages["hours"]["waiting"] == 1
     assert (stages["months"]["upto"], stages["months"]["lag_s"]) == (None, 0)
+
+
+async def test_damaged_packs_are_told_whoever_met_them_while_their_hours_are_kept(
+    cast: Cast, session: AsyncSession
+) -> None:
+    canaries = {"127.255.0.1": 1, "127.255.0.2": 1}
+    await write_beat(session, WorkerCounters(canaries=canaries))
+    set_aside = text(
+        "INSERT INTO corrupt_pack (found_at, hour, site_id, source, pack) VALUES (:found, :hour, 1, 0, '')"
+    )
+    now = utc_now().replace(microsecond=0)
+    async with session.begin():
+        await session.execute(set_aside, {"found": now, "hour": now - timedelta(days=400)})
+    assert (await cast.ana.get("/system")).json()["findings"] == []
+    async with session.begin():
+        await session.execute(set_aside, {"found": now, "hour": now - timedelta(days=2)})
+    met_at = now - timedelta(hours=3)
+    figures = WorkerCounters(canaries=canaries, corrupt_packs=4, corrupt_packs_since=met_at.timestamp())
+    for counted, packs, since in ((WorkerCounters(canaries=canaries), 1, now), (figures, 4, met_at)):
+        await write_beat(session, counted)
+        (finding,) = (await cast.ana.get("/system")).json()["findings"]
+        assert finding["check"] == "packs_corrupt"
+        assert finding["message"]["en"] == (
+            f"packed readings are damaged: at least {packs} packs, the first found at {moment_in_words(since)['en']}"
+        )
