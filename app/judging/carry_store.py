@@ -17,7 +17,7 @@ from app.core.clock import MICROSECOND, to_slot
 from app.judging.carry import RECENTLY, Carry, fill_windows, records_of
 from app.judging.degraded import WINDOW_READINGS
 from app.judging.gate import MICROS, medians_us
-from app.judging.rejudge import FAR_FUTURE
+from app.judging.site_rejudgement import FAR_FUTURE
 from app.measurements import reader
 from app.postgres.array_text import array_text
 from app.postgres.engine import Counter, next_version

@@ -11,7 +11,7 @@ from app.judging import checkpoints, judge_context, judge_state_store, segments
 from app.judging.dirty_range import DirtyRange
 from app.judging.fold import FoldResult, JudgeConfiguration, fold, fold_order, has_losses
 from app.judging.judge import BAD
-from app.judging.rejudge import FAR_FUTURE
+from app.judging.site_rejudgement import FAR_FUTURE
 from app.profiles import Technology
 from probes.contract import Reading
 

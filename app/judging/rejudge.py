@@ -7,8 +7,7 @@ there. Exactly the segments and checkpoints in between are replaced.
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from typing import Any
+from datetime import datetime, timedelta
 
 import structlog
 from sqlalchemy import text
@@ -18,9 +17,9 @@ from app.core.clock import utc_now
 from app.judging import checkpoints, judge_context, judge_state_store, segments
 from app.judging.blind_ranges import BLINDNESS_SOURCE
 from app.judging.dirty_range import DirtyRange
-from app.judging.fold import FoldResult, JudgeConfiguration, JudgeContext, fold, in_fold_order
-from app.judging.judge import BAD, JudgeState
-from app.judging.segments import Segment, SegmentRange
+from app.judging.fold import JudgeConfiguration, JudgeContext, fold, in_fold_order
+from app.judging.judge import JudgeState
+from app.judging.site_rejudgement import FAR_FUTURE, SiteRejudgement
 from app.measurements import corrupt_packs, reader, simulated_past
 from app.measurements.reader import SiteRange
 from app.profiles import profiles
@@ -30,49 +29,12 @@ from probes.contract import Reading
 
 log = structlog.get_logger()
 
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-FAR_FUTURE = datetime(9999, 1, 1, tzinfo=UTC)
 FIRST_LOOK_AHEAD = timedelta(hours=2)  # how far beyond the range readings are fetched at first
-PACKED = timedelta(hours=1)  # how much is lost with a corrupt pack
 
 FIRST_SERVED = text("""
     SELECT site_id, min(started_at) AS started_at FROM site_configuration
     WHERE site_id = ANY(:ids) AND lifecycle = 'active' GROUP BY site_id
 """)
-
-
-@dataclass(slots=True)
-class SiteRejudgement:
-    """One site's range from `start` to `end`, folded from the checkpoint at `folds_from` until `folds_until`."""
-
-    row: Any
-    start: datetime
-    end: datetime
-    folds_from: datetime = EPOCH
-    initial: JudgeState | None = None  # at that checkpoint; None: the site's very beginning
-    folds_until: datetime = FAR_FUTURE
-    stored: dict[datetime, JudgeState] = field(default_factory=dict)  # the checkpoints in between
-    is_damaged: bool = False  # readings in between are lost
-    result: FoldResult = field(init=False)
-
-    @property
-    def site_id(self) -> int:
-        return int(self.row.site_id)
-
-    @property
-    def converged_at(self) -> datetime | None:
-        """The checkpoint at which the fold came to the state stored there."""
-        return self.result.converged_at
-
-    @property
-    def goes_on(self) -> bool:
-        return self.converged_at is None and self.folds_until < FAR_FUTURE and not self.is_damaged
-
-    def converges(self, at: datetime, state: JudgeState) -> bool:
-        """Not before there is evidence from beyond the range: until then what lies in it bears on what follows."""
-        beyond = state.seen_at is not None and state.seen_at > self.end
-        renewed = state.evidence_at is None or state.evidence_at > self.end
-        return beyond and renewed and self.stored.get(at) == state
 
 
 @dataclass(slots=True)
@@ -182,8 +144,7 @@ async def _fold_windows(
         site.stored = stored.get(site.site_id, {})
         state = site.initial or initial_state(context.configurations[0])
         site.result = fold(state, readings[site.site_id], context, converges=site.converges)
-        last = site.converged_at or site.folds_until
-        site.is_damaged = any(site.folds_from - PACKED < hour < last for hour in damaged[site.site_id])
+        site.is_damaged = site.reads_any_of(damaged[site.site_id])
 
 
 def _without_damaged(sites: Sequence[SiteRejudgement]) -> list[SiteRejudgement]:
@@ -203,55 +164,18 @@ async def _read_windows(session: AsyncSession, windows: Iterable[SiteRange]) -> 
 
 
 async def _write(session: AsyncSession, sites: Sequence[SiteRejudgement]) -> RejudgeResult:
-    before = await segments.read_ranges(session, {site.site_id: _folded_segments(site) for site in sites})
-    after = {site.site_id: _segments_after(site, before[site.site_id]) for site in sites}
+    before = await segments.read_ranges(session, {site.site_id: site.replaced_segments for site in sites})
+    after = {site.site_id: site.segments_after(before[site.site_id]) for site in sites}
     changed = await segments.replace_segments(session, before, after)
     await _replace_checkpoints(session, sites)
     present = [site for site in sites if site.converged_at is None]
     await judge_state_store.write_states(session, [(site.row, site.result) for site in present])
-    dirty = [_dirty_range(site, before[site.site_id], after[site.site_id]) for site in sites]
+    dirty = [site.dirty_range(before[site.site_id], after[site.site_id]) for site in sites]
     return RejudgeResult(dirty, changed, {site.site_id: site.result.state for site in present})
 
 
-def _folded_segments(site: SiteRejudgement) -> SegmentRange:
-    """Return the stored segments that the fold replaces."""
-    first = site.initial.since if site.initial is not None else EPOCH
-    return SegmentRange(first, site.result.state.since if site.converged_at is not None else FAR_FUTURE)
-
-
-def _segments_after(site: SiteRejudgement, before: Sequence[Segment]) -> list[Segment]:
-    first: list[Segment] = []
-    if site.initial is not None and before and before[0].started_at == site.initial.since:
-        first = [segments.reopened(before[0])]
-    after = segments.apply_changes(first, site.result.changes)
-    if site.converged_at is not None and after and before and after[-1].started_at == before[-1].started_at:
-        after[-1] = segments.ended_like(after[-1], before[-1])
-    return after
-
-
-def _dirty_range(site: SiteRejudgement, before: Sequence[Segment], after: Sequence[Segment]) -> DirtyRange:
-    """Return the range that was asked for, widened by all segments that came out otherwise."""
-    differing = set(before) ^ set(after)
-    start = min([site.start, *(_reaches_back_to(segment) for segment in differing)])
-    end = max([site.end, *(segment.ended_at or utc_now() for segment in differing)])
-    return DirtyRange(site.site_id, start, end, whole=bool(differing))
-
-
-def _reaches_back_to(segment: Segment) -> datetime:
-    """Return the segment's start, an outage's last answer."""
-    return (segment.last_ok_at or segment.started_at) if segment.state in BAD else segment.started_at
-
-
 async def _replace_checkpoints(session: AsyncSession, sites: Sequence[SiteRejudgement]) -> None:
-    differing = [site for site in sites if dict(site.result.checkpoints) != _replaced_checkpoints(site)]
+    differing = [site for site in sites if dict(site.result.checkpoints) != site.replaced_checkpoints]
     if differing:
-        await checkpoints.delete(session, [(s.site_id, s.folds_from, _last_replaced(s)) for s in differing])
+        await checkpoints.delete(session, [(s.site_id, s.folds_from, s.last_replaced) for s in differing])
         await checkpoints.save(session, {site.site_id: site.result for site in differing})
-
-
-def _replaced_checkpoints(site: SiteRejudgement) -> dict[datetime, JudgeState]:
-    return {at: state for at, state in site.stored.items() if at <= _last_replaced(site)}
-
-
-def _last_replaced(site: SiteRejudgement) -> datetime:
-    return site.converged_at - timedelta(seconds=1) if site.converged_at is not None else FAR_FUTURE
