@@ -15,6 +15,7 @@ from app.judging.claims import is_claim
 from app.judging.degraded import WINDOW_READINGS
 from app.judging.fold import JudgeContext, has_losses
 from app.judging.judge import Observation
+from app.measurements import corrupt_packs
 from app.measurements import store as measurements
 from probes.contract import CENTRAL, SILENCE, Outcome, Reading
 
@@ -65,6 +66,7 @@ class Evidence:
     around: Sequence[JudgedReading]
     beginning: Sequence[JudgedReading]
     blind: Sequence[tuple[str, BlindRange]]  # each with its source
+    is_damaged: bool = False  # readings of the second's hour cannot be read
 
 
 async def load(
@@ -72,8 +74,9 @@ async def load(
 ) -> Evidence:
     """Return the readings no more than `around` away from the second, at most MAX_READINGS on either side."""
     start, end = at - around, at + around
-    rows = await measurements.list_last_before(session, site_id, start, at, limit=MAX_READINGS)
-    rows += await measurements.list_readings(session, site_id, at, end, after=None, limit=MAX_READINGS)
+    async with corrupt_packs.noting(session, [site_id]) as damaged:
+        rows = await measurements.list_last_before(session, site_id, start, at, limit=MAX_READINGS)
+        rows += await measurements.list_readings(session, site_id, at, end, after=None, limit=MAX_READINGS)
     first = [] if segment is None else await _beginning(session, site_id, segment.began_at or segment.started_at)
     slots = [from_slot(reading.slot) for reading in (*rows, *first)]
     low, high = min([start, *slots]), max([end, *slots])
@@ -81,7 +84,10 @@ async def load(
     judged, began = _judged(rows, context), _judged(first, context)
     blind = [(source, gap) for source in (CENTRAL, SILENCE) for gap in context.blind_ranges(source, start, end)]
     return Evidence(
-        mark(judged, at, segment), mark(began, at, segment), sorted(blind, key=lambda one: one[1].started_at)
+        mark(judged, at, segment),
+        mark(began, at, segment),
+        sorted(blind, key=lambda one: one[1].started_at),
+        at.replace(minute=0, second=0, microsecond=0) in damaged[site_id],
     )
 
 

@@ -43,6 +43,8 @@ def _sentences(second: Second, evidence: Evidence, *, settled: bool, readings_ke
         yield in_words("Readings that are still on their way may change this second.")
     if second.segment is not None and not readings_kept:
         yield in_words("Single readings of that time are no longer kept.")
+    if evidence.is_damaged:
+        yield in_words("Readings of that hour are damaged and cannot be shown; what was judged from them stays.")
 
 
 def _out_of_service(second: Second) -> Bilingual:

@@ -15,6 +15,7 @@ from app.postgres.engine import Sessions
 from probes.contract import Outcome, Reading
 from tests.conftest import Cast, Person
 from tests.factories import register
+from tests.support.packed_hours import pack_until
 from tests.support.rejudged_village import HOURS, OK, TIMEOUT, Village, backdate
 from tests.support.site_histories import day, site_since, under_contract
 
@@ -225,3 +226,19 @@ async def test_out_of_service_says_so_and_the_segment_ends_there(session: AsyncS
     assert datetime.fromisoformat(before["segment"]["ended_at"]) == day(2)
     assert (after["state"], after["counts_as"]) == (None, "inactive")
     assert "Dihentikan sementara" in said(after, "id")
+
+
+async def test_a_damaged_hour_is_said_and_keeps_its_state(
+    sessions: Sessions, cast: Cast, session: AsyncSession
+) -> None:
+    village = await village_of(sessions, cast, session, 1)
+    site = village.ids[2]
+    await village.ingest(looks(village, site, [OK] * 120))
+    hour = (village.start + timedelta(hours=1)).replace(minute=0, second=0)
+    await pack_until(sessions, hour + timedelta(hours=1))
+    async with session.begin():
+        damage = "UPDATE reading_pack SET pack = set_byte(pack, 9, 255 - get_byte(pack, 9)) WHERE hour = :hour"
+        await session.execute(text(damage), {"hour": hour})
+    for minutes, is_damaged in ((-5, False), (0, True), (59, True), (61, False)):
+        explained = await explain(cast.sari, site, hour + timedelta(minutes=minutes))
+        assert (explained["state"], "are damaged" in said(explained)) == ("up", is_damaged)
