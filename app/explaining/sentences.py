@@ -3,23 +3,14 @@
 from collections.abc import Iterator, Sequence
 
 from app.availability.contract_words import REASONS
-from app.core.words import Bilingual, duration_in_words, in_words, moment_in_words, number_in_words
-from app.explaining.degradation import DegradedBy, degraded_by
+from app.core.words import Bilingual, duration_in_words, in_words, moment_in_words
 from app.explaining.readings import Evidence, JudgedReading
 from app.explaining.second import ParentState, Second
 from app.explaining.sentences_of_contracts import contract_sentence
+from app.explaining.sentences_of_limits import degraded, up
 from app.judging.judge import BAD, GOOD
-from app.registry.indonesian import TECHNOLOGIES
 from app.registry.models import Lifecycle, State, UnknownReason
 from probes.contract import SILENCE, Outcome
-
-ENGLISH_TECHNOLOGIES = {
-    "fiber": "fiber",
-    "radio": "radio",
-    "cellular": "cellular",
-    "leo": "low-orbit satellite",
-    "geo": "geostationary satellite",
-}
 
 
 def sentences(second: Second, evidence: Evidence, *, settled: bool, readings_kept: bool) -> list[Bilingual]:
@@ -76,9 +67,9 @@ def _state(second: Second, evidence: Evidence) -> Bilingual:
         return _claimed(second)
     since = moment_in_words(segment.started_at)
     if segment.state is State.UP:
-        return _up(second, since)
+        return up(second, since)
     if segment.state is State.DEGRADED:
-        return _degraded(second, evidence, since)
+        return degraded(second, evidence, since)
     if segment.state is State.DOWN:
         return _down(second, since)
     if segment.state is State.UNREACHABLE:
@@ -88,62 +79,6 @@ def _state(second: Second, evidence: Evidence) -> Bilingual:
             parent=_parent_name(second.parent),
         )
     return _unknown(segment.unknown_reason, since)
-
-
-def _up(second: Second, since: Bilingual) -> Bilingual:
-    assert second.profile is not None
-    return in_words(
-        "Normal since {since}: it answers, with losses below {loss_pct}% and round trips of at most {rtt_ms} ms, the "
-        "limits of {technology}.",
-        since=since,
-        loss_pct=number_in_words(second.profile.profile.loss_pct),
-        rtt_ms=second.profile.profile.rtt_ms,
-        technology=_technology(second),
-    )
-
-
-def _degraded(second: Second, evidence: Evidence, since: Bilingual) -> Bilingual:
-    assert second.profile is not None
-    assert second.segment is not None
-    limits = second.profile.profile
-    by = degraded_by([one for one in evidence.beginning if one.is_evidence], second.segment.started_at, limits)
-    if by is None:
-        return in_words(
-            "Degraded since {since}: it answers, but loses {loss_pct}% of packets or more, or takes over {rtt_ms} ms, "
-            "the limits of {technology}.",
-            since=since,
-            loss_pct=number_in_words(limits.loss_pct),
-            rtt_ms=limits.rtt_ms,
-            technology=_technology(second),
-        )
-    return _degraded_by(second, by, since)
-
-
-def _degraded_by(second: Second, by: DegradedBy, since: Bilingual) -> Bilingual:
-    assert second.profile is not None
-    limits, until, technology = second.profile.profile, moment_in_words(by.until), _technology(second)
-    measures = by.measures
-    if measures.is_lossy:
-        return in_words(
-            "Degraded since {since}: of the ten looks up to {until} {lost} of {sent} packets were lost, {pct}%; for "
-            "{technology} degraded begins at {loss_pct}%.",
-            since=since,
-            until=until,
-            lost=measures.sent - measures.received,
-            sent=measures.sent,
-            pct=number_in_words(int(1000 * (measures.sent - measures.received) / measures.sent) / 10),
-            technology=technology,
-            loss_pct=number_in_words(limits.loss_pct),
-        )
-    return in_words(
-        "Degraded since {since}: the median round trip of the three looks up to {until} was {median_ms} ms; for "
-        "{technology} degraded begins above {rtt_ms} ms.",
-        since=since,
-        until=until,
-        median_ms=number_in_words((measures.median_us or 0) // 100 / 10),
-        technology=technology,
-        rtt_ms=limits.rtt_ms,
-    )
 
 
 def _down(second: Second, since: Bilingual) -> Bilingual:
@@ -247,9 +182,3 @@ def _parent_name(parent: ParentState | None) -> Bilingual | str:
     if parent is None or parent.name is None:
         return in_words("the node")
     return parent.name
-
-
-def _technology(second: Second) -> Bilingual:
-    assert second.profile is not None
-    technology = second.profile.technology
-    return {"id": TECHNOLOGIES[technology], "en": ENGLISH_TECHNOLOGIES[technology]}
