@@ -27,15 +27,15 @@ MOVED = text("""
     SELECT site_id, state, unknown_reason, since, evidence_at, valid_s, last_ok_at, rtt_us, loss_pct
     FROM site_status WHERE version > :status
 """)
-COUNTERS = text("""
+COUNTERS = """
     SELECT coalesce(max(version) FILTER (WHERE name = 'generation'), 0) AS generation,
         max(version) FILTER (WHERE name = 'status') AS status,
         max(version) FILTER (WHERE name = 'registry') AS registry,
         max(version) FILTER (WHERE name = 'incident') AS incident
     FROM change_counter
-""")
+"""
 COUNTERS_AND_BEATS = text(f"""
-    SELECT c.*, b.* FROM ({COUNTERS.text}) c LEFT JOIN (SELECT source, beat_at, blind_since FROM worker_beat) b ON true
+    SELECT c.*, b.* FROM ({COUNTERS}) c LEFT JOIN (SELECT source, beat_at, blind_since FROM worker_beat) b ON true
 """)
 PROVIDERS = text("SELECT slug, name FROM provider")
 BATCH_ROWS = 2000
@@ -58,10 +58,6 @@ class CountersAndBeats(NamedTuple):
 
     counters: ChangeCounters
     beats: dict[str, Beat]  # by source
-
-
-async def get_counters(session: AsyncSession) -> ChangeCounters:
-    return ChangeCounters(*(await session.execute(COUNTERS)).one())
 
 
 async def get_counters_and_beats(session: AsyncSession) -> CountersAndBeats:

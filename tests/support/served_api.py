@@ -71,7 +71,7 @@ class Served:
     async def settle(self) -> None:
         """Wait until everything written is in the snapshot."""
         async with transaction(self.sessions) as session:
-            generation, *written = await store.get_counters(session)
+            generation, *written = (await store.get_counters_and_beats(session)).counters
         async with asyncio.timeout(30):  # figures alone wait for their turn
             while list(self.app.state.snapshot.version[:4]) != [generation, *written]:  # noqa: ASYNC110  # as above
                 await asyncio.sleep(0.02)
