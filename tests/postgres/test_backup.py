@@ -2,7 +2,6 @@
 
 import os
 import secrets
-import socket
 import stat
 import subprocess
 from collections.abc import Callable, Iterator
@@ -18,6 +17,7 @@ from app.postgres.backup import BackupError, backup, restore
 from app.postgres.embedded import Cluster
 from app.postgres.engine import open_engine
 from app.runtime.migrate import migrate
+from tests.support.demo_process import free_port
 
 SCHEMA = r"""
 CREATE EXTENSION btree_gist;
@@ -113,9 +113,7 @@ def foreign(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         who=who,
     )
     assert made.returncode == 0, made.stderr
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     options = f"-c listen_addresses=127.0.0.1 -p {port} -k '' -c fsync=off"
     control = [*who.prefix, str(initdb.with_name("pg_ctl")), "-D", data, "-w"]
     subprocess.run([*control, "-l", str(home / "log"), "-o", options, "start"], check=True, stdout=subprocess.DEVNULL)

@@ -2,13 +2,14 @@
 
 import json
 import os
+import secrets
 import signal
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +44,10 @@ class Demo:
                     trust_env=False,
                 )
                 return
-        raise AssertionError(f"the demo ended with {self.process.poll()} before it was ready")
+        if time.monotonic() < deadline:
+            self.process.wait(120)
+        log = self.folder.with_suffix(".log").read_text().splitlines()[-20:]
+        raise AssertionError("\n".join([f"the demo ended with {self.process.poll()} before it was ready", *log]))
 
     def get(self, path: str, **params: Any) -> Any:
         answer = self.client.get(path, params=params)
@@ -111,9 +115,15 @@ def demo(folder: Path, script: str | None = None, *, history: str | None = None,
 
 
 def free_port() -> int:
-    with socket.socket() as trial:
-        trial.bind(("127.0.0.1", 0))
-        return int(trial.getsockname()[1])
+    """Return a port that nothing listens on, and that no connection is given for its own end.
+
+    A server may listen on it a minute later (a demo writes its past first): one of the system's choice, from the range
+    that outgoing connections take theirs from, may be gone by then.
+    """
+    while True:
+        with socket.socket() as trial, suppress(OSError):
+            trial.bind(("127.0.0.1", 10_000 + secrets.randbelow(22_000)))
+            return int(trial.getsockname()[1])
 
 
 def wait_for(condition: Callable[[], Any], timeout_s: float, *, every_s: float = 0.25) -> float:
