@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Any
 
 
-class Witness(StrEnum):
+class WitnessKind(StrEnum):
     """`central`: our own look; `agent`: the site's own device; `stream`: the connection that it holds open;
     `terminal`: the link's terminal or router, read on its own network; `provider`: the provider's own system;
     `visitor`: somebody on the village's Wi-Fi.
@@ -36,7 +36,7 @@ class Statement:
     `heard_at`: when this service learned of it; later than the stretch for what was reported afterwards.
     """
 
-    witness: Witness
+    witness: WitnessKind
     says: Says
     started_at: datetime
     ended_at: datetime | None
