@@ -96,7 +96,8 @@ measure_beat() {
         write_file "$RUN/unable" "ping tidak bisa dijalankan / ping cannot run: $(tail -n 1 "$RUN/ping" 2>/dev/null)"
         log_message "$(cat "$RUN/unable")"
     fi
-    store_row "{\"boot\":\"$boot\",\"seq\":$seq,\"uptime_s\":$up,\"sent\":$sent,\"rtt_ms\":[$rtts]$at}"
+    near=$(near_fields)
+    store_row "{\"boot\":\"$boot\",\"seq\":$seq,\"uptime_s\":$up,\"sent\":$sent,\"rtt_ms\":[$rtts]$near$at}"
     unlock beat
 }
 
@@ -149,6 +150,9 @@ push_body() {
     printf ',"waiting":%s,"dropped":%s' "$(count_lines "$SPOOL/rows")" "$(read_number "$RUN/dropped" 0)"
     clock_field sent_at
     clients_field
+    traffic_fields
+    break_fields
+    terminal_fields
     [ "$HEADERS" = yes ] || printf ',"token":"%s"' "$TOKEN"
     printf ',"batch":['
     [ ! -s "$SPOOL/batch" ] || sed '$!s/$/,/' "$SPOOL/batch"
@@ -225,6 +229,7 @@ send_batches() {
         write_file "$RUN/code" "$CODE"
         [ "$CODE" = 200 ] || { handle_failure && continue; break; }
         rm -f "$SPOOL/batch" "$RUN/limit" "$RUN/pause"
+        breaks_accepted
         write_file "$RUN/sent" "$(now)"
         cadence=$(answer_field next_s)
         case $cadence in '' | *[!0-9]*) cadence=$SEND_S ;; esac
@@ -307,7 +312,7 @@ uptime_cs() { awk '{printf "%d", $1 * 100}' /proc/uptime; }
 # Runs only with a grant of the server. The download is discarded; the upload is held in RAM, at most 4 MB and a fifth of
 # the free memory.
 speedtest() {
-    [ -s "$RUN/grant" ] && lock speed 0 || return 0
+    [ -s "$RUN/grant" ] && link_is_idle && lock speed 0 || return 0
     mv -f "$RUN/grant" "$RUN/answer.speed"
     code=$(sed -n 's/.*"speedtest_grant": *"\([A-Za-z0-9_-]*\)".*/\1/p' "$RUN/answer.speed")
     limit_s=$(sed -n 's/.*"max_s": *\([0-9]*\).*/\1/p' "$RUN/answer.speed")
@@ -355,6 +360,7 @@ download() {
 
 tick() {
     started=$(now)
+    stream_keep
     measure_beat
     if is_due; then
         send_batches
@@ -417,6 +423,7 @@ end_token() {
 remove() {
     sed -i '/sinyal-agent/d' /etc/crontabs/root
     /etc/init.d/cron restart
+    stream_stop
     end_token
     rm -rf "$RUN" /etc/sinyal.conf /lib/upgrade/keep.d/sinyal /usr/bin/sinyal-agent
     echo "terhapus / removed"
@@ -432,8 +439,17 @@ remove() {
 }
 «% endif %»
 
+«% include "near.sh" %»
+
+«% include "traffic.sh" %»
+
+«% include "stream.sh" %»
+
+«% include "terminal.sh" %»
+
 case ${1:-status} in
     tick) tick ;;
+    stream) stream_run ;;
     each-minute) each_minute ;;
     loop) loop ;;
     status) status ;;

@@ -1,0 +1,2 @@
+# Prints fields of a push: ,"starlink":"..."
+terminal_fields() { :; }
