@@ -4,6 +4,7 @@ its description, or holds a row outside the caller's scope."""
 import contextlib
 import re
 from collections.abc import Iterator, Mapping
+from itertools import cycle
 from typing import Any
 
 import httpx
@@ -103,9 +104,12 @@ def _cases(app: FastAPI, idents: dict[str, list[str]], below: dict[str, Mapping[
             headers=request.get("headers", {}),
             media_type="application/octet-stream" if "content" in request else "application/json",
         )
-        for paths in (None, *named):
-            for mode in GenerationMode:
-                yield from _drawn(operation.as_strategy(mode, path_parameters=paths))
+        turns = cycle(named)
+        for mode in GenerationMode:
+            yield from _drawn(operation.as_strategy(mode))
+            for case in _drawn(operation.as_strategy(mode, path_parameters=named[0])) if named else ():
+                case.path_parameters = next(turns)
+                yield case
 
 
 def _drawn(strategy: Any) -> list[Any]:
