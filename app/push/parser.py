@@ -48,6 +48,7 @@ class Push:
     agent: str | None = None
     waiting: int | None = None
     dropped: int | None = None
+    epochs_us: dict[str, int] = field(default_factory=dict)  # when each boot's uptime was 0, as the service told it
     rows: list[PushRow] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
 
@@ -92,6 +93,7 @@ def parse(body: dict[str, Any]) -> Push:
         )
     push = Push(live=False)
     _parse_sender(push, body, "sent_at" if body.get("sent_at") is not None else "clock")
+    _parse_value(push, body, "epochs", "epochs_us", value_parsers.parse_epochs_us)
     for index, raw in enumerate(batch):
         try:
             push.rows.append(_parse_row(index, raw, push.boot))
@@ -130,11 +132,17 @@ def _parse_sender(push: Push, body: dict[str, Any], clock_field: str) -> None:
         ("dropped", "dropped", value_parsers.parse_count),
     )
     for name, attribute, parse_value in parsers:
-        if (value := body.get(name)) is not None:
-            try:
-                setattr(push, attribute, parse_value(name, value))
-            except RejectedValue as error:
-                push.faults.append(error.fault)
+        _parse_value(push, body, name, attribute, parse_value)
+
+
+def _parse_value(
+    push: Push, body: dict[str, Any], name: str, attribute: str, parse_value: Callable[[str, Any], Any]
+) -> None:
+    if (value := body.get(name)) is not None:
+        try:
+            setattr(push, attribute, parse_value(name, value))
+        except RejectedValue as error:
+            push.faults.append(error.fault)
 
 
 def _parse_row(index: int, raw: Any, sender_boot: str | None) -> PushRow:

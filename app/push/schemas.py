@@ -5,6 +5,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from app.push.parser import MAX_ROWS, MAX_SENT, MAX_SEQ, MAX_TOKEN
 from app.push.rejections import REJECTION_MESSAGES
+from app.push.value_parsers import MAX_EPOCHS
 
 RTT = {"type": "number", "minimum": 0, "maximum": 60_000, "examples": [21.3]}
 COUNT = {"type": "integer", "minimum": 0, "examples": [2]}
@@ -57,7 +58,11 @@ SENDER: dict[str, Any] = {
     "clients": {**COUNT, "description": "clients connected to the village's Wi-Fi"},
     "agent": {"type": "string", "maxLength": 60, "description": "name and version of the agent"},
     "waiting": {**COUNT, "description": "rows still stored on the device"},
-    "dropped": {**COUNT, "description": "rows discarded for lack of room since this boot"},
+    "dropped": {
+        **COUNT,
+        "description": "rows since this boot that were not stored, or cannot be dated; "
+        "with those of an earlier boot that no push has reported",
+    },
     "token": {
         "type": "string",
         "maxLength": MAX_TOKEN,
@@ -73,6 +78,14 @@ BODY: dict[str, Any] = {
     | SENDER
     | {
         "sent_at": {**CLOCK, "description": "the device's clock when it sends the batch"},
+        "epochs": {
+            "type": "object",
+            "maxProperties": MAX_EPOCHS,
+            "additionalProperties": {"type": "number", "minimum": 0},
+            "description": "by boot: when its uptime was 0, in seconds since 1970, computed from `server_time` in an "
+            "answer of the service during that boot. Rows of these boots are dated by it",
+            "examples": [{"k3f9": 1795413902.4}],
+        },
         "batch": {
             "type": "array",
             "maxItems": MAX_ROWS,

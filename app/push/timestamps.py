@@ -1,12 +1,14 @@
 """Assigns each row of a push to a slot (a whole second). Pure: no clock and no database.
 
 1. A live beat belongs to the second in which it was received.
-2. A row of a batch is dated by its device's uptime: exact, whatever the device's clock says.
-3. Without a usable uptime it is dated by the device's clock, corrected by the clock's offset when the batch was sent.
-4. Without either it is rejected (`no_clock`).
+2. A row of a batch is dated by its device's uptime, and by when that uptime was 0: as the service told this boot
+   (`epochs`), exact however long the batch was on its way, and after the device has restarted.
+3. Without it, a row of the sender's boot is dated by the uptime beside the batch, as if that had been sent on receipt.
+4. Without a usable uptime it is dated by the device's clock, corrected by the clock's offset when the batch was sent.
+5. Without any it is rejected (`no_clock`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from operator import itemgetter
 from typing import NamedTuple
@@ -18,6 +20,8 @@ from app.push.parser import Push, PushRow
 from probes.contract import AGENT, Outcome, Reading
 
 FUTURE_TOLERANCE_US = 60 * 1_000_000  # covers two clock readings and the network between them
+MAX_ON_ITS_WAY_US = 120 * 1_000_000  # a batch, from its stamp to its receipt: connecting, resending, a slow body
+MAX_EPOCH_ERROR_US = 2 * 1_000_000
 MAX_AGE_S = 7 * 86_400
 ARRIVAL, CLAIMED, NOT_SENT, BEFORE_TOKEN = "arrival", "claimed", "not sent", "before token"  # reasons
 
@@ -51,8 +55,9 @@ def assign_slots(push: Push, received_us: int, site: PushSite) -> list[TimedRow]
         return [TimedRow(row, _live_reading(site, row, slot), live=True) for row in push.rows]
     timed: list[TimedRow] = []
     dated: list[tuple[int, PushRow]] = []
+    epochs_us = _epochs_us(push, received_us)
     for row in push.rows:
-        measured_us = _measured_us(row, push, received_us)
+        measured_us = _measured_us(row, push, epochs_us, received_us)
         if measured_us is None:
             timed.append(_reject(row, "no_clock"))
         elif measured_us > received_us + FUTURE_TOLERANCE_US:
@@ -85,9 +90,22 @@ def unheard(reading: Reading, site: PushSite) -> Reading:
     return Reading(site.site_id, reading.slot, outcome, reading.sent, reading.rtt_us, site.beat_s, reason, AGENT)
 
 
-def _measured_us(row: PushRow, push: Push, received_us: int) -> int | None:
-    if row.uptime_us is not None and push.uptime_us is not None and row.boot == push.boot:
-        return received_us - push.uptime_us + row.uptime_us
+def _epochs_us(push: Push, received_us: int) -> dict[str, int]:
+    """Return when the uptime of each boot was 0, as far as it can be told.
+
+    The sender's own claim holds if by it the batch was sent just before it was received: else a clock has jumped.
+    """
+    epochs_us = dict(push.epochs_us)
+    if push.boot is not None and push.uptime_us is not None:
+        on_its_way_us = received_us - push.uptime_us - epochs_us.get(push.boot, 0)
+        if push.boot not in epochs_us or not -MAX_EPOCH_ERROR_US <= on_its_way_us <= MAX_ON_ITS_WAY_US:
+            epochs_us[push.boot] = received_us - push.uptime_us
+    return epochs_us
+
+
+def _measured_us(row: PushRow, push: Push, epochs_us: Mapping[str, int], received_us: int) -> int | None:
+    if row.uptime_us is not None and (epoch_us := epochs_us.get(row.boot)) is not None:
+        return epoch_us + row.uptime_us
     if row.clock_us is not None and push.sent_us is not None:
         return row.clock_us + received_us - push.sent_us
     return None

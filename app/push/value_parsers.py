@@ -11,6 +11,7 @@ MAX_COUNT = 2**31 - 1
 MAX_RTT_MS = 60_000
 MAX_UPTIME_S = 10**9  # 31 years
 MAX_MOMENT_S = 253_402_300_799  # the end of the year 9999
+MAX_EPOCHS = 32
 MIN_MOMENT_MS = 10**11  # a number from here on counts milliseconds, not seconds
 BOOT = re.compile(r"[A-Za-z0-9_-]{1,32}")
 AGENT = re.compile(r"[ -~]{1,60}")
@@ -91,6 +92,21 @@ def _moment_text_us(field: str, value: str) -> int:
         return round(moment.timestamp() * 1_000_000)
     except (ValueError, OverflowError):
         raise _bad_time(field, value) from None
+
+
+def parse_epochs_us(field: str, value: Any) -> dict[str, int]:
+    """Parse seconds since 1970 by boot; return microseconds."""
+    if type(value) is not dict or len(value) > MAX_EPOCHS:
+        raise RejectedValue(field, "bad_epochs", given=as_text(value), max=MAX_EPOCHS)
+    return {parse_boot(field, boot): _epoch_us(field, seconds) for boot, seconds in value.items()}
+
+
+def _epoch_us(field: str, seconds: Any) -> int:
+    if type(seconds) is not int and type(seconds) is not float:
+        raise not_a_number(field, seconds)
+    if not 0 <= seconds <= MAX_MOMENT_S:
+        raise RejectedValue(field, "out_of_range", given=as_text(seconds), max=MAX_MOMENT_S)
+    return round(seconds * 1_000_000)
 
 
 def _bad_time(field: str, value: Any) -> RejectedValue:

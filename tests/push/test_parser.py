@@ -154,6 +154,24 @@ def test_faults_beside_a_batch_reject_none_of_its_rows() -> None:
     assert len(push.rows) == 1
 
 
+@pytest.mark.parametrize(
+    ("code", "epochs"),
+    [
+        ("bad_epochs", []),
+        ("bad_epochs", {f"b{n}": 1 for n in range(33)}),
+        ("bad_boot", {"a b": 1}),
+        ("not_a_number", {"b": "1"}),
+        ("not_a_number", {"b": True}),
+        ("out_of_range", {"b": -1}),
+        ("out_of_range", {"b": 1e300}),
+    ],
+)
+def test_epochs_that_cannot_be_read_are_a_fault_of_their_own(code: str, epochs: object) -> None:
+    push = parser.parse({"boot": "b", "epochs": epochs, "batch": [VALID_ROW]})
+    assert [(fault.row, fault.code, fault.field) for fault in push.faults] == [(None, code, "epochs")]
+    assert (len(push.rows), push.epochs_us) == (1, {})
+
+
 def test_a_batch_without_a_boot_has_the_boot_of_its_last_row() -> None:
     batch = [VALID_ROW | {"boot": "old"}, VALID_ROW | {"boot": "new"}]
     assert parser.parse({"batch": batch}).boot == "new"

@@ -4,6 +4,7 @@ from itertools import pairwise
 from typing import Any
 
 import orjson
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -53,6 +54,24 @@ def test_rows_of_an_older_boot_are_dated_by_clock_never_by_this_boots_uptime() -
     older = row(1, boot="a", uptime_s=50)
     assert slots(timed_rows([older], uptime_s=220)) == ["no_clock"]
     assert slots(timed_rows([older | {"clock": 1000}], uptime_s=220, sent_at=4600)) == [NOW - 3600]
+
+
+def test_a_row_lies_where_its_boots_epoch_puts_it_however_long_the_batch_was_on_its_way() -> None:
+    rows = timed_rows([row(1, uptime_s=100), row(2, uptime_s=160)], uptime_s=220, epochs={"b": NOW - 256})
+    assert slots(rows) == [NOW - 156, NOW - 96], "the batch took 36 s to connect"
+
+
+@pytest.mark.parametrize("epoch", [NOW - 220 + 3, NOW - 220 - 121, 0])
+def test_a_boots_own_epoch_is_not_believed_where_its_batch_came_before_it_was_sent_or_long_after(epoch: float) -> None:
+    rows = timed_rows([row(1, uptime_s=100)], uptime_s=220, epochs={"b": epoch})
+    assert slots(rows) == [NOW - 120]
+
+
+def test_rows_of_an_older_boot_are_dated_by_its_own_epoch_never_by_this_boots_clock() -> None:
+    older = row(1, boot="a", uptime_s=50, clock=NOW - 3600)
+    slow = {"uptime_s": 220, "sent_at": NOW - 300, "epochs": {"a": NOW - 5050.5}}
+    assert slots(timed_rows([older], **slow)) == [NOW - 5001]
+    assert slots(timed_rows([older], **slow | {"epochs": {"a": NOW + 900}})) == ["in_future"]
 
 
 def test_rows_with_impossible_times_are_rejected_and_the_others_accepted() -> None:
