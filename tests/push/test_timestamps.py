@@ -69,7 +69,7 @@ def test_a_boots_own_epoch_is_not_believed_where_its_batch_came_before_it_was_se
 
 def test_rows_of_an_older_boot_are_dated_by_its_own_epoch_never_by_this_boots_clock() -> None:
     older = row(1, boot="a", uptime_s=50, clock=NOW - 3600)
-    slow = {"uptime_s": 220, "sent_at": NOW - 300, "epochs": {"a": NOW - 5050.5}}
+    slow: dict[str, Any] = {"uptime_s": 220, "sent_at": NOW - 300, "epochs": {"a": NOW - 5050.5}}
     assert slots(timed_rows([older], **slow)) == [NOW - 5001]
     assert slots(timed_rows([older], **slow | {"epochs": {"a": NOW + 900}})) == ["in_future"]
 
