@@ -21,7 +21,16 @@ REMOVE_COMMANDS = {
     AgentKind.LINUX: "sudo sinyal-agent remove",
     AgentKind.WINDOWS: r"powershell -ExecutionPolicy Bypass -File 'C:\Program Files\Sinyal\agent.ps1' -Remove",
 }
-CERTIFICATE_NOTES = {  # Indonesian, English: how a device comes to trust the server's certificate
+MODE_COMMAND = "/system/device-mode/update mode=advanced"
+MODE_NOTES = {  # Indonesian, English: what a device does not allow as it leaves the factory
+    AgentKind.ROUTEROS: (
+        "Jika muncul “not allowed by device-mode” (router rumahan, RouterOS 7.17 ke atas), sekali sebelumnya: "
+        f"{MODE_COMMAND} lalu dalam 5 menit tekan tombol mode/reset sebentar, atau cabut listriknya.",
+        "If it answers “not allowed by device-mode” (home routers, RouterOS 7.17 and newer): run that command once "
+        "before, and within 5 minutes press the mode or reset button briefly, or cut its power",
+    )
+}
+CERTIFICATE_NOTES = {  # how a device comes to trust the server's certificate
     AgentKind.ROUTEROS: (
         "RouterOS 7.19 dan 7.20, sekali sebelumnya: /certificate settings set builtin-trust-anchors=trusted. "
         "Yang lebih lama: impor dulu sertifikat akar server.",

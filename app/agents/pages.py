@@ -69,7 +69,7 @@ def card(details: EnrolmentDetails, url: str, code: str) -> str:
             command,
             install_commands.CHECK_COMMANDS[kind],
             install_commands.REMOVE_COMMANDS[kind],
-            install_commands.CERTIFICATE_NOTES.get(kind) if url.startswith("https://") else None,
+            _notes(kind, https=url.startswith("https://")),
         )
         for kind, command in install_commands.install_commands(url, code).items()
     ]
@@ -85,6 +85,12 @@ def card(details: EnrolmentDetails, url: str, code: str) -> str:
         expires_at=write_moment(details.enrolment.expires_at, seconds=False),
         qr=segno.make(status_url, error="m").svg_inline(border=0, omitsize=True),
     )
+
+
+def _notes(kind: AgentKind, *, https: bool) -> list[tuple[str, str]]:
+    """Return what is to be done on the device before, in Indonesian and in English."""
+    sources = (install_commands.MODE_NOTES, install_commands.CERTIFICATE_NOTES if https else {})
+    return [notes[kind] for notes in sources if kind in notes]
 
 
 def entry(page: str) -> str:

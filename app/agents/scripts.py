@@ -64,6 +64,7 @@ def render(
             beat_s_windows=max(MIN_SCHEDULE_S, beat_s),
             jitter_s=jitter_s(site.code, beat_s),
             since=_start_of_day(now),
+            speed_max_s=profile.speed_max_s,
             https=url.startswith("https://"),
             check_certificate="check-certificate=yes-without-crl " if url.startswith("https://") else "",
             anchors_routeros=";".join(f'"{anchor}"' for anchor in anchors),

@@ -1,5 +1,6 @@
 """Insert due tests and start them; the maximum cost is reserved at the start. `settlement` and `grants` end them."""
 
+import re
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -23,7 +24,8 @@ from app.throughput.planner import SpeedtestSite
 PLANNED = "planned"
 MAX_BACKLOG = timedelta(days=35)  # tests that fell due longer ago while no worker ran get no row
 GRANT_MARGIN_S, PULL_MARGIN_S = 60, 60  # beyond a test's own time, until it expires
-UNSUPPORTED_AGENTS = ("routeros/", "windows/")  # run no speed tests: a grant would block their gateway for nothing
+# Agents that run no speed tests: a grant would block their gateway for nothing.
+UNSUPPORTED_AGENTS = re.compile(r"windows/|routeros/1$")
 MIN_REQUESTS = 20  # pushes in the month from which the average cost of one is used
 
 LOCK = text("SELECT pg_advisory_xact_lock(hashtext('sinyal throughput'))")
@@ -176,7 +178,7 @@ def _admission_inputs(
         parent_busy=parent_busy,
         provider_busy=provider_busy,
         push_due_at=due_at,
-        agent_supported=row.mode == Mode.PULL or not (row.agent or "").startswith(UNSUPPORTED_AGENTS),
+        agent_supported=row.mode == Mode.PULL or UNSUPPORTED_AGENTS.match(row.agent or "") is None,
     )
 
 

@@ -6,7 +6,25 @@
 #
 # English: upload, then /import. The log shows the state of the agent; the line above removes it. It measures every
 # «beat_s» s, stores readings in a global variable while the link is down (a power cut loses them and starts a new boot),
-# and sends them every «send_every_s» s. It contains the token of this site only and no other secret. No speed tests.
+# and sends them every «send_every_s» s. It contains the token of this site only and no other secret.
+
+# Home routers of RouterOS 7.17 and newer leave the factory in a mode without fetch and scheduler.
+:local sinyalMode [:parse ":return [/system device-mode get scheduler]"]
+:local sinyalMay true
+:do { :set sinyalMay [$sinyalMode] } on-error={}
+:if (([:tostr $sinyalMay] = "false") || ([:tostr $sinyalMay] = "no")) do={
+    :put "BELUM TERPASANG: router ini dalam device-mode yang melarang scheduler dan fetch. Jalankan:"
+    :put "  /system/device-mode/update mode=advanced"
+    :put "lalu dalam 5 menit tekan tombol mode/reset sebentar, atau cabut listriknya. Sesudah menyala, pasang lagi."
+    :put "NOT INSTALLED: the device-mode forbids scheduler and fetch. Run the line above, press the button within 5 minutes"
+    :error "sinyal: device-mode"
+}
+
+# What was measured at another site is not this site's.
+:global sinyalBoot
+:local sinyalBefore ""
+:do { :set sinyalBefore [/system script get [find name="sinyal"] comment] } on-error={}
+:if ($sinyalBefore != "Sinyal Desa «site.code»") do={ :set sinyalBoot }
 
 :do { /system scheduler remove [find name="sinyal"] } on-error={}
 :do { /system script remove [find name="sinyal"] } on-error={}
@@ -52,7 +70,9 @@
     :global sinyalDropped
     :global sinyalBusy
     :global sinyalEnd
+    :global sinyalRefused
     :local url "«url»/api/v1/push"
+    :local speed "«url»/api/v1/speedtest"
     :local token "«token»"
     :local anchors {«anchors_routeros»}
     :local sendEvery «send_every_s»
@@ -77,10 +97,11 @@
             :set sinyalDropped 0
             :set sinyalBusy 0s
         }
+        :if ([:typeof $sinyalRefused] != "num") do={ :set sinyalRefused 0 }
         :local uptime [/system resource get uptime]
         :set sinyalSeq ($sinyalSeq + 1)
 
-        # three packets to the first anchor, and to the next one only after packet loss; the anchor with the most replies
+        # a packet is waited for as long as the interval between two. Three packets to the first anchor, and to the next one only after packet loss; the anchor with the most replies
         # counts: an anchor that is down is not a loss of this link
         :local received 0
         :local times ""
@@ -89,7 +110,7 @@
             :local count 0
             :local list ""
             :do {
-                :foreach packet in=[/ping $anchor count=3 as-value] do={
+                :foreach packet in=[/ping $anchor count=3 interval=«ping_wait_s»s as-value] do={
                     # 00:00:00.021866; empty for a packet without reply
                     :local text [:tostr ($packet->"time")]
                     :if (([:len $text] >= 8) && ($count < 3)) do={
@@ -126,6 +147,7 @@
         # one at a time sends; one that hung for five minutes hangs no longer
         :if (($uptime >= $sinyalNext) && (($sinyalBusy = 0s) || ($uptime > ($sinyalBusy + 5m)))) do={
             :set sinyalBusy $uptime
+            :local speedGrant ""
             :local more true
             :while ($more && ([:len $sinyalRows] > 0)) do={
                 :local count [:len $sinyalRows]
@@ -150,12 +172,20 @@
                     :set count ($count - ($sinyalDropped - $dropped))
                     :if ($count > 0) do={ :set sinyalRows [:pick $sinyalRows $count [:len $sinyalRows]] }
                     :set sinyalNext ($uptime + [:totime $sendEvery] - «beat_s // 2»s)
+                    :set sinyalRefused 0
+                    :local grant ($answer->"data")
+                    :local from [:find $grant "\"speedtest_grant\":\""]
+                    :if ([:typeof $from] = "num") do={
+                        :set grant [:pick $grant ($from + 19) [:len $grant]]
+                        :set speedGrant [:pick $grant 0 [:find $grant "\""]]
+                    }
                 } do={
                     :set more false
                     :set sinyalNext $uptime
                     :local refused false
+                    # "Fetch failed with status 413", "Status 413": it depends on the version
                     :foreach code in={"400";"413";"422"} do={
-                        :if ([:typeof [:find $problem ("status " . $code)]] = "num") do={ :set refused true }
+                        :if ([:typeof [:find $problem ("tatus " . $code)]] = "num") do={ :set refused true }
                     }
                     :if ($refused && ($count > 1)) do={
                         # retry at once with half of the rows: so a row that is always refused is found and does not block the others
@@ -166,19 +196,40 @@
                         :set sinyalDropped ($sinyalDropped + 1)
                         :set sinyalRows [:pick $sinyalRows 1 [:len $sinyalRows]]
                         :set more true
-                    } else={ :if ([:typeof [:find $problem "401"]] = "num") do={
-                        :log error "sinyal: token dicabut atau diganti, pasang ulang agen ini (token revoked)"
-                        :set sinyalNext ($uptime + 6h)
+                    } else={ :if ([:typeof [:find $problem "tatus 401"]] = "num") do={
+                        # a proxy on the way may say so for some minutes: ask again after 2, 4, 8 ... minutes, at most an hour
+                        :if ($sinyalRefused < 5) do={ :set sinyalRefused ($sinyalRefused + 1) }
+                        :local pause 60
+                        :for i from=1 to=$sinyalRefused do={ :set pause ($pause * 2) }
+                        :if ($pause > 3600) do={ :set pause 3600 }
+                        :log error "sinyal: token ditolak, mungkin dicabut atau diganti: pasang ulang agen ini (token refused, perhaps revoked)"
+                        :set sinyalNext ($uptime + [:totime $pause])
                     } else={
-                        # the server answered with an error: wait until the next push is due, no longer
-                        :if ([:typeof [:find $problem "status"]] = "num") do={
-                            :set sinyalNext ($uptime + [:totime $sendEvery] - «beat_s // 2»s)
+                        # the server answered with an error: at most two minutes, so that our absence is not taken for the link's
+                        :if ([:typeof [:find $problem "tatus "]] = "num") do={
+                            :local pause ($sendEvery - «beat_s // 2»)
+                            :if ($pause > 90) do={ :set pause 90 }
+                            :set sinyalNext ($uptime + [:totime ($pause + [:rndnum from=0 to=30])])
                         }
                         :log warning "sinyal: belum terkirim, $[:len $sinyalRows] menunggu: $problem"
                     } } }
                 }
             }
             :set sinyalBusy 0s
+            # a download that the server granted, times and limits; nothing is stored
+            :if ($speedGrant != "") do={
+                :local began [/system resource get uptime]
+                :onerror problem in={
+                    /tool fetch url="$speed\3Fgrant=$speedGrant" duration=«speed_max_s + 15»s «check_certificate»output=none
+                } do={ :log warning "sinyal: uji kecepatan terputus (speed test broke off): $problem" }
+                # in whole seconds: good enough to tell a proxy that took the data in advance
+                :local took [:tonum ([/system resource get uptime] - $began)]
+                :local report "{\"grant\":\"$speedGrant\"}"
+                :if ($took >= 4) do={ :set report "{\"grant\":\"$speedGrant\",\"down_ms\":$($took * 1000)}" }
+                :onerror problem in={
+                    /tool fetch url="$speed/report" http-method=post http-header-field="Content-Type: application/json" http-data=$report «check_certificate»output=none
+                } do={ :log warning "sinyal: uji kecepatan tidak terlapor (speed test not reported): $problem" }
+            }
         }
     }
 }
