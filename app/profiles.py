@@ -33,6 +33,7 @@ class Profile(BaseModel):
     rtt_ms: int = Field(ge=1, le=60_000)
     beat_s: int = Field(60, ge=5, le=LONGEST_INTERVAL_S)
     send_every_s: int = Field(60, ge=5, le=LONGEST_INTERVAL_S)
+    terminal: str = Field("", pattern=r"^(\d{1,3}(\.\d{1,3}){3})?$")
     speed_monthly_mb: int = Field(0, ge=0, le=10_000_000)
     speed_max_mb: int = Field(10, ge=1, le=10_000)
     speed_max_s: int = Field(10, ge=1, le=60)

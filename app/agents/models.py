@@ -75,6 +75,13 @@ class Device(Base):
     last_rejected_at: Mapped[Moment | None]
     two_agents_at: Mapped[Moment | None]  # when a boot last sent that another boot had replaced
     unheard_boot_at: Mapped[Moment | None]  # when a boot never heard of before last claimed a time before its arrival
+    near_at: Mapped[Moment | None]  # slot of its newest look at what lies near, by its own account (near_look)
+    lan: Mapped[bool | None]  # what that look saw; null: not asked
+    terminal: Mapped[bool | None]
+    carrier: Mapped[bool | None]
+    rx_bps: Mapped[int | None] = mapped_column(BigInteger)  # of the interface of its default route, between two pushes
+    tx_bps: Mapped[int | None] = mapped_column(BigInteger)
+    rates_at: Mapped[Moment | None]  # when it last reported these
     address: Mapped[str | None]  # that the last push came from; kept as long as raw readings
     address_at: Mapped[Moment | None]  # when it was last written to `push_source`
     network_changed_at: Mapped[Moment | None]  # when a push last came from a network that none had come from before

@@ -29,6 +29,13 @@ DEVICE: dict[str, Any] = {
     "rejected": 1,
     "last_rejection": "no_clock",
     "last_rejected_at": "2026-11-02T11:20:00Z",
+    "near_at": "2026-11-24T06:04:59Z",
+    "lan": True,
+    "terminal": True,
+    "carrier": True,
+    "rx_bps": 1_840_000,
+    "tx_bps": 212_000,
+    "rates_at": "2026-11-24T06:05:02Z",
     "two_agents_at": None,
     "unheard_boot_at": None,
     "network_changed_at": "2026-11-12T03:00:00Z",
@@ -83,6 +90,15 @@ class DeviceOut(BaseModel):
     rejected: int = Field(description="rows not accepted so far")
     last_rejection: str | None = Field(description="rejection code")
     last_rejected_at: datetime | None = Field(description="when a row was last rejected; null: never")
+    near_at: datetime | None = Field(
+        description="slot of its newest look at what lies near; this and what it saw: by its own account"
+    )
+    lan: bool | None = Field(description="whether the next hop answered, a device of the site; null: not asked")
+    terminal: bool | None = Field(description="whether the link's terminal answered; null: not asked")
+    carrier: bool | None = Field(description="whether its interface towards the next hop has a signal; null: not asked")
+    rx_bps: int | None = Field(description="bits a second that its interface received between two pushes")
+    tx_bps: int | None = Field(description="bits a second that its interface sent between two pushes")
+    rates_at: datetime | None = Field(description="when it last reported these rates")
     two_agents_at: datetime | None = Field(
         description="when a boot last sent that another boot had replaced: two devices use the same token"
     )

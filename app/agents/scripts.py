@@ -54,6 +54,7 @@ def render(
             url=url,
             token=token,
             anchors=anchors,
+            terminal=profile.terminal,
             site=ScriptSite(site.code, _comment_text(site.village), _comment_text(site.provider)),
             beat_s=beat_s,
             send_every_s=profile.send_every_s,

@@ -1,4 +1,4 @@
-from sqlalchemy import ARRAY, BigInteger, Integer, SmallInteger, func
+from sqlalchemy import ARRAY, BigInteger, ForeignKey, Index, Integer, SmallInteger, func
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.postgres.engine import Base, Moment
@@ -35,6 +35,23 @@ class ReadingPack(Base):
     timeouts: Mapped[int]
     lossy: Mapped[int]  # timeouts among them
     pack: Mapped[bytes]
+
+
+class NearLook(Base):
+    """What a site's device saw near itself beside a look at its anchors: by its own account, where it tells something.
+
+    Null: not asked. See near_looks.py for what is kept.
+    """
+
+    __tablename__ = "near_look"
+    __table_args__ = (Index("ix_near_look_slot", "slot", postgresql_using="brin"),)
+
+    site_id: Mapped[int] = mapped_column(ForeignKey("site.id"), primary_key=True)
+    slot: Mapped[Moment] = mapped_column(primary_key=True)
+    lost: Mapped[bool]  # no anchor answered
+    lan: Mapped[bool | None]  # the next hop answered, a device of the site
+    terminal: Mapped[bool | None]  # the link's terminal answered
+    carrier: Mapped[bool | None]  # the interface towards the next hop has a signal
 
 
 class SetAsidePack(Base):

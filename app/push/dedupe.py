@@ -12,6 +12,7 @@ from app.core.errors import Fault
 from app.core.freshness import overdue_after
 from app.judging.claims import is_claim
 from app.push.last_push import LastPush, heard_since
+from app.push.near_rows import NearState
 from app.push.parser import Push
 from app.push.timestamps import PushSite, TimedRow, arrival_reading, unheard
 from app.throughput.speedtest_grants import OpenGrant
@@ -173,7 +174,14 @@ def detect_unheard_boot(
     return any(reading.slot < due_from for reading in readings if is_claim(reading))
 
 
-def next_last_push(received: ReceivedPush, site: PushSite, last: LastPush | None, *, stored_address: bool) -> LastPush:
+def next_last_push(
+    received: ReceivedPush,
+    site: PushSite,
+    last: LastPush | None,
+    *,
+    stored_address: bool,
+    near: NearState | None,
+) -> LastPush:
     """Return what is known of this push when the next one comes."""
     return LastPush(
         received.push.boot or (last and last.boot),
@@ -181,47 +189,8 @@ def next_last_push(received: ReceivedPush, site: PushSite, last: LastPush | None
         site.send_every_s,
         received.address or (last and last.address),
         received.received_at if stored_address else last and last.address_at,
+        near,
     )
-
-
-def device_values(
-    received: ReceivedPush, site: PushSite, result: PushResult, *, second_agent: bool, unheard_boot: bool
-) -> dict[str, Any]:
-    """Return what the push reports of its device, by the columns of `device`."""
-    push, at = received.push, received.received_at
-    return {
-        "site_id": site.site_id,
-        "heard_at": at,
-        "told_s": site.send_every_s,
-        "boot": push.boot,
-        "booted_at": received.booted_at,
-        "seq": max(
-            (timed.row.seq for timed in received.rows if timed.reading is not None and timed.row.boot == push.boot),
-            default=None,
-        ),
-        "agent": push.agent,
-        "clients": push.clients,
-        "measures": push.rows[-1].sent > 0 if push.rows else None,
-        "clock_offset_s": None if push.sent_us is None else (received.received_us - push.sent_us) / 1_000_000,
-        "waiting": push.waiting,
-        "dropped": push.dropped,
-        "accepted": result.accepted,
-        "duplicates": result.duplicates,
-        "rejected": len(result.rejected),
-        "last_rejection": result.rejected[-1].code if result.rejected else None,
-        "last_rejected_at": at if result.rejected else None,
-        "two_agents_at": at if second_agent else None,
-        "unheard_boot_at": at if unheard_boot else None,
-        "token_id": received.token_id,
-    }
-
-
-def merge_device_values(earlier: dict[str, Any] | None, later: dict[str, Any]) -> dict[str, Any]:
-    """Merge the values of two pushes of one device in one transaction: counts add up, known values win over None."""
-    if earlier is None:
-        return later
-    counts = {name: earlier[name] + later[name] for name in ("accepted", "duplicates", "rejected")}
-    return earlier | {name: value for name, value in later.items() if value is not None} | counts
 
 
 def sum_traffic(pushes: Sequence[ReceivedPush]) -> list[dict[str, Any]]:

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from app.core.clock import to_slot
 from app.core.freshness import overdue_after
+from app.push.near_rows import NearState
 
 
 class LastPush(NamedTuple):
@@ -13,6 +14,7 @@ class LastPush(NamedTuple):
     told_s: int  # the interval that its device was told
     address: str | None
     address_at: datetime | None  # when that address was last stored
+    near: NearState | None = None  # what its newest look saw near the device
 
 
 def heard_since(last: LastPush | None, received_at: datetime) -> int:

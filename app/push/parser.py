@@ -12,7 +12,8 @@ import orjson
 
 from app.core.errors import Fault, Invalid, TooLarge
 from app.core.validation import MESSAGES, as_text
-from app.push import value_parsers
+from app.push import near_fields, value_parsers
+from app.push.near_fields import NearFields
 from app.push.value_parsers import RejectedValue
 
 MAX_ROWS, MAX_SENT, MAX_SEQ = 1000, 100, 2**53
@@ -31,6 +32,7 @@ class PushRow(NamedTuple):
     clock_us: int | None
     sent: int
     rtt_us: tuple[int, ...]
+    near: NearFields | None = None
 
 
 @dataclass(slots=True)
@@ -49,6 +51,7 @@ class Push:
     waiting: int | None = None
     dropped: int | None = None
     epochs_us: dict[str, int] = field(default_factory=dict)  # when each boot's uptime was 0, as the service told it
+    rates: dict[str, int] = field(default_factory=dict)  # rx_bps, tx_bps
     rows: list[PushRow] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
 
@@ -94,9 +97,10 @@ def parse(body: dict[str, Any]) -> Push:
     push = Push(live=False)
     _parse_sender(push, body, "sent_at" if body.get("sent_at") is not None else "clock")
     _parse_value(push, body, "epochs", "epochs_us", value_parsers.parse_epochs_us)
+    _parse_rates(push, body)
     for index, raw in enumerate(batch):
         try:
-            push.rows.append(_parse_row(index, raw, push.boot))
+            push.rows.append(_parse_row(index, raw, push.boot, push.faults))
         except RejectedValue as error:
             push.faults.append(replace(error.fault, row=index))
     if push.boot is None and push.rows:
@@ -108,16 +112,23 @@ def _parse_beat(body: dict[str, Any]) -> Push:
     """A body without a batch is its own single row: any fault rejects that row, and only the first is reported."""
     push = Push(live=True)
     _parse_sender(push, body, "clock")
+    beside: list[Fault] = []
     try:
-        row = _parse_row(0, body, None)
+        row = _parse_row(0, body, None, beside)
     except RejectedValue as error:
         push.faults = [replace(error.fault, row=0)]
     else:
         if push.faults:
             push.faults = [replace(push.faults[0], row=0)]
         else:
-            push.rows = [row]
+            push.rows, push.faults = [row], beside
+    _parse_rates(push, body)
     return push
+
+
+def _parse_rates(push: Push, body: dict[str, Any]) -> None:
+    push.rates, faults = near_fields.parse_rates(body)
+    push.faults += faults
 
 
 def _parse_sender(push: Push, body: dict[str, Any], clock_field: str) -> None:
@@ -145,7 +156,8 @@ def _parse_value(
             push.faults.append(error.fault)
 
 
-def _parse_row(index: int, raw: Any, sender_boot: str | None) -> PushRow:
+def _parse_row(index: int, raw: Any, sender_boot: str | None, beside: list[Fault]) -> PushRow:
+    """Add the faults of fields that the row does without to `beside`."""
     if type(raw) is not dict:
         raise RejectedValue("row", "not_an_object", given=as_text(raw))
     get = raw.get
@@ -161,6 +173,10 @@ def _parse_row(index: int, raw: Any, sender_boot: str | None) -> PushRow:
         raise value_parsers.not_whole("sent", sent, MAX_SENT)
     if (clients := get("clients")) is not None:
         value_parsers.parse_count("clients", clients)
+    rtt_us = _parse_round_trips(get, sent)
+    near, faults = near_fields.parse_near(get)
+    if faults:
+        beside += [replace(fault, row=index) for fault in faults]
     return PushRow(
         index,
         boot,
@@ -168,7 +184,8 @@ def _parse_row(index: int, raw: Any, sender_boot: str | None) -> PushRow:
         None if uptime is None else value_parsers.parse_uptime_us("uptime_s", uptime),
         None if clock is None else value_parsers.parse_moment_us("clock", clock),
         sent,
-        _parse_round_trips(get, sent),
+        rtt_us,
+        near,
     )
 
 

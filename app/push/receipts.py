@@ -12,10 +12,12 @@ import orjson
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.push import dedupe, inbox, source_addresses
+from app.measurements import near_looks
+from app.push import dedupe, device_values, inbox, source_addresses
 from app.push.dedupe import PushResult, Receipt, ReceiptKey, ReceivedPush, SequenceRanges
 from app.push.inbox import Delivery
 from app.push.last_push import LastPush
+from app.push.near_rows import choose_looks, known_state
 from app.push.source_addresses import Sighting
 from app.throughput import speedtest_grants
 from probes.contract import Reading
@@ -29,7 +31,8 @@ LOCK_RECEIPTS = text("""
     ORDER BY r.site_id, r.boot FOR UPDATE OF r
 """)
 LAST_PUSHES = text("""
-    SELECT site_id, boot, heard_at, told_s, address, address_at FROM device WHERE site_id = ANY(cast(:sites AS int[]))
+    SELECT site_id, boot, heard_at, told_s, address, address_at, near_at, lan, terminal, carrier
+    FROM device WHERE site_id = ANY(cast(:sites AS int[]))
 """)
 RECEIPT_ROWS = """
     json_to_recordset(cast(:rows AS json)) AS n(
@@ -48,16 +51,19 @@ UPDATE_RECEIPTS = text(f"""
 UPSERT_DEVICES = text("""
     INSERT INTO device AS d (site_id, heard_at, told_s, boot, booted_at, seq, agent, clients, measures,
         clock_offset_s, waiting, dropped,
-        accepted, duplicates, rejected, last_rejection, last_rejected_at, two_agents_at, unheard_boot_at, token_id)
+        accepted, duplicates, rejected, last_rejection, last_rejected_at, two_agents_at, unheard_boot_at, token_id,
+        near_at, lan, terminal, carrier, rx_bps, tx_bps, rates_at)
     SELECT site_id, heard_at, told_s, boot, booted_at, seq, agent, clients, measures,
         clock_offset_s, waiting, dropped,
-        accepted, duplicates, rejected, last_rejection, last_rejected_at, two_agents_at, unheard_boot_at, token_id
+        accepted, duplicates, rejected, last_rejection, last_rejected_at, two_agents_at, unheard_boot_at, token_id,
+        near_at, lan, terminal, carrier, rx_bps, tx_bps, rates_at
     FROM json_to_recordset(cast(:rows AS json)) AS n(
         site_id int, heard_at timestamptz, told_s int, boot text, booted_at timestamptz, seq bigint, agent text,
         clients int, measures boolean,
         clock_offset_s float, waiting int, dropped int, accepted int, duplicates int, rejected int,
         last_rejection text, last_rejected_at timestamptz, two_agents_at timestamptz, unheard_boot_at timestamptz,
-        token_id int)
+        token_id int, near_at timestamptz, lan boolean, terminal boolean, carrier boolean, rx_bps bigint,
+        tx_bps bigint, rates_at timestamptz)
     ORDER BY site_id
     ON CONFLICT (site_id) DO UPDATE SET
         heard_at = greatest(d.heard_at, excluded.heard_at), told_s = excluded.told_s,
@@ -75,7 +81,12 @@ UPSERT_DEVICES = text("""
         last_rejected_at = coalesce(excluded.last_rejected_at, d.last_rejected_at),
         two_agents_at = coalesce(excluded.two_agents_at, d.two_agents_at),
         unheard_boot_at = coalesce(excluded.unheard_boot_at, d.unheard_boot_at),
-        token_id = coalesce(excluded.token_id, d.token_id)
+        token_id = coalesce(excluded.token_id, d.token_id), near_at = coalesce(excluded.near_at, d.near_at),
+        lan = CASE WHEN excluded.near_at IS NULL THEN d.lan ELSE excluded.lan END,
+        terminal = CASE WHEN excluded.near_at IS NULL THEN d.terminal ELSE excluded.terminal END,
+        carrier = CASE WHEN excluded.near_at IS NULL THEN d.carrier ELSE excluded.carrier END,
+        rx_bps = coalesce(excluded.rx_bps, d.rx_bps), tx_bps = coalesce(excluded.tx_bps, d.tx_bps),
+        rates_at = coalesce(excluded.rates_at, d.rates_at)
 """)
 ADD_TRAFFIC = text("""
     INSERT INTO push_traffic AS t (site_id, month, requests, bytes)
@@ -99,7 +110,8 @@ async def record_pushes(session: AsyncSession, pushes: Sequence[ReceivedPush]) -
     2. Accept the new rows of each push, in the order of receipt.
     3. Store the receipts, and enqueue the new readings for the worker.
     4. Update the devices, their traffic and the addresses that they send from.
-    5. Add open speed test grants to the results.
+    5. Store what devices reported beside their rows.
+    6. Add open speed test grants to the results.
 
     Raises ReceiptConflict: then the transaction must be rolled back and retried.
     """
@@ -108,6 +120,7 @@ async def record_pushes(session: AsyncSession, pushes: Sequence[ReceivedPush]) -
     sightings: list[Sighting] = []
     deliveries: list[Delivery] = []
     devices: dict[int, dict[str, Any]] = {}
+    near_rows: list[dict[str, Any]] = []
     results: list[PushResult] = []
     for received in pushes:
         site = received.site
@@ -121,11 +134,17 @@ async def record_pushes(session: AsyncSession, pushes: Sequence[ReceivedPush]) -
             deliveries.append(_delivery(received, site.site_id, readings))
         unheard_boot = dedupe.detect_unheard_boot(received, site, receipts, readings)
         second_agent = dedupe.detect_second_agent(received, site, receipts, last)
-        values = dedupe.device_values(received, site, result, second_agent=second_agent, unheard_boot=unheard_boot)
-        devices[site.site_id] = dedupe.merge_device_values(devices.get(site.site_id), values)
+        looks, near = choose_looks(site.site_id, received.rows, readings, last and last.near)
+        near_rows += looks
+        values = device_values.device_values(
+            received, site, result, second_agent=second_agent, unheard_boot=unheard_boot, near=near
+        )
+        devices[site.site_id] = device_values.merge(devices.get(site.site_id), values)
         sighting = source_addresses.sighting(received, site, last)
         sightings += [sighting] if sighting else []
-        last_pushes[site.site_id] = dedupe.next_last_push(received, site, last, stored_address=sighting is not None)
+        last_pushes[site.site_id] = dedupe.next_last_push(
+            received, site, last, stored_address=sighting is not None, near=near
+        )
         results.append(result)
     await _store_receipts(session, receipts)
     if deliveries:
@@ -134,6 +153,7 @@ async def record_pushes(session: AsyncSession, pushes: Sequence[ReceivedPush]) -
         await session.execute(UPSERT_DEVICES, {"rows": _json(list(devices.values()))})
         await session.execute(ADD_TRAFFIC, {"rows": _json(dedupe.sum_traffic(pushes))})
         await source_addresses.record(session, sightings)
+        await near_looks.record(session, near_rows)
         open_grants = await speedtest_grants.list_open(session, list(devices))
         for received, result in zip(pushes, results, strict=True):
             result.grant = open_grants.get(received.site.site_id) if received.site else None
@@ -155,7 +175,17 @@ async def _last_pushes(session: AsyncSession, pushes: Sequence[ReceivedPush]) ->
     if not sites:
         return {}
     rows = await session.execute(LAST_PUSHES, {"sites": sorted(sites)})
-    return {site_id: LastPush(*known) for site_id, *known in rows}
+    return {
+        row.site_id: LastPush(
+            row.boot,
+            row.heard_at,
+            row.told_s,
+            row.address,
+            row.address_at,
+            known_state(row.near_at, row.lan, row.terminal, row.carrier),
+        )
+        for row in rows
+    }
 
 
 async def _lock_receipts(session: AsyncSession, pushes: Sequence[ReceivedPush]) -> dict[ReceiptKey, Receipt]:

@@ -10,6 +10,7 @@ REJECTION_MESSAGES = {
     "not_an_object": "{given} is not an object with boot, seq and sent",
     "not_a_list": "{field} must be a list of numbers, one per reply; {given} is not a list",
     "not_a_number": "{field} {given} is not a number",
+    "not_a_flag": "{field} {given} is neither 0 nor 1: it is left out",
     "not_whole": "{field} {given} is not a whole number",
     "out_of_range": "{field} {given} is not between 0 and {max}",
     "wrong_order": "{field} {given} is greater than the maximum",

@@ -19,6 +19,7 @@ CLOCK = {
     "description": "the device's clock, which need not be right: ISO 8601 with an offset, or seconds since 1970",
     "examples": ["2026-11-24T06:05:00Z", 1795500300],
 }
+FLAG = {"type": "integer", "enum": [0, 1], "examples": [1]}
 MEASURED: dict[str, Any] = {
     "boot": {
         "type": "string",
@@ -53,6 +54,9 @@ MEASURED: dict[str, Any] = {
     "rtt_min_ms": {**RTT, "description": "shortest round-trip time, in ms"},
     "rtt_avg_ms": {**RTT, "description": "mean round-trip time, in ms"},
     "rtt_max_ms": {**RTT, "description": "longest round-trip time, in ms"},
+    "lan": {**FLAG, "description": "whether the next hop answered, a device of the site; leave it out if not asked"},
+    "terminal": {**FLAG, "description": "whether the link's terminal answered, on the site's own network"},
+    "carrier": {**FLAG, "description": "whether the interface towards the next hop has a signal"},
 }
 SENDER: dict[str, Any] = {
     "clients": {**COUNT, "description": "clients connected to the village's Wi-Fi"},
@@ -63,6 +67,8 @@ SENDER: dict[str, Any] = {
         "description": "rows since this boot that were not stored, or cannot be dated; "
         "with those of an earlier boot that no push has reported",
     },
+    "rx_bps": {**COUNT, "description": "bits a second that the default route's interface received since the last push"},
+    "tx_bps": {**COUNT, "description": "bits a second that it sent"},
     "token": {
         "type": "string",
         "maxLength": MAX_TOKEN,

@@ -11,7 +11,7 @@ from app.diagnoses import store as diagnoses
 from app.importing import kept_uploads
 from app.judging import checkpoints
 from app.judging.rejudge import rejudgeable_since
-from app.measurements import partitions
+from app.measurements import near_looks, partitions
 from app.postgres.engine import Counter, bump, transaction
 from app.push import receipts, source_addresses
 from app.reviews import survey
@@ -41,6 +41,7 @@ async def clean_up(context: WorkerContext) -> None:
         await kept_uploads.delete_old(session)
         await receipts.delete_expired(session)
         await source_addresses.delete_old(session, utc_now() - timedelta(days=context.settings.raw_retention_days))
+        await near_looks.delete_older(session, utc_now() - timedelta(days=context.settings.raw_retention_days))
         await survey.forget(session, before=today())
         await checkpoints.delete_older(session, await rejudgeable_since(session))
     if dropped:

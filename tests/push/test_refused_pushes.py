@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.agents import agent_tokens
 from app.core.clock import utc_now
-from app.push import dedupe, inbox
+from app.push import device_values, inbox
 from app.push.dedupe import ReceivedPush
 from app.push.device_cache import TTL_S, DeviceCache
 from app.push.rate_limits import PushLimits
@@ -301,15 +301,15 @@ async def test_a_push_that_we_fail_to_store_gets_500_and_still_proves_the_link(
     agent: Agent, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Our own fault: the device keeps its rows and sends them again, and its site is not taken for silent."""
-    device_values = dedupe.device_values
+    real = device_values.device_values
 
     def fail_on_rows(received: ReceivedPush, *args: Any, **options: Any) -> dict[str, Any]:
         if received.rows:
             raise TypeError("a fault of ours")
-        return device_values(received, *args, **options)
+        return real(received, *args, **options)
 
     with monkeypatch.context() as patch:
-        patch.setattr(dedupe, "device_values", fail_on_rows)
+        patch.setattr(device_values, "device_values", fail_on_rows)
         answer = await agent.send(BEAT)
     assert (answer.status_code, answer.json()["type"].rpartition("/")[2]) == (500, "internal-error")
     (reading,) = await agent.dequeue()

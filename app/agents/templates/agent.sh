@@ -13,6 +13,7 @@ CONF=${CONF:-/etc/sinyal.conf}
 # It sets URL TOKEN SITE AGENT ANCHORS PACKETS PING_WAIT_S BEAT_S SEND_S JITTER_S KEEP_ROWS BATCH_ROWS SINCE RUN SPOOL.
 # RUN is in RAM (state of this boot); SPOOL holds the rows: in RAM on OpenWrt, on disk on Linux.
 . "$CONF" || exit 1
+[ ! -r /etc/sinyal.local ] || . /etc/sinyal.local # settings that updates of the agent keep
 mkdir -p "$RUN" "$SPOOL" || exit 1
 
 now() { read -r up _ < /proc/uptime; echo "${up%.*}"; }

@@ -32,7 +32,7 @@ SINYAL_CONF
 SINYAL_AGENT
     chmod 755 "$ROOT/usr/bin/sinyal-agent.new" && mv -f "$ROOT/usr/bin/sinyal-agent.new" "$ROOT/usr/bin/sinyal-agent" ||
         return 1
-    printf '/etc/sinyal.conf\n/usr/bin/sinyal-agent\n' > "$ROOT/lib/upgrade/keep.d/sinyal"
+    printf '/etc/sinyal.conf\n/etc/sinyal.local\n/usr/bin/sinyal-agent\n' > "$ROOT/lib/upgrade/keep.d/sinyal"
     touch "$ROOT/etc/crontabs/root"
     sed -i '/sinyal-agent/d' "$ROOT/etc/crontabs/root"
     echo '* * * * * /usr/bin/sinyal-agent each-minute' >> "$ROOT/etc/crontabs/root"
