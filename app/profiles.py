@@ -39,6 +39,8 @@ class Profile(BaseModel):
     speed_max_s: int = Field(10, ge=1, le=60)
     speed_hours: tuple[int, int] = (0, 24)
     speed_spacing_h: float = Field(24, ge=0.1, le=744)
+    visit_max_mb: int = Field(0, ge=0, le=1_000)
+    visit_share_pct: int = Field(10, ge=0, le=100)
 
     @field_validator("speed_hours")
     @classmethod

@@ -110,6 +110,14 @@ class PushSettings(BaseModel):
     burst: int = Field(60, ge=1, le=100_000)
 
 
+class VisitorsSettings(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    results_per_s: int = Field(20, ge=1, le=100_000)
+    burst: int = Field(40_000, ge=100, le=10_000_000)
+    speed_tests: int = Field(8, ge=0, le=1_000)
+
+
 class PublicSettings(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
@@ -208,6 +216,7 @@ class Settings(BaseSettings):
     aggregates: AggregatesSettings = AggregatesSettings()
     limits: LimitsSettings = LimitsSettings()
     push: PushSettings = PushSettings()
+    visitors: VisitorsSettings = VisitorsSettings()
     public: PublicSettings = PublicSettings()
     alerts: AlertsSettings = AlertsSettings()
 

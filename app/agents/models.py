@@ -1,7 +1,7 @@
 from datetime import date
 from enum import StrEnum
 
-from sqlalchemy import BigInteger, ForeignKey
+from sqlalchemy import BigInteger, ForeignKey, Index, text
 from sqlalchemy.orm import Mapped, mapped_column
 from sqlalchemy.sql import func
 
@@ -93,6 +93,12 @@ class PushSource(Base):
     """An address that pushes of a site came from, for the province alone; kept as long as raw readings."""
 
     __tablename__ = "push_source"
+    __table_args__ = (  # by the network of a visitor (app/visitors)
+        Index(
+            "ix_push_source_network",
+            text("network(set_masklen(address::inet, CASE WHEN address LIKE '%:%' THEN 48 ELSE 24 END))"),
+        ),
+    )
 
     site_id: Mapped[int] = mapped_column(ForeignKey("site.id"), primary_key=True)
     address: Mapped[str] = mapped_column(primary_key=True)

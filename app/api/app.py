@@ -85,6 +85,8 @@ from app.status.stream_routes import router as streams
 from app.system.routes import router as system
 from app.throughput.routes import router as throughputs
 from app.throughput.speedtest_routes import router as speedtests
+from app.visitors.routes import router as visits
+from app.visitors.visits import Visits
 from app.web import problem_details
 from app.web.account_queues import AccountQueues
 from app.web.caller_cache import CallerCache
@@ -144,6 +146,7 @@ ROUTERS = (
     pushes,
     speedtests,
     throughputs,
+    visits,
     system,
 )
 
@@ -206,6 +209,7 @@ def _create_state(app: FastAPI) -> None:
     app.state.push = PushEndpoint(
         lambda: app.state.sessions, PushLimits(settings.push, settings.limits), app.state.metrics
     )
+    app.state.visits = Visits(lambda: app.state.sessions, settings)
     app.state.verifications = asyncio.Semaphore(VERIFICATIONS_AT_ONCE)
     app.state.public = PublicPages(lambda: app.state.sessions, settings)
     app.state.streams = StatusStreams(app.state.snapshot, app.state.status_renderer, settings.status)
@@ -259,4 +263,5 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[dict[str, Any]]:
             await refreshing
         await refresher.close()
         await app.state.push.close()
+        await app.state.visits.close()
         await app.state.engine.dispose()

@@ -63,6 +63,13 @@ REQUESTS |= {
     f"GET {SPEED_TEST}": {"params": {"grant": "none"}},
     f"POST {SPEED_TEST}": {"params": {"grant": "none"}, "content": b"x"},
 }
+VISITS = f"{API}/visits"  # by visitors: a visit that nobody here began
+REQUESTS |= {
+    f"POST {VISITS}": {"json": {"code": "64.03.01.2001-01", "visitor": "0" * 32}},
+    f"GET {VISITS}/site": {"params": {"code": "64.03.01.2001"}},
+    f"GET {VISITS}/down": {"params": {"visit": "none"}},
+    f"POST {VISITS}/up": {"params": {"visit": "none"}, "content": b"x"},
+}
 
 # Statuses that the policy alone does not explain: routes for sessions only, and wrong passwords.
 EXPECTED_STATUS = {f"POST {API}/session": 401, f"GET {API}/session": 404, f"POST {API}/me/password": 403}
@@ -73,6 +80,10 @@ EXPECTED_STATUS |= {"POST /layar": 303, "GET /layar/stream": 401}
 EXPECTED_STATUS |= {f"POST {API}/push": 401, f"POST {API}/push/end": 401}
 # Authorized by a speed test grant, which no caller here has.
 EXPECTED_STATUS |= dict.fromkeys((f"GET {SPEED_TEST}", f"POST {SPEED_TEST}", f"POST {SPEED_TEST}/report"), 404)
+# Authorized by a visit; it begins with the code of an access point, and the matrix has none of that code.
+EXPECTED_STATUS |= dict.fromkeys(
+    (f"GET {VISITS}/down", *(f"POST {VISITS}{path}" for path in ("", "/up", "/results"))), 422
+)
 # The public survey's answer is redirected to its village when it is asked for.
 EXPECTED_STATUS |= dict.fromkeys((f"GET {language}/desa/{{code}}/penilaian" for language in ("", "/en")), 303)
 # Without a code: it is asked for, and a form without one is refused; with one, its page is redirected to.

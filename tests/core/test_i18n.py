@@ -21,6 +21,7 @@ from app.pages import formats
 from app.pages.alert_words import DELIVERY_PROBLEMS
 from app.push.rejections import REJECTION_MESSAGES
 from app.settings import CONFIG_DIR, ROOT
+from app.visitors import result_parser, transfers
 from tests.conftest import Cast
 
 SUPER = "super().__init__"  # of a Problem that says its own detail
@@ -42,6 +43,7 @@ def spoken() -> Iterator[str]:
     yield from (*MESSAGES.values(), *PATTERNS.values(), *REASONS.values(), *(unit for unit, _ in UNITS))
     yield from REFUSALS.values()
     yield from REJECTION_MESSAGES.values()
+    yield from (*result_parser.REJECTED.values(), *transfers.REFUSED.values())
     yield from left_out.TEMPLATES
     yield from (*restitution_words.UNKNOWN_AS.values(), *rule_words.UNKNOWN_AS.values())
     yield from NOTICES.values()

@@ -16,8 +16,8 @@ class HeadRequests:
 
 
 def _consumes(path: str) -> bool:
-    """Whether a GET uses something up: a speed test grant, an enrolment code."""
-    return path.endswith(UPLOAD_PATHS) or "/enrol/" in path
+    """Whether a GET uses something up: a speed test grant, a visitor's download, an enrolment code."""
+    return path.endswith((*UPLOAD_PATHS, "/visits/down")) or "/enrol/" in path
 
 
 def _without_body(send: Send) -> Send:
