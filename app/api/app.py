@@ -53,6 +53,7 @@ from app.latency.routes import router as latency
 from app.maintenance.routes import router as maintenance
 from app.pages.assets import router as assets
 from app.postgres.engine import database_url, open_engine, open_sessions
+from app.public.measure_routes import router as measuring_page
 from app.public.page_cache import PublicPageCache
 from app.public.pages import PublicPages
 from app.public.routes import router as public_pages
@@ -180,6 +181,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         public_pages,
         verification_pages,
         survey,
+        measuring_page,
     ):
         app.include_router(router)
     problem_details.install(app, synonym_of=vocabulary.find_choice)

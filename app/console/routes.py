@@ -14,6 +14,7 @@ from app.console import (
     incident_routes,
     maintenance_routes,
     notifications_routes,
+    poster_routes,
     providers_routes,
     ranking_routes,
     regions_routes,
@@ -60,6 +61,7 @@ PAGES = (  # in this order: of an address that two of them know, such as /sites/
     checks_routes,
     system_routes,
     site_list_routes,
+    poster_routes,
     site_routes,  # after all that begins with /sites/: its addresses name a site there
 )
 

@@ -12,8 +12,10 @@ from fastapi import APIRouter, Header, Response
 from app.core.errors import NotFound
 
 STATIC = Path(__file__).parent / "static"
-PARTS = {  # by bundle: the files of css/, in this order, or all but those of others
+PARTS = {  # by bundle: files without their ending; of css/ in this order, `*` all but those of others
     "public.css": ("base", "charts", "public"),
+    "measure.css": ("base", "public", "measure"),
+    "measure.js": ("measure/store", "measure/line", "measure/page"),
     "paper.css": ("base", "paper"),
     "console.css": ("base", "charts", "components", "*"),
     "console.js": (),
@@ -21,7 +23,7 @@ PARTS = {  # by bundle: the files of css/, in this order, or all but those of ot
 }
 TYPES = {"css": "text/css; charset=utf-8", "js": "text/javascript; charset=utf-8", "svg": "image/svg+xml"}
 FOREVER = {"Cache-Control": "public, max-age=31536000, immutable"}
-OWN_PAGES = {"paper", "public"}  # parts that the console does not need
+OWN_PAGES = {"measure", "paper", "public"}  # parts that the console does not need
 
 router = APIRouter(include_in_schema=False)
 
@@ -66,9 +68,17 @@ def _asset(bundle: str, content: bytes) -> Asset:
     return Asset(name, content, gzip.compress(content, 9, mtime=0), TYPES[kind])
 
 
+def lean_script(name: str) -> bytes:
+    """Return a script as it is sent to phones: without indentation, and without lines that are only a comment."""
+    lines = (line.strip() for line in (STATIC / f"{name}.js").read_text(encoding="utf-8").splitlines())
+    return "".join(f"{line}\n" for line in lines if line and not line.startswith("//")).encode()
+
+
 def _content(bundle: str, parts: tuple[str, ...]) -> bytes:
     if not parts:
         return (STATIC / bundle).read_bytes()
+    if bundle.endswith(".js"):
+        return b"".join(lean_script(part) for part in parts)
     files = {file.stem: file for file in sorted((STATIC / "css").glob("*.css"))}
     named = [part for part in parts if part in files]
     rest = [stem for stem in files if stem not in {*named, *OWN_PAGES}] if "*" in parts else []

@@ -13,6 +13,7 @@ from app.registry import regions
 
 ENGLISH = "/en"
 VERIFY = "/verifikasi"
+MEASURE = "/ukur"
 
 
 class PageKind(StrEnum):

@@ -15,7 +15,7 @@ from app.charts.days import Day
 from app.compliance.method import METHODS
 from app.pages.environment import render
 from app.public import views
-from app.public.addresses import ENGLISH, VERIFY, Address, PageKind, path_of
+from app.public.addresses import ENGLISH, MEASURE, VERIFY, Address, PageKind, path_of
 from app.public.editions.datasets import DATASETS
 from app.public.publication import Publication
 from app.public.service_seconds import NORMAL_PCT, ServiceSeconds
@@ -28,6 +28,7 @@ from app.reviews.survey import MOST_ANSWERS
 TEMPLATES = Path(__file__).parent / "templates"
 POLLED = {PageKind.HOME, PageKind.DISTRICT, PageKind.VILLAGE}  # their readers' browsers ask for them again
 SEARCH = "/cari"
+OTHERS = {"verify": VERIFY, "measure": MEASURE}  # pages that are not among the addresses
 
 
 class PageRenderer:
@@ -105,6 +106,11 @@ class PageRenderer:
         other = "" if language == "en" else ENGLISH
         return self._render("verify.html", language, typed=typed, wrong=wrong, other_path=f"{other}{VERIFY}")
 
+    def measure(self, language: str) -> str:
+        """Return the page that measures from the reader's own device."""
+        other = "" if language == "en" else ENGLISH
+        return self._render("measure.html", language, other_path=f"{other}{MEASURE}")
+
     def missing(self, language: str) -> str:
         return self._render("missing.html", language)
 
@@ -115,8 +121,8 @@ class PageRenderer:
         def link(kind: str, code: str = "") -> str:
             if kind == "search":
                 return self._base + search_path(language)
-            if kind == "verify":
-                return self._base + (ENGLISH if language == "en" else "") + VERIFY
+            if kind in OTHERS:
+                return self._base + (ENGLISH if language == "en" else "") + OTHERS[kind]
             return self._base + path_of(PageKind(kind), code, language)
 
         optional = ("simulated_until", "late_since", "copied_at", "at", "polled", "other_path")
