@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.access.scope import Caller
 from app.agents import agent_tokens
 from app.agents.models import Device, PushSource, PushTraffic
-from app.agents.silence_rule import DEVICE_IS_ADMITTED, HEARD_AT_ADDRESS, PUSHES, QUORUM
+from app.agents.silence_rule import DEVICE_IS_ADMITTED, HEARD_AT_ADDRESS, IS_ALWAYS_PRESENT, PUSHES, QUORUM
 from app.core.clock import today, utc_now
 from app.core.freshness import overdue_after
 from app.judging import blind_ranges
@@ -23,12 +23,14 @@ from probes.contract import AGENT
 class Unheeded(StrEnum):
     """Why a site's silence does not count (app/worker/missed_pushes.py).
 
-    `not_pushed`: the site is not active, or not measured by an agent; `never_heard`: it never sent a push; `token`: its
+    `not_pushed`: the site is not active, or not measured by an agent; `presence`: its device is
+    declared present only at times; `never_heard`: it never sent a push; `token`: its
     last push used a token that is not valid now; `ingest`: the service is not proven to receive pushes; `few_others`:
     fewer than two other sites sent one recently.
     """
 
     NOT_PUSHED = "not_pushed"  # suspended, retired, or measured by another probe
+    PRESENCE = "presence"
     NEVER_HEARD = "never_heard"
     TOKEN = "token"  # noqa: S105
     INGEST = "ingest"
@@ -37,7 +39,7 @@ class Unheeded(StrEnum):
 
 RECEIPTS = text("SELECT count(*) AS boots, min(first_at) AS first_at FROM push_receipt WHERE site_id = :site_id")
 SILENCE_FACTS = text(f"""
-    SELECT {PUSHES} AS pushed, s.technology, st.valid_s, d.heard_at,
+    SELECT {PUSHES} AS pushed, {IS_ALWAYS_PRESENT} AS always_present, s.technology, st.valid_s, d.heard_at,
         {HEARD_AT_ADDRESS} AS heard,
         {DEVICE_IS_ADMITTED} AS token
     FROM site s JOIN site_status st ON st.site_id = s.id LEFT JOIN device d ON d.site_id = s.id
@@ -120,6 +122,8 @@ async def read_silence(session: AsyncSession, site_id: int, *, now: datetime) ->
     ignored: Unheeded | None = None
     if not facts.pushed:
         ignored = Unheeded.NOT_PUSHED
+    elif not facts.always_present:
+        ignored = Unheeded.PRESENCE
     elif facts.heard_at is None or not facts.heard:
         ignored = Unheeded.NEVER_HEARD
     elif not facts.token:

@@ -6,6 +6,7 @@ SQL over `site s`, its `site_status st` and its `device d`.
 
 QUORUM = 2  # other sites heard around a due time, without which a missed push is no evidence of anything
 PUSHES = "(s.lifecycle = 'active' AND s.probe = 'push')"
+IS_ALWAYS_PRESENT = "(s.presence = 'always')"  # else its device is switched off at times: silence proves nothing
 HEARD_AT_ADDRESS = "coalesce(st.last_ok_at >= date_trunc('second', s.addressed_at), false)"
 # The last push used a token that is valid now. With a revoked token the device may still send and be rejected, so its
 # silence says nothing about the link.

@@ -24,8 +24,8 @@ from app.incidents.members import AT_START, IN_FORCE_AT_START
 from app.incidents.models import Incident, IncidentKind, IncidentSite, IncidentStatus
 from app.postgres.engine import among
 from app.profiles import Technology
+from app.registry.daily_hours import parse_daily_hours
 from app.registry.models import Provider, Site, SiteKind
-from app.registry.power_hours import parse_power_hours
 
 AHEAD = timedelta(days=400)  # maintenance is known of so far
 
@@ -85,7 +85,7 @@ class OutageMember:
         return self.outage_site_id, self.started_at
 
     def times(self, maintenance: Sequence[TimeRange]) -> MemberTimes:
-        return MemberTimes(self.started_at, self.ended_at, maintenance, parse_power_hours(self.power_hours))
+        return MemberTimes(self.started_at, self.ended_at, maintenance, parse_daily_hours(self.power_hours))
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from app.alerts.plan import REOPEN_WITHIN, Coming, GroupState, Plan, PlannedMess
 from app.alerts.planning import make_plan
 from app.availability.intervals import TimeRange
 from app.availability.maintenance_overlay import Outage
-from app.registry.power_hours import parse_power_hours
+from app.registry.daily_hours import parse_daily_hours
 
 STEP_S = 5  # the courier looks as often
 OUTAGES_A_STEP = 500  # of more outages the moments are as much coarser: each look costs what waits in its groups
@@ -187,7 +187,7 @@ class Replay:
 
     def _times(self, member: OutageMember, now: datetime) -> MemberTimes:
         ended_at = member.ended_at if member.ended_at is not None and member.ended_at <= now else None
-        power = parse_power_hours(member.power_hours) if self.rule.keeps_power_hours else ()
+        power = parse_daily_hours(member.power_hours) if self.rule.keeps_power_hours else ()
         return MemberTimes(member.started_at, ended_at, self.maintenance.get(member.outage, ()), power)
 
     def _follow(self, plan: Plan, subjects: Mapping[Subject, ReplayedOutage], now: datetime, *, counts: bool) -> None:

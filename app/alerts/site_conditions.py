@@ -48,7 +48,7 @@ COVERAGE_LOST = text(
     SITES.format(
         since=LOST_SINCE,
         holds=f"""(CASE WHEN st.state = 'unknown' THEN st.unknown_reason IN ('silent', 'stopped') ELSE NOT {FRESH} END)
-            AND {LOST_SINCE} <= :lost_before""",
+            AND {LOST_SINCE} <= :lost_before AND s.presence = 'always'""",
     )
 )
 BLIND = text("""

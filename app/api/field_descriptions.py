@@ -47,6 +47,7 @@ FIELDS: dict[str, Meaning] = COLUMNS | {
     "technology": Meaning("its technology"),
     "probe": Meaning("how it is measured"),
     "link_role": Meaning("whether it is the place's first link or a second one"),
+    "presence": Meaning("whether the device that reports is to be on day and night"),
     "power_source": Meaning("where its power comes from"),
     "lifecycle": Meaning("where it stands between planning and retirement"),
     "code": Meaning("the site's code; never changes", "64.02.05.2003-01"),

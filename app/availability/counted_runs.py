@@ -11,6 +11,8 @@ from app.availability.policy import ContractPolicy, TermsKey
 from app.availability.slices import Run, Slice
 from app.registry.models import State
 
+NOT_KNOWN = {State.UNKNOWN, "inactive"}  # the latter: unheard outside public hours, which contracts count as unknown
+
 
 @dataclass(slots=True)
 class CountedRun:
@@ -54,6 +56,6 @@ def counted_runs(slices: Iterable[Slice], *, by_terms: bool = False) -> list[Cou
             counted = found.setdefault((slice_.run, key), CountedRun(slice_.run, policy))
             counted_as = contract.counted_as
             counted.tally.add(slice_.length_s, counted_as, claimed=slice_.claimed)
-            if counted_as == UNKNOWN and (slice_.claimed or slice_.kind != State.UNKNOWN):
+            if counted_as == UNKNOWN and (slice_.claimed or slice_.kind not in NOT_KNOWN):
                 counted.contested_s += slice_.length_s
     return sorted(found.values(), key=lambda counted: counted.run.started_at)

@@ -1,8 +1,10 @@
 """Counts how many seconds of a period a site was up, down or unknown; they add up to the period exactly. Pure.
 
 Each second gets one kind, decided in this order: `inactive` outside the site's time in service, `maintenance` inside a
-planned window, what its device claims of it, else the state. What a contract counts it as follows from that, in the
-order of docs/adr/0025. All figures derive from the same slices, so parts always add up to the whole.
+planned window, what its device claims of it, else the state. Where a site that is present only at times is not open, a
+second that nobody knows anything of is `inactive`, too, but for contracts, which count it as any other. What a contract
+counts it as follows from that, in the order of docs/adr/0025. All figures derive from the same slices, so parts always
+add up to the whole.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,6 +14,7 @@ from typing import Any
 from app.availability.claim_overlay import CLAIMED_KINDS, claimed_state
 from app.availability.contract_tally import GOOD, MAINTENANCE, OUTSIDE, UNKNOWN
 from app.availability.intervals import IntervalMap, align
+from app.availability.open_hours import closed_hours
 from app.availability.policy import PolicyInForce, SitePolicies, policies_in_force
 from app.availability.slices import ContractSlice, Run, Slice
 from app.availability.tally import Tally
@@ -80,10 +83,12 @@ def cut_slices(history: CountableHistory, parts: Sequence[tuple[int, int]]) -> l
         history.claims,
         history.causes,
         runs,
+        closed_hours(history.configurations, low, high),
         *(policies_in_force(policies, low, high) for policies in history.policies),
     ]
     slices: list[Slice] = []
-    for start, end, (part, state, configuration, maintained, claimed, cause, run, *in_force) in align(maps, low, high):
+    for start, end, values in align(maps, low, high):
+        part, state, configuration, maintained, claimed, cause, run, closed, *in_force = values
         counted_as = claimed_state(state) if claimed and state else state
         kind = _kind(counted_as, configuration, maintained)
         is_claimed = counted_as is not state and kind in CLAIMED_KINDS
@@ -94,6 +99,7 @@ def cut_slices(history: CountableHistory, parts: Sequence[tuple[int, int]]) -> l
             if policy is not None
         ]
         if part is not None:
+            kind = "inactive" if closed and kind == "unknown" and contested is None else kind
             outage = None if run is None or start < run.outage_at else (history.site_id, run.outage_at)
             slices.append(Slice(part, end - start, kind, configuration, outage, cause, run, is_claimed, contracts))
     return slices

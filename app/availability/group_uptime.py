@@ -141,6 +141,6 @@ async def tally_group(
             along.add(site, (slice_ for _, slice_ in slices))
         for number, slice_ in slices:
             configuration = slice_.configuration
-            if configuration is not None and slice_.kind != "inactive" and group.includes(configuration):
+            if configuration is not None and configuration.active and group.includes(configuration):
                 tallies[number, *grouping.of_slice(site, configuration)].add(slice_)
     return tallies

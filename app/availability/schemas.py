@@ -87,7 +87,10 @@ class Seconds(BaseModel):
     unreachable: int = Field(description="seconds in which its node was down")
     unknown: int = Field(description="not measured, or not measurable; never inferred either way")
     maintenance: int = Field(description="within a maintenance window")
-    inactive: int = Field(description="before activation, planned, suspended, retired")
+    inactive: int = Field(
+        description="before activation, planned, suspended, retired; of a site that is present only at times, also "
+        "what nobody heard outside its public hours"
+    )
     claimed: int = Field(
         0,
         description="how many of these seconds rest on claims alone, which devices sent afterwards: they are `unknown` "

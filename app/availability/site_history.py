@@ -22,11 +22,13 @@ from app.judging.claims import Claim
 from app.judging.judge import BAD
 from app.postgres.engine import among
 from app.registry.configuration import ConfigurationInForce
+from app.registry.daily_hours import parse_daily_hours
 from app.registry.models import (
     Contract,
     ContractTerms,
     Lifecycle,
     LinkRole,
+    Presence,
     Site,
     SiteConfiguration,
     SiteContract,
@@ -155,6 +157,8 @@ async def load_configurations(session: AsyncSession, site_ids: Collection[int]) 
             configured.technology,
             configured.village_code,
             configured.kind,
+            configured.presence,
+            configured.public_hours,
         )
         .where(among(configured.site_id, site_ids))
         .order_by(configured.site_id, configured.started_at)
@@ -174,7 +178,8 @@ def _append(site: DatedConfigurations, row: Any) -> None:
 
 
 def _configuration(row: Any, *, active: bool) -> ConfigurationInForce:
-    return ConfigurationInForce(active, row.provider_id, row.technology, row.village_code, row.kind)
+    open_hours = () if row.presence is Presence.ALWAYS else parse_daily_hours(row.public_hours)
+    return ConfigurationInForce(active, row.provider_id, row.technology, row.village_code, row.kind, open_hours)
 
 
 async def load_policies(session: AsyncSession, dated: Mapping[int, DatedConfigurations]) -> dict[int, SitePolicies]:

@@ -12,7 +12,13 @@ from app.web.problem_details import fault_out
 from probes.contract import ProbeKind
 
 FIELDS = tuple(EditableFields.model_fields)
-DEFAULTS = {"kind": "access_point", "lifecycle": "active", "link_role": "primary", "host_static": "true"}
+DEFAULTS = {
+    "kind": "access_point",
+    "lifecycle": "active",
+    "link_role": "primary",
+    "host_static": "true",
+    "presence": "always",
+}
 NEEDED = {  # what each way of probing needs to know of a site
     ProbeKind.ICMP: ("host", "host_static"),
     ProbeKind.TCP: ("host", "host_static", "port"),
@@ -29,6 +35,7 @@ READ_AS_CELLS = frozenset(
 )
 CONCERNS = {  # fields whose change makes a warning worth telling
     "probe": {"probe", "technology"},
+    "public_hours": {"public_hours", "presence"},
     "latitude": {"latitude", "longitude", "village_code"},
 }
 MAX_ORIGINAL = 100_000  # characters of a form's own record of what it showed at first

@@ -94,7 +94,7 @@ EXAMPLE: dict[str, Any] = {
 
 class SecondKind(StrEnum):
     """`up`, `degraded`, `down`, `unreachable`, `unknown`: the state; `maintenance`: planned; `inactive`: the site was
-    not in service.
+    not in service, or, present only at times, was not heard outside its public hours.
     """
 
     UP = "up"

@@ -24,6 +24,11 @@ def _sentences(second: Second, evidence: Evidence, *, settled: bool, readings_ke
     else:
         yield from _maintenance(second)
         yield _state(second, evidence)
+        if second.kind == "inactive":
+            yield in_words(
+                "It is present only at times, and this is outside its public hours: that nobody heard it counts "
+                "neither for nor against it."
+            )
         yield from _bounds(second)
         yield from _single_loss(second, evidence)
         yield from _blindness(second, evidence)

@@ -49,6 +49,7 @@ EXAMPLE = {
     "bandwidth_up_mbps": 10,
     "ssid": "Desa Muara Badak Ulu",
     "public_hours": "08.00-22.00",
+    "presence": "selalu",
     "power_source": "PLN",
     "power_hours": "24 jam",
     "contact_name": "nama narahubung",

@@ -231,7 +231,7 @@ def _host(field: str, text: str, cell: Cell) -> str:
 
 
 PARSERS: dict[str, Callable[[str, str, Cell], Any]] = {
-    **dict.fromkeys(("kind", "technology", "link_role", "power_source", "probe", "lifecycle"), _choice),
+    **dict.fromkeys(("kind", "technology", "link_role", "presence", "power_source", "probe", "lifecycle"), _choice),
     **dict.fromkeys(("code", "village_code", "parent"), _code),
     "host_static": _yes_or_no,
     **dict.fromkeys(("port", "speed_budget_mb"), _number),

@@ -17,7 +17,7 @@ from app.judging.dated_profiles import DatedThresholds
 from app.judging.judge import JudgeState, Observation, StateChange, judge, readdress
 from app.profiles import Technology
 from app.registry.models import UnknownReason
-from probes.contract import CENTRAL, Outcome, Reading
+from probes.contract import CENTRAL, SILENCE, Outcome, Reading
 from probes.reading_block import OUTCOMES, SOURCES, ReadingBlock
 
 
@@ -29,6 +29,7 @@ class JudgeConfiguration:
     addressed_at: datetime
     technology: Technology
     parent_id: int | None
+    always_present: bool = True  # whether its device's silence may be an outage
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +69,8 @@ class JudgeContext:
     def observe(self, reading: Reading) -> Observation:
         """Return the reading as it is judged: a timeout while we were blind is a fault, or lies behind a parent.
 
-        Of an answered one, packets that were lost while we were blind were never sent.
+        So is a missed report of a device that is present only at times. Of an answered one, packets that were lost
+        while we were blind were never sent.
         """
         slot, outcome, sent, behind = from_slot(reading.slot), reading.outcome, reading.sent, False
         configuration = self.configuration_at(slot)
@@ -77,6 +79,8 @@ class JudgeContext:
             behind = any(outage.covers(slot) for outage in outages)
         if has_losses(reading) and self.blind_ranges(reading.source, slot, reading_ends_at(slot, reading.sent)):
             outcome, sent = Outcome.FAULT if outcome is Outcome.TIMEOUT else outcome, len(reading.rtt_us)
+        if reading.source == SILENCE and not configuration.always_present:
+            outcome = Outcome.FAULT
         return Observation(
             slot,
             outcome,

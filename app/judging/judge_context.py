@@ -11,7 +11,7 @@ from app.judging import blind_ranges, dated_profiles
 from app.judging.blind_ranges import BLINDNESS_SOURCE, MOST_PACKETS, BlindRanges, reading_ends_at
 from app.judging.fold import JudgeConfiguration, JudgeContext, ParentOutage
 from app.postgres.engine import among
-from app.registry.models import SiteConfiguration
+from app.registry.models import Presence, SiteConfiguration
 from probes.contract import CENTRAL
 
 # One row per bad segment of an outage: from the last answer before it to the next answer, whatever is unknown in
@@ -85,13 +85,15 @@ async def load_configurations(session: AsyncSession, site_ids: Collection[int]) 
             SiteConfiguration.addressed_at,
             SiteConfiguration.technology,
             SiteConfiguration.parent_id,
+            SiteConfiguration.presence,
         )
         .where(among(SiteConfiguration.site_id, site_ids))
         .order_by(SiteConfiguration.started_at)
     )
     configurations: dict[int, list[JudgeConfiguration]] = defaultdict(list)
-    for site_id, started_at, addressed_at, technology, parent_id in rows:
-        configurations[site_id].append(JudgeConfiguration(started_at, addressed_at, technology, parent_id))
+    for site_id, started_at, addressed_at, technology, parent_id, presence in rows:
+        always = presence is Presence.ALWAYS
+        configurations[site_id].append(JudgeConfiguration(started_at, addressed_at, technology, parent_id, always))
     return configurations
 
 

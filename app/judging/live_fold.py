@@ -13,7 +13,7 @@ from app.judging.fold import FoldResult, JudgeConfiguration, fold, fold_order, h
 from app.judging.judge import BAD
 from app.judging.site_rejudgement import FAR_FUTURE
 from app.profiles import Technology
-from probes.contract import Reading
+from probes.contract import SILENCE, Reading
 
 Rows = Mapping[int, Any]  # of the locked sites, by id
 
@@ -44,7 +44,9 @@ def _configuration(row: Any) -> JudgeConfiguration:
 
 
 def _is_settled(row: Any, readings: Sequence[Reading]) -> bool:
-    """Whether the configuration in force is the only one that bears on these readings."""
+    """Whether the configuration in force is the only one that bears on these readings, and the locked row has it."""
+    if any(reading.source == SILENCE for reading in readings):
+        return False  # whether its device is always present stands in the configuration alone
     return bool(row.addressed_at == row.configured_at and row.setup_at <= from_slot(readings[0].slot))
 
 

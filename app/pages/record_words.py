@@ -10,6 +10,7 @@ RECORD_WORDS: Mapping[str, Mapping[str, str]] = {
         "never_seen": "belum pernah terpantau",
         "no_contract": "tanpa kontrak",
         "other_providers_contract": "kontrak penyedia lain",
+        "present_at_times": "hadir kadang-kadang, padahal berkontrak",
         "unpingable": "tidak dapat diukur dari pusat",
         "former_village": "kode desa lama",
         "village_without_site": "desa tanpa titik akses",

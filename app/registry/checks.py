@@ -9,10 +9,11 @@ from app.registry import agent_checks, contract_checks
 
 class Check(StrEnum):
     """What may be wrong. Of sites: `duplicate_host`, `duplicate_coordinates`, `far_from_village`, `never_seen` (in a
-    week), `no_contract`, `other_providers_contract`, `unpingable` (by its technology), `former_village` (its code was
-    replaced). Of villages: `village_without_site`. Of devices: `never_heard`, `two_agents` (with one token),
-    `two_networks` (in turn), `network_changed`, `unheard_boot` (claims a time in which it was silent), `device_clock`
-    (wrong), `readings_refused`, `readings_dropped` (for lack of room), `not_measuring` (its ping cannot run).
+    week), `no_contract`, `other_providers_contract`, `present_at_times` (under a contract), `unpingable` (by its
+    technology), `former_village` (its code was replaced). Of villages: `village_without_site`. Of devices:
+    `never_heard`, `two_agents` (with one token), `two_networks` (in turn), `network_changed`, `unheard_boot` (claims a
+    time in which it was silent), `device_clock` (wrong), `readings_refused`, `readings_dropped` (for lack of room),
+    `not_measuring` (its ping cannot run).
     """
 
     DUPLICATE_HOST = "duplicate_host"
@@ -21,6 +22,7 @@ class Check(StrEnum):
     NEVER_SEEN = "never_seen"
     NO_CONTRACT = "no_contract"
     OTHER_PROVIDERS_CONTRACT = "other_providers_contract"
+    PRESENT_AT_TIMES = "present_at_times"
     UNPINGABLE = "unpingable"
     FORMER_VILLAGE = "former_village"
     VILLAGE_WITHOUT_SITE = "village_without_site"

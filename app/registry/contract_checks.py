@@ -23,6 +23,22 @@ CHECKS = {
             "Set contract_id; the province registers contracts",
         ),
     ),
+    "present_at_times": (
+        f"""
+        SELECT site.id AS site_id, NULL::text AS village, NULL::int[] AS others,
+            jsonb_build_object('number', k.number) AS detail
+        FROM site JOIN site_contract a ON a.site_id = site.id AND a.withdrawn_at IS NULL
+            JOIN contract k ON k.id = a.contract_id
+        WHERE site.lifecycle = 'active' AND site.presence = 'sometimes'
+            AND daterange(a.started_on, a.ended_on) * daterange(k.valid_from, k.valid_to) @> {TODAY}
+        """,
+        Fault(
+            "presence",
+            "present_at_times",
+            "Under contract {number}, and declared present only at times: its silence never counts as an outage",
+            "Install a device that is always on, and set presence=always",
+        ),
+    ),
     "other_providers_contract": (
         f"""
         SELECT site.id AS site_id, NULL::text AS village, NULL::int[] AS others, jsonb_build_object(

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from app.core.errors import Fault
 from app.core.validation import faults_from
-from app.registry.models import Lifecycle, LinkRole, Provider, Site, SiteKind
+from app.registry.models import Lifecycle, LinkRole, Presence, Provider, Site, SiteKind
 from app.registry.schemas import EditableFields, SiteIn, SitePatch
 from app.registry.vocabulary import find_choice
 from probes.contract import ProbeKind
@@ -19,6 +19,7 @@ DEFAULTS = {
     "lifecycle": Lifecycle.ACTIVE,
     "link_role": LinkRole.PRIMARY,
     "host_static": True,
+    "presence": Presence.ALWAYS,
 }
 
 AddressKey = tuple[ProbeKind, str, int]

@@ -83,6 +83,15 @@ class PowerSource(StrEnum):
     NONE = "none"
 
 
+class Presence(StrEnum):
+    """`always`: the device at the site is to be on day and night, so its silence may be an outage; `sometimes`: it is
+    switched off at times (an office's PC, a school), so its silence proves nothing.
+    """
+
+    ALWAYS = "always"
+    SOMETIMES = "sometimes"
+
+
 class Cause(StrEnum):
     """Why a site was down; contracts exclude some causes from downtime.
 
@@ -278,6 +287,7 @@ class Site(Base):
     longitude: Mapped[float | None]
     ssid: Mapped[str | None]
     public_hours: Mapped[str | None]
+    presence: Mapped[Presence] = mapped_column(server_default=Presence.ALWAYS.value)
     power_source: Mapped[PowerSource | None]
     power_hours: Mapped[str | None]
     bandwidth_down_mbps: Mapped[float | None]
@@ -333,6 +343,8 @@ DATED_FIELDS = (
     "addressed_at",
     "village_code",
     "speed_budget_mb",
+    "presence",
+    "public_hours",
 )
 
 
@@ -361,6 +373,8 @@ class SiteConfiguration(Base):
     addressed_at: Mapped[Moment]  # since when it has its present address
     village_code: Mapped[str] = mapped_column(ForeignKey("region.code"))
     speed_budget_mb: Mapped[int | None]
+    presence: Mapped[Presence] = mapped_column(server_default=Presence.ALWAYS.value)
+    public_hours: Mapped[str | None]
     version: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))  # the site's, when it began
 
 

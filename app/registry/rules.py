@@ -6,6 +6,8 @@ from typing import Any
 
 from app.core.errors import Fault
 from app.profiles import Technology
+from app.registry.daily_hours import parse_daily_hours
+from app.registry.models import Presence, SiteKind
 from app.registry.regions import GRACE_DEG, LATITUDES, LONGITUDES
 from probes.contract import ProbeKind
 from probes.policy import AddressPolicy, canonical_host, is_hostname, is_local_name, parse_address
@@ -15,11 +17,15 @@ Values = dict[str, Any]
 
 
 def check(values: Values, *, policy: AddressPolicy) -> list[Fault]:
-    return [*_host(values, policy), *_probe(values), *_urls(values, policy), *_position(values)]
+    return [*_host(values, policy), *_probe(values), *_urls(values, policy), *_position(values), *_presence(values)]
 
 
 def warnings(values: Values) -> list[Fault]:
     """Return faults to show as warnings: values that are allowed but probably wrong."""
+    return [*_behind_carrier_nat(values), *_open_hours(values)]
+
+
+def _behind_carrier_nat(values: Values) -> list[Fault]:
     if values["probe"] is ProbeKind.ICMP and values["technology"] in {Technology.LEO, Technology.CELLULAR}:
         return [
             Fault(
@@ -28,6 +34,20 @@ def warnings(values: Values) -> list[Fault]:
                 "{technology} sites are usually behind carrier NAT: a central ping reaches the carrier, or nothing",
                 "Set probe=push: the site's agent reports by itself",
                 values={"technology": values["technology"].value},
+            )
+        ]
+    return []
+
+
+def _open_hours(values: Values) -> list[Fault]:
+    if values["presence"] is Presence.SOMETIMES and not parse_daily_hours(values["public_hours"]):
+        return [
+            Fault(
+                "public_hours",
+                "open_hours_unknown",
+                "Present only at times, and no hours of the day can be read from the public hours: all of its silence "
+                "counts as unknown",
+                "Write them like 08.00-16.00",
             )
         ]
     return []
@@ -145,6 +165,18 @@ def _position(values: Values) -> Iterator[Fault]:
             if swapped
             else "Latitude must be between -2.91 and 3.07, longitude between 113.33 and 119.54",
             values={"latitude": latitude, "longitude": longitude},
+        )
+
+
+def _presence(values: Values) -> Iterator[Fault]:
+    """What we look for ourselves, and what others hang on, is to be there day and night."""
+    reports = values["probe"] is ProbeKind.PUSH and values["kind"] is not SiteKind.NODE
+    if values["presence"] is Presence.SOMETIMES and not reports:
+        yield Fault(
+            "presence",
+            "presence_needs_reports",
+            "Only an access point whose own device reports may be present at times",
+            "Set probe=push, or presence=always",
         )
 
 

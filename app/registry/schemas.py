@@ -15,7 +15,7 @@ from pydantic import (
 from app.core.errors import Fault
 from app.core.validation import SLUG, FaultError, as_text, reject_nul
 from app.profiles import Technology
-from app.registry.models import Level, Lifecycle, LinkRole, PowerSource, SiteKind, State, Venue
+from app.registry.models import Level, Lifecycle, LinkRole, PowerSource, Presence, SiteKind, State, Venue
 from app.registry.vocabulary import MAX_NAME, fold
 from app.web.problem_schemas import FaultOut
 from probes.contract import ProbeKind
@@ -67,6 +67,7 @@ OUT_EXAMPLE: dict[str, Any] = {
     "location_note": None,
     "ssid": None,
     "public_hours": None,
+    "presence": "always",
     "power_hours": None,
     "bandwidth_up_mbps": None,
     "port": None,
@@ -225,6 +226,7 @@ class EditableFields(BaseModel):
     longitude: Annotated[float, Field(allow_inf_nan=False)] | None = None
     ssid: Text | None = None
     public_hours: Text | None = None
+    presence: Presence | None = None
     power_source: PowerSource | None = None
     power_hours: Text | None = None
     bandwidth_down_mbps: Mbps | None = None
@@ -266,6 +268,7 @@ NEVER_NULL = (
     "provider",
     "link_role",
     "probe",
+    "presence",
     "lifecycle",
 )
 
@@ -307,6 +310,7 @@ class SiteOut(BaseModel):
     longitude: float | None
     ssid: str | None
     public_hours: str | None
+    presence: Presence
     power_source: PowerSource | None
     power_hours: str | None
     bandwidth_down_mbps: float | None

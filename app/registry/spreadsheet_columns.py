@@ -227,6 +227,13 @@ SITE_COLUMNS = (
         aliases=("jam layanan", "jam buka"),
     ),
     SheetColumn(
+        "presence",
+        "Kehadiran perangkat",
+        "always or sometimes: whether the device that reports is to be on day and night",
+        "selalu atau kadang-kadang: apakah perangkat yang melapor harus menyala siang malam",
+        aliases=("kehadiran", "presence"),
+    ),
+    SheetColumn(
         "power_source",
         "Sumber listrik",
         "pln, pln_limited, genset, solar or none",

@@ -6,7 +6,7 @@ from enum import StrEnum
 from functools import cache, lru_cache
 
 from app.profiles import Technology
-from app.registry.models import Lifecycle, LinkRole, PowerSource, SiteKind, Venue
+from app.registry.models import Lifecycle, LinkRole, PowerSource, Presence, SiteKind, Venue
 from probes.contract import ProbeKind
 
 MAX_NAME = 60  # longer texts are no names: neither cached nor compared
@@ -30,6 +30,7 @@ CHOICES: dict[str, dict[StrEnum, str]] = {
         Venue.LAINNYA: "lainnya",
     },
     "probe": {ProbeKind.ICMP: "icmp", ProbeKind.TCP: "tcp", ProbeKind.HTTP: "http", ProbeKind.PUSH: "laporan mandiri"},
+    "presence": {Presence.ALWAYS: "selalu", Presence.SOMETIMES: "kadang-kadang"},
     "power_source": {
         PowerSource.PLN: "PLN",
         PowerSource.PLN_LIMITED: "PLN terbatas",
@@ -84,6 +85,8 @@ SYNONYMS: dict[StrEnum, tuple[str, ...]] = {
     Venue.PUSKESMAS: ("pustu", "puskesmas pembantu", "poskesdes"),
     Venue.BALAI: ("balai desa", "balai pertemuan", "balai pertemuan umum", "bpu"),
     Venue.LAINNYA: ("lain lain", "other"),
+    Presence.ALWAYS: ("selalu menyala", "24 jam"),
+    Presence.SOMETIMES: ("kadang", "kadang kadang menyala", "jam kerja"),
     PowerSource.PLN: ("listrik pln",),
     PowerSource.GENSET: ("generator", "diesel"),
     PowerSource.SOLAR: ("plts", "tenaga surya", "panel surya"),

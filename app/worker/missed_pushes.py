@@ -12,7 +12,7 @@ from typing import NamedTuple
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.agents.silence_rule import DEVICE_IS_ADMITTED, HEARD_AT_ADDRESS, PUSHES
+from app.agents.silence_rule import DEVICE_IS_ADMITTED, HEARD_AT_ADDRESS, IS_ALWAYS_PRESENT, PUSHES
 from app.core.clock import to_slot
 from app.core.freshness import late_by, overdue_after_sql
 from app.judging.addressed_block import AddressedReading
@@ -23,21 +23,23 @@ from probes.contract import SILENCE, Outcome, Reading
 
 REASON = "not heard, as {others} were"  # their codes: they are what makes the missed push evidence
 
-# A push is due an interval after the latest of: the site's last reading, push or missed push, and its start of service.
-# The interval is the one that the device was sent last. A device whose last token is revoked may still be pushing with
-# that one: that it is refused is no evidence about its link. A moment in our future is of a wrong clock.
+# A push is due an interval after the latest of: the site's last reading, push or missed push, and since when it is in
+# service and always present. The interval is the one that the device was sent last. A device whose last token is
+# revoked may still be pushing with that one: that it is refused is no evidence about its link. A moment in our future
+# is of a wrong clock.
 PUSHING = f"""
     FROM (
         SELECT s.id, s.addressed_at, greatest(p.send_every_s, st.valid_s) AS send_every_s, greatest(
             st.seen_at, s.addressed_at,
             CASE WHEN d.heard_at < cast(:now AS timestamptz) + interval '1 minute' THEN d.heard_at END,
-            (SELECT max(c.ended_at) FROM site_configuration c WHERE c.site_id = s.id AND c.lifecycle <> 'active')
+            (SELECT max(c.ended_at) FROM site_configuration c
+                WHERE c.site_id = s.id AND (c.lifecycle <> 'active' OR c.presence <> 'always'))
         ) AS heard_at
         FROM site s JOIN site_status st ON st.site_id = s.id
             JOIN device d ON d.site_id = s.id
             JOIN unnest(cast(:technologies AS text[]), cast(:every AS int[])) AS p(technology, send_every_s)
                 ON p.technology = s.technology
-        WHERE {PUSHES} AND {HEARD_AT_ADDRESS} AND {DEVICE_IS_ADMITTED}
+        WHERE {PUSHES} AND {IS_ALWAYS_PRESENT} AND {HEARD_AT_ADDRESS} AND {DEVICE_IS_ADMITTED}
     ) pushing
 """
 OVERDUE = text(f"""

@@ -10,7 +10,7 @@ from app.alerts.gate import Drop, GateFacts, Hold, MemberTimes, RuleTimes, Send,
 from app.alerts.models import DropReason, HoldReason
 from app.core.clock import WITA, from_slot
 from app.core.daily_window import DailyWindow
-from app.registry.power_hours import parse_power_hours
+from app.registry.daily_hours import parse_daily_hours
 
 NIGHT = DailyWindow(22 * 60, 6 * 60)
 EVENING = datetime(2026, 11, 28, 23, 0, tzinfo=WITA)
@@ -81,7 +81,7 @@ def test_while_we_are_blind_nothing_is_told_of_sites() -> None:
 
 
 def test_a_site_without_power_at_this_hour_waits_until_it_could_answer() -> None:
-    powered = parse_power_hours("18.00-06.00")
+    powered = parse_daily_hours("18.00-06.00")
     member = MemberTimes(NOON - 5 * MINUTE, None, power=powered)
     rule = RuleTimes(keeps_power_hours=True)
     evening = NOON.replace(hour=18, minute=10)
@@ -126,7 +126,7 @@ def test_an_end_that_did_not_last_is_not_told() -> None:
 def test_hours_with_power_are_read_as_people_write_them_and_else_are_all_day(
     text: str | None, windows: list[tuple[int, int]]
 ) -> None:
-    assert [(window.start, window.end) for window in parse_power_hours(text)] == windows
+    assert [(window.start, window.end) for window in parse_daily_hours(text)] == windows
 
 
 moments = st.integers(1_767_225_600, 1_798_761_600).map(from_slot)

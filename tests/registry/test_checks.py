@@ -118,6 +118,18 @@ async def test_sites_under_a_contract_that_is_over_or_not_their_providers_are_fo
     assert f"/contracts/{theirs['id']}/sites/" in found["suggestion"]
 
 
+async def test_a_site_present_at_times_under_a_contract_is_found(cast: Cast, session: AsyncSession) -> None:
+    paid, always, _ = [
+        await register(cast, probe="push", host=None, presence=each) for each in ("sometimes", "always", "sometimes")
+    ]
+    contract = await create_contract(cast)
+    for site in (paid, always):
+        await assign_days(session, site["id"], contract["id"], LONG_AGO)
+    (found,) = await list_findings(cast.ana, "present_at_times")
+    assert (found["code"], found["severity"]) == (paid["code"], "warning")
+    assert contract["number"] in found["message"]
+
+
 async def test_a_village_without_a_site_is_found_also_when_its_only_one_is_retired(cast: Cast) -> None:
     async def lacking(person: Person, **params: str) -> set[str]:
         return {item["village_code"] for item in await list_findings(person, "village_without_site", **params)}

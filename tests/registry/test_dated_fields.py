@@ -42,6 +42,7 @@ CASES: dict[str, dict[str, Any]] = {
     "longitude": {"latitude": -0.37, "longitude": 117.45},
     "ssid": {"ssid": "desa"},
     "public_hours": {"public_hours": "08-16"},
+    "presence": {"presence": "sometimes", "probe": "push", "host": None},
     "power_source": {"power_source": "solar"},
     "power_hours": {"power_hours": "18-06"},
     "bandwidth_down_mbps": {"bandwidth_down_mbps": 5},
@@ -59,7 +60,7 @@ CASES: dict[str, dict[str, Any]] = {
     "notes": {"notes": "catatan"},
     "lifecycle": {"lifecycle": "suspended"},
 }
-ALONE = ["kind", "village_code", "technology", "provider", "parent_id", "contract_id", "probe", "lifecycle"]
+ALONE = ["kind", "village_code", "technology", "provider", "parent_id", "contract_id", "probe", "presence", "lifecycle"]
 LABELS = {"name", "code"}
 
 

@@ -157,3 +157,25 @@ async def test_a_patch_reports_all_faults_at_once(cast: Cast) -> None:
     for body in (b"[]", b'"x"', b"null", b"7"):
         answer = await cast.sari.client.patch(f"/api/v1/sites/{made['id']}", content=body)
         assert answer.status_code == 422, body
+
+
+@pytest.mark.parametrize("changes", [{}, {"probe": "push", "host": None, "kind": "node"}], ids=["pinged", "node"])
+async def test_what_others_look_for_is_there_always(cast: Cast, changes: dict[str, Any]) -> None:
+    assert await faults(cast, presence="sometimes", **changes) == {"presence": "presence_needs_reports"}
+
+
+async def test_neither_its_provider_nor_a_reader_may_declare_a_site_present_at_times(cast: Cast) -> None:
+    created = (await cast.sari.post("/sites", site(probe="push", host=None, provider="iconplus"))).json()
+    path = f"/sites/{created['id']}"
+    assert created["presence"] == "always"
+    for person in (cast.vera, cast.icon):
+        assert (await person.patch(path, {"presence": "sometimes"})).status_code == 403
+    answer = await cast.ana.patch(path, {"presence": "kadang-kadang"})
+    assert answer.json()["errors"][0]["suggestion"] == "Did you mean sometimes?"
+    changed = (await cast.ana.patch(path, {"presence": "sometimes"})).json()
+    assert changed["presence"] == "sometimes"
+    assert any("public hours" in warning for warning in changed["warnings"])
+    changed = (await cast.ana.patch(path, {"public_hours": "Pukul 08.00-16.00"})).json()
+    assert changed["warnings"] == []
+    entries = (await cast.sari.get("/audit?object=site")).json()["items"]
+    assert any((entry["after"] or {}).get("presence") == "sometimes" for entry in entries)

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from app.availability.counting import CountableHistory
 from app.availability.policy import ContractPolicy, TermsKey
 from app.core.clock import to_slot
+from app.core.daily_window import DailyWindow
 from app.registry.configuration import ConfigurationInForce
 from app.registry.models import LinkRole, State
 from tests.support.interval_maps import overlay
@@ -24,7 +25,7 @@ CONFIGURATIONS = [
     ConfigurationInForce(True),
     ConfigurationInForce(True, 2),
     ConfigurationInForce(True),
-    ConfigurationInForce(True),
+    ConfigurationInForce(True, open_hours=(DailyWindow(8 * 60 + 5, 8 * 60 + 25),)),
 ]
 
 

@@ -18,6 +18,8 @@ from app.availability import monthly_close
 from app.core.clock import midnight, utc_now
 from app.judging import ingest
 from app.judging.blind_ranges import BlindRange
+from app.judging.dirty_range import DirtyRange
+from app.judging.propagation import rejudge_with_children
 from app.latency import rollup
 from app.postgres.engine import Sessions, transaction
 from app.postgres.work_signals import Work
@@ -278,6 +280,59 @@ async def test_an_agent_that_was_removed_is_unknown_and_no_outage(field: Field) 
     await field.live(315, 900, sites=others)
     assert (await _status(field))[gone]["state"] == "unknown"
     assert await field.silences(gone) == []
+
+
+async def test_a_device_that_is_present_at_times_is_never_down_by_its_silence(field: Field) -> None:
+    pc, *others = field.ids
+    await _declare(field, pc, "sometimes")
+    await field.live(0, 300, sites=field.ids)
+    await field.live(315, 900, sites=others)
+    assert await field.silences(pc) == []
+    assert (await _status(field))[pc]["state"] == "unknown"
+    assert (await field.uptime(pc, 0, 900))["seconds"]["down"] == 0
+    shown = await field.get(f"/sites/{pc}/device")
+    assert (shown["silence_counts"], shown["silence_ignored"]) == (False, "presence")
+    await field.beat(pc, 960)
+    await field.live(960, 960, sites=others)
+    assert (await field.states(pc))[-1] == (960, "up", None)
+    await _declare(field, pc, "always")
+    await field.live(975, 1200, sites=others)
+    assert (await field.states(pc))[-1] == (1020, "down", None), "to be on day and night, it is waited for again"
+
+
+async def test_rows_of_loss_that_a_device_present_at_times_sends_in_time_are_losses(field: Field) -> None:
+    pc, *others = field.ids
+    await _declare(field, pc, "sometimes")
+    await field.live(0, 300, sites=field.ids)
+    lost = [replace(field.row(second, "timeout"), reason=None) for second in (310, 370)]
+    await field.push(pc, lost, received=420)
+    await field.live(420, 420, sites=others)
+    assert (310, "down", None) in await field.states(pc)
+
+
+async def test_missed_reports_are_judged_by_the_presence_of_their_second(field: Field) -> None:
+    """It was to be on day and night until 400 only, as its configuration has it: the second loss is none."""
+    pc, *others = field.ids
+    await field.live(0, 300, sites=field.ids)
+    await field.live(315, 600, sites=others)
+    assert await field.states(pc) == [(0, "up", None), (360, "down", None)]
+    async with transaction(field.sessions) as session:
+        for statement in (
+            "UPDATE site_configuration SET ended_at = :at WHERE site_id = :id",
+            """INSERT INTO site_configuration SELECT (jsonb_populate_record(c, jsonb_build_object(
+                'started_at', c.ended_at, 'ended_at', NULL, 'presence', 'sometimes'))).*
+            FROM site_configuration c WHERE site_id = :id""",
+        ):
+            await session.execute(text(statement), {"id": pc, "at": field.at(400)})
+        await rejudge_with_children(session, [DirtyRange(pc, field.at(0), field.at(600))])
+    assert await field.states(pc) == [(0, "up", None), (360, "unknown", "silent")]
+
+
+async def _declare(field: Field, site_id: int, presence: str) -> None:
+    async with transaction(field.sessions) as session:
+        for table, key in (("site", "id"), ("site_configuration", "site_id")):
+            statement = f"UPDATE {table} SET presence = cast(:presence AS text) WHERE {key} = :id"
+            await session.execute(text(statement), {"id": site_id, "presence": presence})
 
 
 async def test_a_device_tells_when_it_is_expected_and_whether_its_silence_counts(field: Field) -> None:

@@ -1,4 +1,4 @@
-"""Read a site's hours with power, which people wrote as they liked: `18.00-06.00`, `06-12 dan 18-22 WITA`, `24 jam`."""
+"""Read hours of the day that people wrote as they liked: `18.00-06.00`, `06-12 dan 18-22 WITA`, `24 jam`."""
 
 import re
 
@@ -8,12 +8,12 @@ SHORTEST = 60  # minutes: less is a slip, and the same hour twice means all day
 CLOCK = r"(\d{1,2})(?:[.:](\d{2}))?"
 HOURS = re.compile(rf"{CLOCK}\s*(?:-|–|—|s/?d\.?|sampai|hingga|to)\s*{CLOCK}", re.IGNORECASE)
 FILLER = re.compile(
-    r"\b(?:pukul|jam|pkl|wita|dan|and|setiap|tiap|hari|listrik|menyala|nyala)\b|[\s.,;&+/()]", re.IGNORECASE
+    r"\b(?:pukul|jam|pkl|wita|dan|and|setiap|tiap|hari|listrik|menyala|nyala|buka)\b|[\s.,;&+/()]", re.IGNORECASE
 )
 
 
-def parse_power_hours(text: str | None) -> tuple[DailyWindow, ...]:
-    """Return the windows of a day with power; () for what cannot be read, and where there always is power."""
+def parse_daily_hours(text: str | None) -> tuple[DailyWindow, ...]:
+    """Return the windows of a day; () for what cannot be read, and for all day."""
     if text is None:
         return ()
     windows = []
