@@ -44,6 +44,7 @@ from app.contracts.assignment_routes import router as site_contracts
 from app.contracts.routes import router as contracts
 from app.contracts.sla_routes import router as sla
 from app.diagnoses.routes import router as diagnoses
+from app.evidence.routes import router as evidence
 from app.explaining.routes import router as explaining
 from app.exporting.routes import router as exporting
 from app.importing.routes import router as importing
@@ -123,6 +124,7 @@ ROUTERS = (
     reviews,
     contract_outages,
     explaining,
+    evidence,
     cause_effects,
     incidents,
     maintenance,

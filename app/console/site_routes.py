@@ -115,6 +115,7 @@ async def show_why(console: Console, ident: str, at: str = "", around: int = 300
     second = to_wita(as_moment(found["at"]))
     later = second + MINUTE if second + MINUTE <= utc_now() else None
     shown = {"found": found, "at": second, "earlier": second - MINUTE, "later": later, "around": around}
+    shown["evidence"] = await console.api.get(f"/sites/{site['id']}/evidence", at=found["at"])
     return console.page("why.html", **shown, **_addresses(console, site))
 
 

@@ -24,6 +24,14 @@ RECORD_WORDS: Mapping[str, Mapping[str, str]] = {
         "readings_dropped": "hasil ukur terbuang di perangkat",
         "not_measuring": "agen tidak dapat mengukur",
     },
+    "witness": {
+        "central": "pengukuran pusat",
+        "agent": "perangkat di lokasi",
+        "stream": "sambungan tetap",
+        "terminal": "terminal",
+        "provider": "sistem penyedia",
+        "visitor": "pengunjung",
+    },
     "severity": {"critical": "gawat", "warning": "perlu diperbaiki", "hint": "perlu dilihat"},
     "audited": {
         "account": "akun",
@@ -102,6 +110,12 @@ ENGLISH_RECORD_WORDS: Mapping[str, Mapping[str, str]] = {
         "clock": "our clock was stepped",
         "ingest": "not proven that reports could arrive",
         "mass_outage": "many sites lost at once",
+    },
+    "witness": {
+        "central": "our own look",
+        "agent": "device at the site",
+        "stream": "held connection",
+        "provider": "provider's system",
     },
     "blind_source": {"central": "probes from the centre", "silence": "reports of devices"},
 }

@@ -3,7 +3,7 @@
 from alembic import op
 
 revision = "20261129_presence"
-down_revision = "20261129_configuration_version"
+down_revision = "20261129_visits"
 branch_labels = None
 depends_on = None
 
