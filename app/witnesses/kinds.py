@@ -18,7 +18,7 @@ class WitnessKind(StrEnum):
 
 
 class Says(StrEnum):
-    """What of the link; `nothing`: the witness was there, and proves neither."""
+    """What of the link: that it was `up` or `down`; `nothing`: the witness was there, and proves neither."""
 
     UP = "up"
     DOWN = "down"
