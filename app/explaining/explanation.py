@@ -14,12 +14,17 @@ from app.explaining import readings
 from app.explaining.readings import JudgedReading
 from app.explaining.second import SECOND, Second, explained_second
 from app.explaining.sentences import sentences
+from app.incidents.near_words import near_words
 from app.judging.dated_profiles import ProfileInForce
-from app.judging.judge import CONFIRMING_TIMEOUTS
+from app.judging.judge import BAD, CONFIRMING_TIMEOUTS
 from app.judging.rejudge import rejudgeable_since
 from app.judging.settled import sites_settled_until
+from app.measurements import near_looks
 from app.measurements.fields import measurement_fields
+from app.measurements.near import Near
 from app.registry.models import Site
+
+NEAR_WITHIN = timedelta(minutes=10)
 
 
 async def explanation(
@@ -29,6 +34,7 @@ async def explanation(
     settled_until = await sites_settled_until(session, [site.id], Period(at, at + SECOND), now=now)
     second = await explained_second(session, site, at, caller=caller, now=now)
     evidence = await readings.load(session, site.id, at, second.segment, around=around)
+    near = await _near(session, site.id, second)
     settled, kept = settled_until > at, at >= await rejudgeable_since(session)
     segment = second.segment
     return {
@@ -39,9 +45,10 @@ async def explanation(
         "unknown_reason": None if segment is None else segment.unknown_reason,
         "counts_as": second.kind,
         "settled": settled,
-        "why": sentences(second, evidence, settled=settled, readings_kept=kept),
+        "why": sentences(second, evidence, near=near, settled=settled, readings_kept=kept),
         "segment": _segment(second, now),
         "profile": _profile(second.profile),
+        "near": None if near is None else {"slot": near[0], **near[1]._asdict(), "text": near_words(near[1])},
         "readings": _readings(evidence.around),
         "beginning": _readings(evidence.beginning),
         "blind_ranges": [
@@ -54,6 +61,16 @@ async def explanation(
         "cause": second.cause,
         "contracts": [{"contract": name._asdict(), **_contract(counted)} for name, counted in second.contracts],
     }
+
+
+async def _near(session: AsyncSession, site_id: int, second: Second) -> tuple[datetime, Near] | None:
+    """Return what the site's device saw near itself in its last lost look of the outage up to the second, or None."""
+    segment = second.segment
+    if segment is None or segment.state not in BAD:
+        return None
+    return await near_looks.find_last_lost(
+        session, site_id, max(segment.started_at, second.at - NEAR_WITHIN), second.at
+    )
 
 
 def _segment(second: Second, now: datetime) -> dict[str, Any] | None:

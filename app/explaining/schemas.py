@@ -63,6 +63,13 @@ COUNTED: dict[str, Any] = {
     "proven_s": 388,
     "min_outage_s": 300,
 }
+NEAR: dict[str, Any] = {
+    "slot": "2026-11-24T21:32:24+08:00",
+    "lan": True,
+    "terminal": False,
+    "carrier": True,
+    "text": {"id": "gateway menjawab, terminal tidak", "en": "the gateway answered, the terminal did not"},
+}
 EXAMPLE: dict[str, Any] = {
     "site_id": 512,
     "code": "64.02.05.2003-01",
@@ -81,6 +88,7 @@ EXAMPLE: dict[str, Any] = {
     ],
     "segment": SEGMENT,
     "profile": PROFILE,
+    "near": NEAR,
     "readings": [READING],
     "beginning": [READING],
     "blind_ranges": [BLIND],
@@ -194,6 +202,18 @@ class CountedSecondOut(BaseModel):
     min_outage_s: int = Field(description="seconds from which the contract counts an outage", examples=[300])
 
 
+class NearLookOut(BaseModel):
+    """What the site's device saw near itself, by its own account, while nothing beyond answered."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [NEAR]})
+
+    slot: WitaMoment = Field(description="the last such look of the outage, at most ten minutes before the second")
+    lan: bool | None = Field(description="whether the next hop answered, a device of the site; null: not asked")
+    terminal: bool | None = Field(description="whether the link's terminal answered; null: not asked")
+    carrier: bool | None = Field(description="whether its interface towards the next hop had a signal; null: not asked")
+    text: Words = Field(description="the same in words", examples=[NEAR["text"]])
+
+
 class ExplanationOut(MarksSimulatedPast):
     """Why a second has its state."""
 
@@ -209,6 +229,7 @@ class ExplanationOut(MarksSimulatedPast):
     why: list[Words] = Field(description="sentences, the decisive one first", examples=[EXAMPLE["why"]])
     segment: ExplainedSegment | None = Field(description="what it lies in; null outside of service")
     profile: ProfileInForceOut | None = Field(description="null before the site was registered")
+    near: NearLookOut | None = Field(description="null: it is not down then, or its device told nothing")
     readings: list[JudgedReadingOut] = Field(description="up to `around_s` away from the second, oldest first")
     beginning: list[JudgedReadingOut] = Field(description="the last ones before the segment, and its first ones")
     blind_ranges: list[BlindnessOut] = Field(description="those up to `around_s` away")

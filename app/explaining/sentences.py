@@ -1,6 +1,7 @@
 """Says in both languages why a second has its state: the rule, the readings and limits behind it, what else decides."""
 
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 
 from app.availability.contract_words import REASONS
 from app.core.words import Bilingual, duration_in_words, in_words, moment_in_words
@@ -8,17 +9,33 @@ from app.explaining.readings import Evidence, JudgedReading
 from app.explaining.second import ParentState, Second
 from app.explaining.sentences_of_contracts import contract_sentence
 from app.explaining.sentences_of_limits import degraded, up
+from app.incidents.near_words import near_words
 from app.judging.judge import BAD, GOOD
+from app.measurements.near import Near
 from app.registry.models import Lifecycle, State, UnknownReason
 from probes.contract import SILENCE, Outcome
 
 
-def sentences(second: Second, evidence: Evidence, *, settled: bool, readings_kept: bool) -> list[Bilingual]:
-    """Return the sentences, the decisive one first."""
-    return list(_sentences(second, evidence, settled=settled, readings_kept=readings_kept))
+def sentences(
+    second: Second,
+    evidence: Evidence,
+    *,
+    near: tuple[datetime, Near] | None,
+    settled: bool,
+    readings_kept: bool,
+) -> list[Bilingual]:
+    """Return the sentences, the decisive one first. `near`: what its device saw near itself, and when."""
+    return list(_sentences(second, evidence, near=near, settled=settled, readings_kept=readings_kept))
 
 
-def _sentences(second: Second, evidence: Evidence, *, settled: bool, readings_kept: bool) -> Iterator[Bilingual]:
+def _sentences(
+    second: Second,
+    evidence: Evidence,
+    *,
+    near: tuple[datetime, Near] | None,
+    settled: bool,
+    readings_kept: bool,
+) -> Iterator[Bilingual]:
     if second.segment is None:
         yield _out_of_service(second)
     else:
@@ -30,6 +47,10 @@ def _sentences(second: Second, evidence: Evidence, *, settled: bool, readings_ke
                 "neither for nor against it."
             )
         yield from _bounds(second)
+        if near is not None:
+            yield in_words(
+                "By its device's own account, at {at}: {told}.", at=moment_in_words(near[0]), told=near_words(near[1])
+            )
         yield from _single_loss(second, evidence)
         yield from _blindness(second, evidence)
     yield from _people(second)

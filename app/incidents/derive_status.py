@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from app.incidents.cause_hint import DeviceUptime, hint
+from app.incidents.cause_hint import DeviceUptime, NearEvidence, hint
 from app.incidents.models import (
     Happening,
     Incident,
@@ -26,11 +26,12 @@ def update_derived_fields(
     *,
     merged_into: int | None,
     device_uptimes: Mapping[int, DeviceUptime],
+    near: Mapping[int, NearEvidence],
     now: datetime,
 ) -> IncidentEvent | None:
     """Update the incident from all its outages, withdrawn ones included. Return the event, or None if nothing changed.
 
-    `merged_into`: the incident that took its outages over, if one did. `device_uptimes`: by `IncidentSite.id`.
+    `merged_into`: the incident that took its outages over, if one did. `device_uptimes`, `near`: by `IncidentSite.id`.
     """
     is_new = incident.version == 0
     before = {name: getattr(incident, name) for name in DERIVED}
@@ -40,7 +41,7 @@ def update_derived_fields(
     incident.status = _status(incident, outages)
     if incident.status is not IncidentStatus.WITHDRAWN:
         incident.merged_into = None
-        incident.cause_hint = _cause_hint(incident, outages, device_uptimes)
+        incident.cause_hint = _cause_hint(incident, outages, device_uptimes, near)
     elif merged_into is not None:
         incident.merged_into = merged_into
     changed = [name for name in DERIVED if is_new or getattr(incident, name) != before[name]]
@@ -70,15 +71,21 @@ def bounds(outages: Sequence[IncidentSite]) -> dict[str, Any]:
 
 
 def _cause_hint(
-    incident: Incident, outages: Sequence[IncidentSite], device_uptimes: Mapping[int, DeviceUptime]
+    incident: Incident,
+    outages: Sequence[IncidentSite],
+    device_uptimes: Mapping[int, DeviceUptime],
+    near: Mapping[int, NearEvidence],
 ) -> Cause | None:
     """None while an outage lasts. Once known, a hint stays: the push receipts that it came from are deleted in time."""
     if incident.kind is IncidentKind.SHARED:
         return hint(shared=True)
     if any(row.first_ok_after is None for row in outages):
         return None
-    device = next((device_uptimes[row.id] for row in outages if row.id in device_uptimes), None)
-    return hint(shared=False, device=device) if device else incident.cause_hint
+    row_id = next((row.id for row in outages if row.id in device_uptimes), None)
+    if row_id is not None:
+        return hint(shared=False, device=device_uptimes[row_id], near=near.get(row_id))
+    told = next((near[row.id] for row in outages if row.id in near), None)
+    return incident.cause_hint or hint(shared=False, near=told)
 
 
 def _known(choose: Callable[..., Any], outages: Sequence[IncidentSite], name: str) -> Any:

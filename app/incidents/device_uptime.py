@@ -41,7 +41,11 @@ async def find_device_uptimes(session: AsyncSession, rows: Iterable[IncidentSite
 
 
 def _device_uptime(row: IncidentSite, booted_at: datetime) -> DeviceUptime:
-    """Measure the outage from the last answer before it: it may have begun as early as that."""
     assert row.ended_at is not None
-    start = max(row.last_ok_at or row.started_at, row.started_at - MAX_SINCE_OK)
-    return DeviceUptime((row.ended_at - booted_at).total_seconds(), (row.ended_at - start).total_seconds())
+    outage = row.ended_at - earliest_start(row)
+    return DeviceUptime((row.ended_at - booted_at).total_seconds(), outage.total_seconds())
+
+
+def earliest_start(row: IncidentSite) -> datetime:
+    """Return the last answer before the outage: it may have begun as early as that."""
+    return max(row.last_ok_at or row.started_at, row.started_at - MAX_SINCE_OK)

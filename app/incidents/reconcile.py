@@ -17,7 +17,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.incidents import affected_sites, forgery_signs, groups, outage_causes
+from app.incidents import affected_sites, forgery_signs, groups, near_evidence, outage_causes
 from app.incidents.affected_sites import SiteOutages
 from app.incidents.correlation import find_clusters
 from app.incidents.derive_status import update_derived_fields
@@ -195,12 +195,14 @@ class Reconciliation:
         rows = await _rows_by_incident(self.session, [incident.id for incident in self.changed.values()])
         single = [row for incident in self.changed.values() if not _is_shared(incident) for row in rows[incident.id]]
         device_uptimes = await find_device_uptimes(self.session, single)
+        near = await near_evidence.find_near_evidence(self.session, single)
         for incident in self.changed.values():
             event = update_derived_fields(
                 incident,
                 rows[incident.id],
                 merged_into=merged_into.get(id(incident)),
                 device_uptimes=device_uptimes,
+                near=near,
                 now=self.now,
             )
             if event is not None:

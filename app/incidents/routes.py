@@ -8,10 +8,20 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access.scope import Caller
 from app.core import i18n
-from app.core.clock import parse_moment
+from app.core.clock import parse_moment, utc_now
 from app.core.errors import Fault, Invalid
 from app.core.tables import Table, max_rows
-from app.incidents import actions, bulk_patch, bulk_response, provider_view, serializers, store, tables, tickets
+from app.incidents import (
+    actions,
+    bulk_patch,
+    bulk_response,
+    near_evidence,
+    provider_view,
+    serializers,
+    store,
+    tables,
+    tickets,
+)
 from app.incidents.bulk_schemas import BulkPatchOut, IncidentsPatch
 from app.incidents.members import list_members
 from app.incidents.models import Incident, IncidentNote, IncidentStatus
@@ -171,7 +181,9 @@ async def _detail(session: Session, incident: Incident, caller: Caller, response
     (fields,) = await serializers.serialize(session, [incident], caller=caller)
     notes: Sequence[Any] = await store.list_notes(session, incident, caller=caller)
     events: Sequence[Any] = await store.list_events(session, incident, caller=caller)
+    members = (await list_members(session, [incident], caller=caller)).get(incident.id, [])
     if caller.provider_id is not None:
-        members = (await list_members(session, [incident], caller=caller))[incident.id]
         events = list(provider_view.own_events(events, members))
-    return fields | {"notes": notes, "events": events}
+    visible = [member.outage for member in members if member.visible]
+    near = await near_evidence.list_near(session, visible, now=utc_now())
+    return fields | {"near": near, "notes": notes, "events": events}

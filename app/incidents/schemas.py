@@ -8,6 +8,7 @@ from app.core.validation import FaultError, read_moment
 from app.core.words import Words
 from app.incidents.models import Happening, IncidentKind, IncidentStatus
 from app.incidents.must_act import Actor
+from app.incidents.near_schemas import NEAR, NearStretchOut
 from app.measurements.schemas import OutageEvidence
 from app.measurements.simulated_past import MarksSimulatedPast
 from app.profiles import Technology
@@ -211,8 +212,14 @@ class EventOut(BaseModel):
 
 
 class IncidentDetail(IncidentOut):
-    model_config = ConfigDict(json_schema_extra={"examples": [{**INCIDENT, "notes": [NOTE], "events": [EVENT]}]})
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{**INCIDENT, "near": [NEAR], "notes": [NOTE], "events": [EVENT]}]}
+    )
 
+    near: list[NearStretchOut] = Field(
+        description="what the sites' own devices saw near themselves while nothing beyond answered, oldest first, of "
+        "up to 50 outages; kept as long as raw readings"
+    )
     notes: list[NoteOut] = Field(
         description="of your office and those above and below it, to a provider those written for it; includes those "
         "of incidents merged into it"

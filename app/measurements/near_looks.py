@@ -5,7 +5,6 @@ By the device's own account. Kept as long as raw readings: every look that was l
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -14,6 +13,7 @@ from sqlalchemy import delete, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.measurements.models import NearLook
+from app.measurements.near import Near, NearAccount, NearStretch
 
 MAX_STRETCHES = 100  # of one outage; a device that flaps more often than that tells nothing
 
@@ -41,35 +41,9 @@ STRETCHES = text(f"""
 BEFORE = text(f"""
     SELECT o.id, l.lan, l.terminal, l.carrier FROM {OUTAGES} CROSS JOIN LATERAL (
         SELECT lan, terminal, carrier FROM near_look l
-        WHERE l.site_id = o.site_id AND l.slot < o.start AND NOT l.lost ORDER BY l.slot DESC LIMIT 1
+        WHERE l.site_id = o.site_id AND l.slot <= o.start AND NOT l.lost ORDER BY l.slot DESC LIMIT 1
     ) l
 """)
-
-
-class Near(NamedTuple):
-    """Whether the next hop and the terminal answered, and the interface had a signal; None: not asked."""
-
-    lan: bool | None = None
-    terminal: bool | None = None
-    carrier: bool | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class NearStretch:
-    """Lost looks in a row that saw the same near the device: the slots of the first and the last."""
-
-    started_at: datetime
-    ended_at: datetime
-    looks: int
-    near: Near
-
-
-@dataclass(frozen=True, slots=True)
-class NearAccount:
-    """What a device saw during an outage, in order of time, and in its last answered look before it."""
-
-    stretches: Sequence[NearStretch]
-    before: Near
 
 
 class OutageSpan(NamedTuple):

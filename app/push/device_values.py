@@ -3,8 +3,8 @@
 from typing import Any
 
 from app.core.clock import from_slot
+from app.measurements.near import Near
 from app.push.dedupe import PushResult, ReceivedPush
-from app.push.near_fields import NearFields
 from app.push.near_rows import NearState
 from app.push.timestamps import PushSite
 
@@ -45,7 +45,7 @@ def device_values(
         "unheard_boot_at": at if unheard_boot else None,
         "token_id": received.token_id,
         "near_at": None if near is None else from_slot(near.slot),
-        **(NearFields() if near is None else near.near)._asdict(),
+        **(Near() if near is None else near.near)._asdict(),
         "rx_bps": push.rates.get("rx_bps"),
         "tx_bps": push.rates.get("tx_bps"),
         "rates_at": at if push.rates else None,
@@ -57,5 +57,5 @@ def merge(earlier: dict[str, Any] | None, later: dict[str, Any]) -> dict[str, An
     if earlier is None:
         return later
     counts = {name: earlier[name] + later[name] for name in ("accepted", "duplicates", "rejected")}
-    near = {} if later["near_at"] is None else {name: later[name] for name in NearFields._fields}  # null: not asked
+    near = {} if later["near_at"] is None else {name: later[name] for name in Near._fields}  # null: not asked
     return earlier | {name: value for name, value in later.items() if value is not None} | counts | near

@@ -4,29 +4,22 @@ All are optional and its own account. One that cannot be used is left out and re
 """
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 from app.core.errors import Fault
 from app.core.validation import as_text
+from app.measurements.near import Near
 from app.push import rejections
 
 MAX_BPS = 10**12
 RATES = ("rx_bps", "tx_bps")
 
 
-class NearFields(NamedTuple):
-    """Whether the next hop and the terminal answered, and the interface had a signal; None: not asked."""
-
-    lan: bool | None = None
-    terminal: bool | None = None
-    carrier: bool | None = None
-
-
-def parse_near(get: Callable[[str], Any]) -> tuple[NearFields | None, list[Fault]]:
+def parse_near(get: Callable[[str], Any]) -> tuple[Near | None, list[Fault]]:
     """Return the fields of a row, or None if it has none of them, and the faults of those that cannot be used."""
     faults: list[Fault] = []
     values: list[bool | None] = []
-    for name in NearFields._fields:
+    for name in Near._fields:
         value = get(name)
         if value is None:
             values.append(None)
@@ -35,8 +28,8 @@ def parse_near(get: Callable[[str], Any]) -> tuple[NearFields | None, list[Fault
         else:
             values.append(None)
             faults.append(rejections.fault(name, "not_a_flag", given=as_text(value)))
-    near = NearFields(*values)
-    return (None if near == NearFields() else near), faults
+    near = Near(*values)
+    return (None if near == Near() else near), faults
 
 
 def parse_rates(body: dict[str, Any]) -> tuple[dict[str, int], list[Fault]]:

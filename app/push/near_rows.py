@@ -10,7 +10,7 @@ from operator import itemgetter
 from typing import Any, NamedTuple
 
 from app.core.clock import from_slot, to_slot
-from app.push.near_fields import NearFields
+from app.measurements.near import Near
 from app.push.timestamps import TimedRow
 from probes.contract import Reading
 
@@ -21,13 +21,13 @@ class NearState(NamedTuple):
     """The newest look of a device, and its slot."""
 
     slot: int
-    near: NearFields
+    near: Near
 
 
 def known_state(
     near_at: datetime | None, lan: bool | None, terminal: bool | None, carrier: bool | None
 ) -> NearState | None:
-    return None if near_at is None else NearState(to_slot(near_at), NearFields(lan, terminal, carrier))
+    return None if near_at is None else NearState(to_slot(near_at), Near(lan, terminal, carrier))
 
 
 def choose_looks(
@@ -46,7 +46,7 @@ def choose_looks(
     return looks, newest
 
 
-def _looks(rows: Sequence[TimedRow], new: set[int]) -> list[tuple[int, NearFields, bool]]:
+def _looks(rows: Sequence[TimedRow], new: set[int]) -> list[tuple[int, Near, bool]]:
     return [
         (timed.reading.slot, timed.row.near, not timed.row.rtt_us)
         for timed in rows

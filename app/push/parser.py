@@ -12,8 +12,8 @@ import orjson
 
 from app.core.errors import Fault, Invalid, TooLarge
 from app.core.validation import MESSAGES, as_text
+from app.measurements.near import Near
 from app.push import near_fields, value_parsers
-from app.push.near_fields import NearFields
 from app.push.value_parsers import RejectedValue
 
 MAX_ROWS, MAX_SENT, MAX_SEQ = 1000, 100, 2**53
@@ -32,7 +32,7 @@ class PushRow(NamedTuple):
     clock_us: int | None
     sent: int
     rtt_us: tuple[int, ...]
-    near: NearFields | None = None
+    near: Near | None = None
 
 
 @dataclass(slots=True)

@@ -8,6 +8,7 @@ from app.incidents.must_act import BY_CAUSE, Actor, must_act
 from app.postgres.engine import transaction
 from app.registry.models import Cause
 from tests.support.incident_scenario import IncidentScenario
+from tests.support.push_receipts import add_receipt
 
 
 def test_who_must_act_follows_from_the_cause_a_person_set_or_else_the_evidence() -> None:
@@ -15,27 +16,6 @@ def test_who_must_act_follows_from_the_cause_a_person_set_or_else_the_evidence()
     assert must_act(None, Cause.LINK) is must_act(Cause.UNCLASSIFIED, Cause.PROVIDER) is Actor.PROVIDER
     assert must_act(None, None) is must_act(Cause.UNCLASSIFIED, None) is Actor.OFFICE
     assert set(BY_CAUSE) == set(Cause) - {Cause.UNCLASSIFIED}
-
-
-async def add_receipt(
-    scenario: IncidentScenario, site: int, boot: str, *, booted: int | None, first: int, last: int
-) -> None:
-    """Insert or update the push receipt of a boot, times in seconds after the start."""
-    async with transaction(scenario.sessions) as session:
-        await session.execute(
-            text(
-                "INSERT INTO push_receipt (site_id, boot, seen, booted_at, first_at, last_at) "
-                "VALUES (:site, :boot, '{[1,2)}', :booted, :first, :last) ON CONFLICT (site_id, boot) "
-                "DO UPDATE SET booted_at = excluded.booted_at, last_at = excluded.last_at"
-            ),
-            {
-                "site": site,
-                "boot": boot,
-                "booted": None if booted is None else scenario.at(booted),
-                "first": scenario.at(first),
-                "last": scenario.at(last),
-            },
-        )
 
 
 async def cause_hint(scenario: IncidentScenario) -> str | None:

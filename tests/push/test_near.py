@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import text
 
+from app.measurements.near import Near
 from app.push import parser
-from app.push.near_fields import NearFields
 from app.push.near_rows import DAY_S, NearState, choose_looks
 from app.push.timestamps import PushSite, assign_slots
 from tests.support.agent_fixtures import Agent
@@ -43,7 +43,7 @@ def test_lost_looks_are_kept_and_changes_and_one_a_day() -> None:
     rows = [(60, True, WELL), (120, True, WELL), (180, False, WELL), (240, False, WELL | {"lan": 0}), (300, True, WELL)]
     body = batch(*rows)
     assert kept(body) == [(60, False, True), (180, True, True), (240, True, False), (300, False, True)]
-    well = NearFields(True, True, True)
+    well = Near(True, True, True)
     assert kept(body, NearState(NOON, well))[0] == (180, True, True), "nothing changed since the push before"
     assert kept(body, NearState(NOON - DAY_S, well))[0] == (60, False, True), "once a day it is said all the same"
     assert kept(batch((60, True, {}), (120, False, {}))) == [], "a device that asks nobody tells nothing"
@@ -51,7 +51,7 @@ def test_lost_looks_are_kept_and_changes_and_one_a_day() -> None:
 
 def test_a_field_that_cannot_be_used_is_left_out_and_its_row_counts() -> None:
     push = parser.parse(batch((60, True, WELL | {"lan": 7, "carrier": "up"}), (120, True, WELL)))
-    assert [row.near for row in push.rows] == [NearFields(None, True, None), NearFields(True, True, True)]
+    assert [row.near for row in push.rows] == [Near(None, True, None), Near(True, True, True)]
     assert [(fault.row, fault.field, fault.code) for fault in push.faults] == [
         (0, "lan", "not_a_flag"),
         (0, "carrier", "not_a_flag"),
