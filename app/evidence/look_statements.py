@@ -9,7 +9,7 @@ from app.core.freshness import hold_s
 from app.explaining.readings import JudgedReading
 from app.judging.claims import Claim
 from app.judging.fold import median_us
-from app.measurements.near_looks import Near
+from app.measurements.near import Near
 from app.witnesses.statement import Says, Statement, WitnessKind
 from probes.contract import CENTRAL, SILENCE, Outcome
 
