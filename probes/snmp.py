@@ -23,6 +23,7 @@ from pysnmp.hlapi.v3arch.asyncio import (
     get_cmd,
 )
 
+from probes.snmp_access import SnmpUser
 from probes.telemetry import LinkState, Telemetry
 
 PORT = 161
@@ -41,16 +42,6 @@ AUTH = {"sha": USM_AUTH_HMAC96_SHA, "sha256": USM_AUTH_HMAC192_SHA256}
 
 class SnmpProblem(Exception):
     """It was not read: `no_answer`, `refused`, `no_such_interface`."""
-
-
-@dataclass(frozen=True, slots=True)
-class SnmpUser:
-    """Of v3, with authentication always; without `priv_key` nothing is encrypted."""
-
-    name: str
-    auth: str  # sha, sha256
-    auth_key: str
-    priv_key: str | None = None  # AES-128
 
 
 @dataclass(frozen=True, slots=True)

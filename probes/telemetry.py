@@ -14,7 +14,7 @@ MAX_WORD = 60  # characters of an alert or a cause
 
 
 class LinkState(StrEnum):
-    """`unknown`: it answered, and says neither."""
+    """What it says of its link: `up`, `down`, or `unknown`: it answered, and says neither."""
 
     UP = "up"
     DOWN = "down"

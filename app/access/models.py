@@ -39,7 +39,7 @@ class Audited(StrEnum):
     """The kind of object that an audit entry is about: `account`, `token`, `provider`, `contract`, `site_contract` (a
     site's days under a contract), `site`, `file` (an import), `contacts` (their export), `maintenance`, `incident`,
     `channel` and `rule` (of alerts), `sample` (sites drawn for the published method), `review` (a decision of one),
-    `report` (a berita acara), `certificate` (of a line's 24 hours).
+    `report` (a berita acara), `certificate` (of a line's 24 hours), `telemetry_account` (of a provider).
     """
 
     ACCOUNT = "account"
@@ -58,6 +58,7 @@ class Audited(StrEnum):
     REVIEW = "review"
     REPORT = "report"
     CERTIFICATE = "certificate"
+    TELEMETRY_ACCOUNT = "telemetry_account"
 
 
 class Account(Base):

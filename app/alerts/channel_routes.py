@@ -1,38 +1,26 @@
 from typing import Annotated, Any
 
-import structlog
 from fastapi import APIRouter, Depends, Request, Response
 
 from app.alerts import channel_changes, channel_sealing, channels, trial
 from app.alerts.channel_schemas import ChannelChanged, ChannelIn, ChannelMade, ChannelOut, ChannelPatch
 from app.alerts.channel_sealing import Sealing
 from app.alerts.notification_schemas import NotificationOut
-from app.alerts.sealer import open_sealer
-from app.core.errors import SealingUnavailable
 from app.registry.params import ProviderSlug, RegionCode
-from app.settings import SettingsError
 from app.web.deps import Reader, Session, Writer
 from app.web.idempotency import IdempotencyKey
 from app.web.json_body import JsonRoute
 from app.web.pagination import BY_ID, Page
 from app.web.params import Cursor, IfMatch, Limit, RowId, read_version
 from app.web.problem_details import problems
-
-log = structlog.get_logger()
+from app.web.sealing import read_sealer
 
 router = APIRouter(prefix="/channels", tags=["alerts"], route_class=JsonRoute)
 
 
 async def read_sealing(session: Session, request: Request) -> Sealing:
     """Raises SealingUnavailable where what is sealed could not be opened again."""
-    state = request.app.state
-    if state.sealer is None:
-        try:
-            state.sealer = await open_sealer(session, state.settings)
-        except SettingsError as error:
-            log.error("channels cannot be sealed", problem=str(error))
-            raise SealingUnavailable from None
-    return Sealing(state.sealer, state.settings.receiver_policy)
+    return Sealing(await read_sealer(session, request), request.app.state.settings.receiver_policy)
 
 
 SealingOfApp = Annotated[Sealing, Depends(read_sealing)]

@@ -11,6 +11,7 @@ from sqlalchemy import func, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import joinedload
 
+from app.access.sealer import open_sealer
 from app.alerts.backlog_loading import AHEAD, load_backlog
 from app.alerts.channel_backlog import ChannelBacklog
 from app.alerts.message_content import ContentBuilder
@@ -27,7 +28,6 @@ from app.alerts.notification_writer import write_notification
 from app.alerts.outcomes import Pendings, mark_rest, mark_sent
 from app.alerts.plan import REOPEN_WITHIN, Plan, PlannedMessage, Timing
 from app.alerts.planning import make_plan
-from app.alerts.sealer import open_sealer
 from app.alerts.subjects import coming_of, subjects_of
 from app.core.sealing import Sealer
 from app.judging.models import WorkerBeat

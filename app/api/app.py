@@ -85,6 +85,8 @@ from app.status.snapshot import Snapshot
 from app.status.stream import StatusStreams
 from app.status.stream_routes import router as streams
 from app.system.routes import router as system
+from app.telemetry.account_routes import router as telemetry_accounts
+from app.telemetry.routes import router as telemetry
 from app.throughput.routes import router as throughputs
 from app.throughput.speedtest_routes import router as speedtests
 from app.visitors.routes import router as visits
@@ -146,6 +148,8 @@ ROUTERS = (
     tokens,
     agents,
     diagnoses,
+    telemetry,
+    telemetry_accounts,
     pushes,
     speedtests,
     throughputs,

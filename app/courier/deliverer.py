@@ -15,10 +15,10 @@ from typing import Any
 import structlog
 from pydantic import ValidationError
 
+from app.access.sealer import open_sealer
 from app.alerts.content import Content
 from app.alerts.message_links import links_of
 from app.alerts.models import MessageForm, NotificationState
-from app.alerts.sealer import open_sealer
 from app.core.clock import utc_now
 from app.core.sealing import Sealer, Unsealable
 from app.courier import fallback, queue, retries

@@ -23,6 +23,8 @@ RECORD_WORDS: Mapping[str, Mapping[str, str]] = {
         "readings_refused": "hasil ukur ditolak",
         "readings_dropped": "hasil ukur terbuang di perangkat",
         "not_measuring": "agen tidak dapat mengukur",
+        "telemetry_disagrees": "penyedia atau terminal berkata lain",
+        "telemetry_unread": "telemetri tidak terbaca",
     },
     "witness": {
         "central": "pengukuran pusat",
@@ -50,6 +52,7 @@ RECORD_WORDS: Mapping[str, Mapping[str, str]] = {
         "review": "keputusan tinjauan",
         "report": "berita acara",
         "certificate": "sertifikat pengukuran",
+        "telemetry_account": "akun telemetri",
     },
     "audit_action": {
         "create": "dibuat",

@@ -50,6 +50,7 @@ class Push:
     agent: str | None = None
     waiting: int | None = None
     dropped: int | None = None
+    starlink: bytes | None = None  # what the site's terminal answered
     epochs_us: dict[str, int] = field(default_factory=dict)  # when each boot's uptime was 0, as the service told it
     rates: dict[str, int] = field(default_factory=dict)  # rx_bps, tx_bps
     rows: list[PushRow] = field(default_factory=list)
@@ -97,7 +98,6 @@ def parse(body: dict[str, Any]) -> Push:
     push = Push(live=False)
     _parse_sender(push, body, "sent_at" if body.get("sent_at") is not None else "clock")
     _parse_value(push, body, "epochs", "epochs_us", value_parsers.parse_epochs_us)
-    _parse_rates(push, body)
     for index, raw in enumerate(batch):
         try:
             push.rows.append(_parse_row(index, raw, push.boot, push.faults))
@@ -105,6 +105,7 @@ def parse(body: dict[str, Any]) -> Push:
             push.faults.append(replace(error.fault, row=index))
     if push.boot is None and push.rows:
         push.boot = push.rows[-1].boot
+    _parse_beside(push, body)
     return push
 
 
@@ -122,13 +123,15 @@ def _parse_beat(body: dict[str, Any]) -> Push:
             push.faults = [replace(push.faults[0], row=0)]
         else:
             push.rows, push.faults = [row], beside
-    _parse_rates(push, body)
+    _parse_beside(push, body)
     return push
 
 
-def _parse_rates(push: Push, body: dict[str, Any]) -> None:
+def _parse_beside(push: Push, body: dict[str, Any]) -> None:
+    """Parse what devices tell beside their readings: a fault of it is its own, and rejects no row."""
     push.rates, faults = near_fields.parse_rates(body)
     push.faults += faults
+    _parse_value(push, body, "starlink", "starlink", value_parsers.parse_starlink)
 
 
 def _parse_sender(push: Push, body: dict[str, Any], clock_field: str) -> None:

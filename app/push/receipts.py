@@ -19,6 +19,7 @@ from app.push.inbox import Delivery
 from app.push.last_push import LastPush
 from app.push.near_rows import choose_looks, known_state
 from app.push.source_addresses import Sighting
+from app.telemetry import terminal_reports
 from app.throughput import speedtest_grants
 from probes.contract import Reading
 
@@ -110,7 +111,7 @@ async def record_pushes(session: AsyncSession, pushes: Sequence[ReceivedPush]) -
     2. Accept the new rows of each push, in the order of receipt.
     3. Store the receipts, and enqueue the new readings for the worker.
     4. Update the devices, their traffic and the addresses that they send from.
-    5. Store what devices reported beside their rows.
+    5. Record what devices told beside their rows.
     6. Add open speed test grants to the results.
 
     Raises ReceiptConflict: then the transaction must be rolled back and retried.
@@ -154,6 +155,7 @@ async def record_pushes(session: AsyncSession, pushes: Sequence[ReceivedPush]) -
         await session.execute(ADD_TRAFFIC, {"rows": _json(dedupe.sum_traffic(pushes))})
         await source_addresses.record(session, sightings)
         await near_looks.record(session, near_rows)
+        await terminal_reports.record(session, dedupe.terminal_reports(pushes))
         open_grants = await speedtest_grants.list_open(session, list(devices))
         for received, result in zip(pushes, results, strict=True):
             result.grant = open_grants.get(received.site.site_id) if received.site else None

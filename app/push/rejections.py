@@ -18,6 +18,7 @@ REJECTION_MESSAGES = {
     "bad_boot": "{field} {given} is not 1 to 32 letters, digits, - and _",
     "bad_agent": "{field} {given} is not 1 to 60 printable ASCII characters",
     "bad_epochs": "{field} {given} is not an object of at most {max} boots with seconds since 1970",
+    "bad_starlink": "{field} is not the answer of a terminal in base64, of at most {max} bytes",
     "bad_uptime": "{field} {given} is neither seconds nor written like 1d02:03:04",
     "bad_time": "{field} {given} is not a time: write it like {example}",
     "naive_time": "{field} {given} has no offset: add +08:00, or Z for UTC",

@@ -6,6 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from app.push.parser import MAX_ROWS, MAX_SENT, MAX_SEQ, MAX_TOKEN
 from app.push.rejections import REJECTION_MESSAGES
 from app.push.value_parsers import MAX_EPOCHS
+from probes.starlink_terminal import MAX_ANSWER
 
 RTT = {"type": "number", "minimum": 0, "maximum": 60_000, "examples": [21.3]}
 COUNT = {"type": "integer", "minimum": 0, "examples": [2]}
@@ -69,6 +70,12 @@ SENDER: dict[str, Any] = {
     },
     "rx_bps": {**COUNT, "description": "bits a second that the default route's interface received since the last push"},
     "tx_bps": {**COUNT, "description": "bits a second that it sent"},
+    "starlink": {
+        "type": "string",
+        "maxLength": MAX_ANSWER * 4 // 3 + 4,
+        "description": "what a Starlink terminal answered to `get_status` (gRPC), in base64; once in 5 minutes",
+        "examples": ["AAAAAAji6PoPAhoA"],
+    },
     "token": {
         "type": "string",
         "maxLength": MAX_TOKEN,

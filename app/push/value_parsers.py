@@ -1,11 +1,15 @@
 """Parsers for single JSON values of a push; times come out in whole microseconds. All of them raise RejectedValue."""
 
+import base64
+import binascii
 import re
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
 from app.core.validation import EXAMPLE_MOMENT, as_text
 from app.push import rejections
+from probes.starlink_terminal import MAX_ANSWER
 
 MAX_COUNT = 2**31 - 1
 MAX_RTT_MS = 60_000
@@ -50,6 +54,16 @@ def parse_count(field: str, value: Any) -> int:
     if type(value) is not int or not 0 <= value <= MAX_COUNT:
         raise not_whole(field, value, MAX_COUNT)
     return value
+
+
+def parse_starlink(field: str, value: Any) -> bytes:
+    """Return what a terminal answered; whether it is an answer is for who reads it."""
+    if type(value) is str and len(value) <= MAX_ANSWER * 4 // 3 + 4:
+        with suppress(binascii.Error, ValueError):
+            answer = base64.b64decode(value, validate=True)
+            if 0 < len(answer) <= MAX_ANSWER:
+                return answer
+    raise RejectedValue(field, "bad_starlink", max=MAX_ANSWER)
 
 
 def parse_uptime_us(field: str, value: Any) -> int:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from app.core.errors import Fault
-from app.registry import agent_checks, contract_checks
+from app.registry import agent_checks, contract_checks, telemetry_checks
 
 
 class Check(StrEnum):
@@ -14,6 +14,7 @@ class Check(StrEnum):
     `never_heard`, `two_agents` (with one token), `two_networks` (in turn), `network_changed`, `unheard_boot` (claims a
     time in which it was silent), `device_clock` (wrong), `readings_refused`, `readings_dropped` (for lack of room),
     `not_measuring` (its ping cannot run).
+    Of what others say: `telemetry_disagrees` (with what was measured), `telemetry_unread` (for a day).
     """
 
     DUPLICATE_HOST = "duplicate_host"
@@ -35,6 +36,8 @@ class Check(StrEnum):
     READINGS_REFUSED = "readings_refused"
     READINGS_DROPPED = "readings_dropped"
     NOT_MEASURING = "not_measuring"
+    TELEMETRY_DISAGREES = "telemetry_disagrees"
+    TELEMETRY_UNREAD = "telemetry_unread"
 
 
 class Severity(StrEnum):
@@ -55,6 +58,7 @@ class CheckDefinition:
 
 
 FAR_KM = 25
+HINTS = agent_checks.HINTS | telemetry_checks.HINTS
 NEVER_SEEN_DAYS = 7
 
 CHECKS = {
@@ -186,6 +190,6 @@ CHECKS = {
         Severity.HINT,
     ),
 } | {
-    Check(name): CheckDefinition(query, fault, Severity.HINT if name in agent_checks.HINTS else Severity.WARNING)
-    for name, (query, fault) in (contract_checks.CHECKS | agent_checks.CHECKS).items()
+    Check(name): CheckDefinition(query, fault, Severity.HINT if name in HINTS else Severity.WARNING)
+    for name, (query, fault) in (contract_checks.CHECKS | agent_checks.CHECKS | telemetry_checks.CHECKS).items()
 }

@@ -25,7 +25,10 @@ SELECT concat_ws(
         JOIN incident i ON i.id = o.incident_id
         WHERE o.started_at < :end AND (o.ended_at IS NULL OR o.ended_at > :start)),
     (SELECT concat(count(*), '.', max(c.recorded_at)) FROM outage_cause c JOIN s ON s.id = c.site_id
-        WHERE c.started_at < :end AND (c.ended_at IS NULL OR c.ended_at > :start))
+        WHERE c.started_at < :end AND (c.ended_at IS NULL OR c.ended_at > :start)),
+    (SELECT concat(count(*), '.', sum(extract(epoch FROM d.ended_at - d.started_at)))
+        FROM telemetry_disagreement d JOIN s ON s.id = d.site_id
+        WHERE d.started_at < :end AND d.ended_at > :start)
 )
 FROM contract k JOIN provider p ON p.id = k.provider_id WHERE k.id = :contract_id
 """)

@@ -21,6 +21,8 @@ from app.reports.report_lines import MonthOfContract, report_line
 from app.reports.report_totals import add_up
 from app.reports.report_warnings import warnings_of
 from app.reports.schemas import FORMAT, ReportData
+from app.telemetry import disagreements
+from app.telemetry.disagreements import SiteDisagreement
 
 
 async def month_data(
@@ -50,6 +52,7 @@ async def month_data(
         {row.id: row for row in rows},
         {row.id: row.name for row in providers},
     )
+    differing = await disagreements.sum_by_site(session, {line.site_id for line in lines if not line.is_gone}, period)
     until = await simulated_until(session)
     fields = {
         "format": FORMAT,
@@ -62,10 +65,15 @@ async def month_data(
         "corrects": corrects,
         "simulated": until is not None and period.start < until,
     }
-    return await asyncio.to_thread(_assemble, shared, lines, fields)
+    return await asyncio.to_thread(_assemble, shared, lines, fields, differing)
 
 
-def _assemble(month: MonthOfContract, closed: Sequence[ClosedLine], fields: dict[str, Any]) -> ReportData:
+def _assemble(
+    month: MonthOfContract,
+    closed: Sequence[ClosedLine],
+    fields: dict[str, Any],
+    differing: Sequence[SiteDisagreement],
+) -> ReportData:
     ordered = sorted(closed, key=lambda line: (month.sites[line.site_id].code, line.link_role.value))
     codes = [month.sites[line.site_id].code for line in ordered]
     kept = [(line, code) for line, code in zip(ordered, codes, strict=True) if not line.is_gone]
@@ -87,6 +95,7 @@ def _assemble(month: MonthOfContract, closed: Sequence[ClosedLine], fields: dict
                     codes,
                     terms,
                     month.fees,
+                    disagreements=differing,
                     month_end=month.period.end,
                     simulated=fields["simulated"],
                 )

@@ -1,7 +1,7 @@
 """What a reader has to know beside a berita acara's figures, in both languages. Pure."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -14,7 +14,15 @@ from app.reports.figure_schemas import ReportSite
 from app.reports.paper_schemas import ReportTerms
 from app.reports.report_totals import exact_fee
 from app.reports.terms_record import record_in_words
+from app.telemetry.disagreements import SiteDisagreement
+from app.witnesses.kinds import WitnessKind
+from probes.telemetry import LinkState
 
+SPEAKERS = {
+    WitnessKind.PROVIDER: in_words("the provider's own system"),
+    WitnessKind.TERMINAL: in_words("the terminal or router"),
+}
+STATES = {LinkState.UP: in_words("up"), LinkState.DOWN: in_words("down")}
 NAMED = 10  # sites that a warning names; all have it in their lines
 
 Warnings = Iterator[dict[str, Any]]
@@ -27,6 +35,7 @@ def warnings_of(
     terms: Sequence[ReportTerms],
     fees: Fees,
     *,
+    disagreements: Sequence[SiteDisagreement] = (),
     month_end: datetime,
     simulated: bool,
 ) -> Warnings:
@@ -35,6 +44,7 @@ def warnings_of(
         yield _warning("simulated", in_words("These figures rest on simulated measurements: they are of no effect."))
     yield from _of_terms(terms, month_end)
     yield from _of_sites(closed, codes)
+    yield from _of_telemetry(disagreements, {line.site_id: code for line, code in zip(closed, codes, strict=True)})
     yield from _of_restitution(lines)
     yield from _of_fees(lines, fees)
 
@@ -87,6 +97,19 @@ def _of_sites(closed: Sequence[ClosedLine], codes: Sequence[str]) -> Warnings:
                 counted=count_in_words(line.figures["counted_down_s"]),
             )
             yield _warning("outages_differ", text)
+
+
+def _of_telemetry(disagreements: Sequence[SiteDisagreement], codes: Mapping[int, str]) -> Warnings:
+    for each in sorted(disagreements, key=lambda one: (codes.get(one.site_id, ""), one.witness, one.said)):
+        text = in_words(
+            "{site}: {witness} says {said} for {seconds} s of a time measured as {measured}. What was measured counts.",
+            site=codes.get(each.site_id, ""),
+            witness=SPEAKERS[each.witness],
+            said=STATES[each.said],
+            measured=STATES[LinkState.UP if each.said is LinkState.DOWN else LinkState.DOWN],
+            seconds=count_in_words(each.seconds),
+        )
+        yield _warning("telemetry_disagrees", text)
 
 
 def _of_restitution(lines: Sequence[ReportSite]) -> Warnings:

@@ -15,6 +15,7 @@ from app.measurements import near_looks, partitions
 from app.postgres.engine import Counter, bump, transaction
 from app.push import receipts, source_addresses
 from app.reviews import survey
+from app.telemetry import recording as telemetry
 from app.worker.context import WorkerContext
 from app.worker.jobs import Job
 
@@ -40,6 +41,7 @@ async def clean_up(context: WorkerContext) -> None:
         await diagnoses.delete_old(session)
         await kept_uploads.delete_old(session)
         await receipts.delete_expired(session)
+        await telemetry.delete_older(session, utc_now() - timedelta(days=context.settings.raw_retention_days))
         await source_addresses.delete_old(session, utc_now() - timedelta(days=context.settings.raw_retention_days))
         await near_looks.delete_older(session, utc_now() - timedelta(days=context.settings.raw_retention_days))
         await survey.forget(session, before=today())

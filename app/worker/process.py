@@ -27,6 +27,7 @@ from app.worker.jobs import Job, schedule_jobs, start_jobs
 from app.worker.probe_loop import ProbeLoop
 from app.worker.registry_refresh import RegistryRefresh
 from app.worker.speedtest_runner import SpeedtestRunner, download_by
+from app.worker.telemetry_reader import TelemetryReader
 from app.worker.writer import BufferWriter, last_beat_at
 from probes.sweep import Prober
 
@@ -55,6 +56,7 @@ class Worker:
         )
         self.registry_refresh = RegistryRefresh(context)
         self.diagnoses = DiagnosisRunner(context.sessions, context.prober, signals=context.signals)
+        self.telemetry = TelemetryReader(context.sessions, context.prober, context.settings)
         self.dead_mans_switch = DeadMansSwitch(context.settings.heartbeat_url, self.writer)
 
     def jobs(self) -> list[Job]:
@@ -67,6 +69,7 @@ class Worker:
             *self.diagnoses.jobs(),
             *self.dead_mans_switch.jobs(),
             *self.speedtests.jobs(),
+            *self.telemetry.jobs(),
             *rollup_job.jobs(self.context.sessions),
             *packing_job.jobs(self.context.sessions),
             *certificates_job.jobs(self.context.sessions),
@@ -110,6 +113,7 @@ class Worker:
         await self.diagnoses.stop()
         await self.speedtests.stop()
         await self.heartbeat.close()
+        self.telemetry.close()
         if flush:
             await self.probe_loop.finish_sweeps()
             await self.canary_watch.probe_last()

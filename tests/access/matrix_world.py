@@ -115,6 +115,17 @@ async def create_resources(scenario: IncidentScenario, session: AsyncSession) ->
     pushing = await scenario.site(name="Titik mandiri", probe="push")  # its code opens its page
     code = (await cast.ana.post(f"/sites/{pushing}/enrolment")).json()["code"]
     month = await make_edition(session)
+    telemetry = await cast.sari.post(
+        "/telemetry/accounts",
+        {
+            "provider": "telkom-wms",
+            "name": f"Akun {CONTRACT_MARK}",
+            "base_url": "https://starlink.example/api",
+            "client_id": "c",
+            "client_secret": f"{MARK} akun",
+        },
+    )
+    assert telemetry.status_code == 201, telemetry.text
     return {
         "/sites/{id}": Resource(str(site), below={"diagnosis_id": str(await make_diagnosis(session, site))}),
         "/sites/{id}/agent": Resource(str(pushing)),
@@ -122,6 +133,8 @@ async def create_resources(scenario: IncidentScenario, session: AsyncSession) ->
         "/enrol/{code}": Resource(code, None, None, below={"page": "status"}),
         "/enrol/{page}": Resource("status", None, None),
         "/incidents/{id}": Resource(str(incident["id"])),
+        "/telemetry/accounts/{id}": Resource(str(telemetry.json()["id"]), other_district=None),
+        "/sites/{id}/telemetry/{kind}": Resource(str(site), below={"kind": "snmp"}),
         "/maintenance/{id}": Resource(str(window.json()["id"])),
         "/contracts/{id}": Resource(str(contract["id"]), other_district=None),
         "/contracts/{id}/sites/{assignment_id}": Resource(

@@ -58,6 +58,12 @@ REQUESTS |= {
     f"GET {API}/reports/{{id}}/document": {"params": {"format": "html"}},  # no process for each role
 }
 
+REQUESTS |= {
+    f"PUT {API}/sites/{{id}}/telemetry/starlink_account": {
+        "json": {"account": "Akun K-7713", "device_id": "ut01000000-00000000-006d6312"}
+    }
+}
+
 SPEED_TEST = f"{API}/speedtest"
 REQUESTS |= {
     f"GET {SPEED_TEST}": {"params": {"grant": "none"}},

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
+from app.access.sealer import open_sealer
 from app.alerts.models import MessageForm, NotificationKind
-from app.alerts.sealer import open_sealer
 from app.core.clock import utc_now
 from app.core.sealing import Sealer
 from app.courier.deliverer import Deliverer

@@ -1,30 +1,34 @@
-"""The sealer of channels' targets and secrets: it opens what the database holds, or there is none."""
+"""The sealer of what the database keeps sealed: it opens what is there, or there is none."""
 
 import asyncio
 
-from sqlalchemy import select
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.alerts.models import Channel
 from app.core.sealing import FILE, Sealer, Unsealable, make_key, read_keys
 from app.settings import Settings, SettingsError
 
+# Every table with sealed texts: whatever a key must open. The newest of each is tried.
+NEWEST_SEALED = text("""
+    (SELECT target AS sealed FROM channel WHERE target <> '' ORDER BY id DESC LIMIT 1)
+    UNION ALL (SELECT secret FROM telemetry_account ORDER BY id DESC LIMIT 1)
+    UNION ALL (SELECT secret FROM telemetry_source WHERE secret IS NOT NULL ORDER BY id DESC LIMIT 1)
+""")
+
 
 async def open_sealer(session: AsyncSession, settings: Settings) -> Sealer:
-    """Return the sealer; the key is made with the first channel.
+    """Return the sealer; the key is made with the first secret.
 
-    Raises SettingsError when the key is lost, or another one than that with which the newest channel was sealed.
+    Raises SettingsError when the key is lost, or another one than that with which the newest secret was sealed.
     """
-    newest = await session.scalar(
-        select(Channel.target).where(Channel.target != b"").order_by(Channel.id.desc()).limit(1)
-    )
+    newest = list(await session.scalars(NEWEST_SEALED))
     keys = await asyncio.to_thread(read_keys, settings)
-    if not keys and newest is not None:
+    if not keys and newest:
         raise SettingsError(_other_key(settings, "is missing"))
     sealer = Sealer(keys or await asyncio.to_thread(make_key, settings))
-    if newest is not None:
+    for sealed in newest:
         try:
-            sealer.unseal(newest)
+            sealer.unseal(sealed)
         except Unsealable:
             raise SettingsError(_other_key(settings, "is another one than that which sealed the channels")) from None
     return sealer
