@@ -14,7 +14,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from app.agents.models import AgentKind
 from app.profiles import Profile
 
-VERSION = 1  # of the scripts, which they send as `agent`, for example "openwrt/1"
+VERSION = 2  # of the scripts, which they send as `agent`, for example "openwrt/2"
 TEMPLATES = Path(__file__).parent / "templates"
 FILES = {
     AgentKind.ROUTEROS: "routeros.rsc",

@@ -151,9 +151,10 @@ class Machine:
 
     @property
     def rows(self) -> list[str]:
-        """Stored rows, the oldest first."""
-        files = [folder / name for folder in {self.disk, self.ram} for name in ("batch", "rows")]
-        return [line for file in files if file.exists() for line in file.read_text().splitlines()]
+        """Stored rows that are still to be sent, the oldest first."""
+        files = [file for file in (self.disk / "rows", self.ram / "rows") if file.exists()]
+        lines = [line for file in files for line in file.read_text().splitlines()]
+        return lines[int(self.read("skip") or 0) :]
 
 
 def busybox_tools(folder: Path) -> Path:

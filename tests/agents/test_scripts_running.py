@@ -37,6 +37,8 @@ TOOLS = {"openwrt": busybox_tools, "linux": linux_tools}
 BROKEN = b"HTTP/1.1 500 Internal Server Error\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}"
 PORTAL = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 6\r\nConnection: close\r\n\r\n<html>"
 TOO_LARGE = b"HTTP/1.1 413 Content Too Large\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}"
+OURS_TOO_LARGE = TOO_LARGE.replace(b"\r\n\r\n", b"\r\nContent-Type: application/problem+json\r\n\r\n")
+UNAUTHORIZED = TOO_LARGE.replace(b"413 Content Too Large", b"401 Unauthorized")
 
 
 @pytest.fixture(scope="module")
@@ -94,6 +96,12 @@ async def install(
     )
     stack.callback(machine.kill)
     return Installation(machine, link, StoredPushes(server.sessions, site["id"]), site["id"], server)
+
+
+@pytest.fixture
+async def computer(village: Namespace, server: Served, tmp_path: Path) -> AsyncIterator[Installation]:
+    async with contextlib.AsyncExitStack() as stack:
+        yield await install(stack, village, server, tmp_path, "linux", 8005)
 
 
 @pytest.fixture
@@ -193,17 +201,30 @@ async def test_a_revoked_token_stops_sending_but_not_measuring(router: Installat
 
 
 async def test_a_batch_that_is_too_large_is_split_and_a_rejected_row_is_set_aside_and_counted(
-    router: Installation,
+    computer: Installation,
 ) -> None:
-    machine = router.machine
-    router.link.canned_response = TOO_LARGE
-    machine.configure(SEND_S=0)
+    machine = computer.machine
+    await machine.tick()
+    computer.link.canned_response = OURS_TOO_LARGE
     for _ in range(2):
-        await machine.tick()
-    (refused,) = (machine.ram / "refused").read_text().splitlines()[:1]
-    assert json.loads(refused)["seq"] == 1
+        await machine.tick(now=True)
+    (refused,) = (machine.disk / "refused").read_text().splitlines()[:1]
+    assert json.loads(refused)["seq"] == 2
     assert machine.read("dropped") == "2"
     assert "refused" in (await machine.status()).stdout
+
+
+@pytest.mark.parametrize("response", [TOO_LARGE, UNAUTHORIZED])
+async def test_what_a_proxy_answers_costs_no_row_and_silences_nothing(computer: Installation, response: bytes) -> None:
+    machine = computer.machine
+    computer.link.canned_response = response
+    for _ in range(3):
+        await machine.tick(now=response == TOO_LARGE)
+    assert computer.link.requests >= 3
+    assert (len(machine.rows), machine.read("dropped")) == (3, "0")
+    computer.link.canned_response = None
+    await machine.tick(now=response == TOO_LARGE)
+    assert machine.rows == []
 
 
 async def test_the_spool_is_bounded_and_drops_and_counts_the_oldest_rows(router: Installation) -> None:
@@ -212,11 +233,11 @@ async def test_the_spool_is_bounded_and_drops_and_counts_the_oldest_rows(router:
     for _ in range(6):
         await router.machine.tick()
     seqs = [json.loads(row)["seq"] for row in router.machine.rows]
-    assert (seqs, router.machine.read("dropped")) == ([1, 4, 5, 6], "2"), "one is in the current batch"
+    assert (seqs, router.machine.read("dropped")) == ([4, 5, 6], "3")
     await router.link.restore()
     await router.machine.tick()
     assert router.machine.rows == []
-    assert [*(await router.stored.seqs()).values()] == [[1, 5, 6, 7]]
+    assert [*(await router.stored.seqs()).values()] == [[4, 5, 6, 7]]
     query = text("SELECT dropped FROM device WHERE site_id = :site")
     async with transaction(router.server.sessions) as session:
         assert await session.scalar(query, {"site": router.site_id}) == 3
@@ -226,11 +247,13 @@ async def test_a_clock_that_was_never_set_is_not_sent(router: Installation) -> N
     router.machine.configure(SINCE=4_000_000_000)
     await router.link.cut()
     await router.machine.tick()
-    (row,) = map(json.loads, router.machine.rows)
-    assert "clock" not in row
+    assert len(router.machine.rows) == 1
     await router.link.restore()
     await router.machine.tick()
     assert await router.stored.seqs() != {}
+    query = text("SELECT clock_offset_s FROM device WHERE site_id = :site")
+    async with transaction(router.server.sessions) as session:
+        assert await session.scalar(query, {"site": router.site_id}) is None
 
 
 async def test_one_dead_anchor_is_no_packet_loss_and_two_are(router: Installation, village: Namespace) -> None:
@@ -247,9 +270,9 @@ async def test_one_dead_anchor_is_no_packet_loss_and_two_are(router: Installatio
 
 
 async def test_an_agent_that_cannot_ping_reports_it_and_still_pushes(router: Installation) -> None:
-    router.machine.agent.write_text(router.machine.agent.read_text().replace(" ping -c", " /nowhere/ping -c"))
+    router.machine.agent.write_text(router.machine.agent.read_text().replace("(ping -c", "(/nowhere/ping -c"))
     await router.machine.tick()
-    assert router.link.requests == 1
+    assert router.link.requests == 2
     query = text("SELECT measures FROM device WHERE site_id = :site")
     async with transaction(router.server.sessions) as session:
         assert await session.scalar(query, {"site": router.site_id}) is False
@@ -263,7 +286,7 @@ async def test_an_agent_without_new_rows_sends_an_empty_push(router: Installatio
     await router.machine.tick(now=True)
     test.kill()
     await test.wait()
-    assert router.link.requests == 2
+    assert router.link.requests == 3, "after an empty one, from which it learned the time, and the first row"
     assert router.machine.read("code") == "200"
 
 
@@ -285,13 +308,12 @@ async def test_a_removed_agent_revokes_its_token(router: Installation) -> None:
 async def test_a_torn_line_does_not_affect_the_batch(router: Installation) -> None:
     await router.link.cut()
     await router.machine.tick()
-    (router.machine.ram / "batch").unlink()
     with (router.machine.ram / "rows").open("a") as file:
-        file.write('{"boot":"torn","se\0\0\n')
+        file.write('{"boot":"torn","se\0\0')  # and no line break
     await router.link.restore()
     await router.machine.tick()
-    assert router.machine.rows == []
-    assert len(await router.stored.readings()) == 1
+    assert (router.machine.rows, router.machine.read("dropped")) == ([], "1")
+    assert len(await router.stored.readings()) == 2
 
 
 async def test_a_machine_installed_for_another_site_discards_the_old_sites_rows(router: Installation) -> None:
@@ -316,7 +338,6 @@ async def test_speed_tests_run_only_when_granted(village: Namespace, server: Ser
 
 async def measure_speed(router: Installation) -> None:
     await router.machine.tick()
-    assert router.link.requests == 1
     code = await create_grant(router.server, site_id=router.site_id, down=3_000_000, up=500_000)
     await router.machine.tick(now=True)
     test = await get_test(router.server, code)

@@ -19,7 +19,7 @@ install() {
     mkdir -p "$ROOT/etc/crontabs" "$ROOT/usr/bin" "$ROOT/lib/upgrade/keep.d" || return 1
     # delete readings of another site
     grep -qs "^SITE=«site.code|sh»$" "$ROOT/etc/sinyal.conf" || rm -rf "$ROOT/var/run/sinyal"
-    rm -f "$ROOT/var/run/sinyal/next" "$ROOT/var/run/sinyal/said"
+    rm -f "$ROOT/var/run/sinyal/next" "$ROOT/var/run/sinyal/pause" "$ROOT/var/run/sinyal/said"
     # replaced atomically: a running agent keeps reading the file that it started from
     cat > "$ROOT/etc/sinyal.conf.new" <<'SINYAL_CONF' || return 1
 «% include "agent.conf" %»
