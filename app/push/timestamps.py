@@ -55,6 +55,7 @@ def assign_slots(push: Push, received_us: int, site: PushSite) -> list[TimedRow]
         return [TimedRow(row, _live_reading(site, row, slot), live=True) for row in push.rows]
     timed: list[TimedRow] = []
     dated: list[tuple[int, PushRow]] = []
+    since_us = site.since * 1_000_000
     epochs_us = _epochs_us(push, received_us)
     for row in push.rows:
         measured_us = _measured_us(row, push, epochs_us, received_us)
@@ -63,6 +64,8 @@ def assign_slots(push: Push, received_us: int, site: PushSite) -> list[TimedRow]
         elif measured_us > received_us + FUTURE_TOLERANCE_US:
             timed.append(_reject(row, "in_future", seconds=(measured_us - received_us) // 1_000_000))
         else:
+            if since_us - MAX_EPOCH_ERROR_US <= measured_us < since_us:
+                measured_us = since_us  # an agent that began with its site
             dated.append((min(measured_us, received_us), row))
     if dated:
         dated.sort(key=itemgetter(0))

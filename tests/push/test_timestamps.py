@@ -67,6 +67,12 @@ def test_a_boots_own_epoch_is_not_believed_where_its_batch_came_before_it_was_se
     assert slots(rows) == [NOW - 120]
 
 
+def test_a_row_that_reads_a_second_before_its_site_began_belongs_to_the_first_second() -> None:
+    site = SITE._replace(since=NOW - 100)
+    rows = timed_rows([row(1, uptime_s=97), row(2, uptime_s=99)], uptime_s=200, site=site)
+    assert slots(rows) == ["before_site", NOW - 100]
+
+
 def test_rows_of_an_older_boot_are_dated_by_its_own_epoch_never_by_this_boots_clock() -> None:
     older = row(1, boot="a", uptime_s=50, clock=NOW - 3600)
     slow: dict[str, Any] = {"uptime_s": 220, "sent_at": NOW - 300, "epochs": {"a": NOW - 5050.5}}
