@@ -35,6 +35,8 @@ REASONS = {  # of speed tests; what is not here is technical
     "too_soon": "terlalu dekat dengan uji sebelumnya",
     "agent_not_due": "perangkat belum waktunya mengirim",
     "not_taken": "tidak dijalankan perangkat",
+    "link_in_use": "sambungan sedang dipakai",
+    "deferred": "ditunda, sambungan sedang dipakai",
     "agent_cannot": "perangkat tidak dapat menguji",
     "stopped": "pemantauan terhenti",
     "cut_off": "terputus",

@@ -30,10 +30,11 @@ PROMISED = """
 """
 # What a test was to reach: the dated terms; of a line with a speed of its own that, as when the test was planned.
 OF_DIRECTION = "coalesce(CASE WHEN s.bandwidth_{0}_mbps IS NULL THEN p.{0} END, t.contract_{0}_mbps)"
-# It ran, and there is no rate; or its device did not take it. Some failures are our own, or of what we registered.
+# It ran, and there is no rate; or its device did not take it, or put it off until its time was over: only the device
+# says that the link was in use. Some failures are our own, or of what we registered.
 OUR_FAILURES = ("stopped", "forbidden", "bad_url", "no_http")
 WITHOUT_RESULT = f"""(t.status = 'invalid' OR (t.status = 'failed' AND coalesce(t.reason, '') NOT IN {OUR_FAILURES})
-    OR (t.status = 'skipped' AND t.reason = 'not_taken'))"""
+    OR (t.status = 'skipped' AND t.reason IN ('not_taken', 'deferred')))"""
 # Those that were made for certificates (app/certificates) have their place there, and would weigh more here.
 TEST = f"""
     SELECT t.site_id, t.provider_id, t.technology, t.mode = 'push' AS pushes, t.planned_at, t.started_at, t.mode,

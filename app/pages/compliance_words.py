@@ -13,6 +13,7 @@ SKIPPED: Mapping[str, str] = {
     "skipped_agent_not_due": "dilewati: agen belum waktunya melapor",
     "skipped_agent_cannot": "dilewati: agen tidak dapat menguji",
     "skipped_not_taken": "tidak diambil perangkatnya",
+    "skipped_deferred": "ditunda perangkatnya: sambungan sedang dipakai",
     "skipped_stopped": "dihentikan oleh kami",
 }
 UNFINISHED: Mapping[str, str] = {

@@ -8,6 +8,8 @@ from app.core.freshness import holds
 from app.registry.models import State
 
 GRANT_LEAD = timedelta(seconds=20)  # before the agent's next push: a grant issued earlier would block its gateway
+DEFERRAL = timedelta(minutes=5)  # until a link that was in use is tried again: others wait for its gateway meanwhile
+LINK_IN_USE = "link_in_use"
 
 
 class AdmissionVerdict(StrEnum):
@@ -39,12 +41,13 @@ class AdmissionInputs:
     provider_busy: bool
     push_due_at: datetime | None = None  # None: not a push site, or its agent is overdue
     agent_supported: bool = True  # True for an unknown agent
+    deferred_at: datetime | None = None  # when its agent last gave the grant back because the link was in use
 
 
 def decide(site: AdmissionInputs, waited_for: str | None, waits_until: datetime, now: datetime) -> Decision:
     """`waited_for`: the reason of the last decision to wait, or None before the first decision."""
     if now > waits_until:
-        return Decision(AdmissionVerdict.SKIP, waited_for or "stopped")
+        return Decision(AdmissionVerdict.SKIP, "deferred" if site.deferred_at else waited_for or "stopped")
     if reason := _reason_to_skip(site, now):
         return Decision(AdmissionVerdict.SKIP, reason)
     if reason := _reason_to_wait(site, now):
@@ -67,6 +70,8 @@ def _reason_to_skip(site: AdmissionInputs, now: datetime) -> str | None:
 
 
 def _reason_to_wait(site: AdmissionInputs, now: datetime) -> str | None:
+    if site.deferred_at is not None and now < site.deferred_at + DEFERRAL:
+        return LINK_IN_USE
     if site.last_ran_at is not None and now < site.last_ran_at + timedelta(seconds=site.spacing_s):
         return "too_soon"
     if site.parent_busy:
@@ -74,5 +79,5 @@ def _reason_to_wait(site: AdmissionInputs, now: datetime) -> str | None:
     if site.provider_busy:
         return "provider_busy"
     if site.push_due_at is not None and site.push_due_at - GRANT_LEAD > now:
-        return "agent_not_due"
+        return "agent_not_due" if site.deferred_at is None else LINK_IN_USE
     return None

@@ -40,6 +40,14 @@ TEST_COLUMNS = (
     Column("rtt_loaded_ms", "Waktu bolak-balik saat sibuk", "Round-trip time under load", MILLISECONDS),
     CONTRACT_DOWN,
     Column("contract_up_mbps", "Unggah kontrak", "Contracted upload", MBPS),
+    Column(
+        "deferrals",
+        "Ditunda",
+        "Deferred",
+        COUNT,
+        arti="berapa kali perangkatnya menunda karena sambungan sedang dipakai",
+        meaning="how often its agent put it off because the link was in use",
+    ),
 )
 GROUP_COLUMNS = (
     TECHNOLOGY,

@@ -75,6 +75,10 @@ class ThroughputTest(Base):
     rtt_loaded_ms: Mapped[float | None]
     grant: Mapped[str | None] = mapped_column("grant_code", unique=True)  # of a push test
     expires_at: Mapped[Moment | None]  # a running test without a result by then is ended
+    deferrals: Mapped[int] = mapped_column(server_default="0")  # how often its agent gave the grant back, in use
+    deferred_at: Mapped[Moment | None]  # when it last did
+    deferred_rx_bps: Mapped[int | None] = mapped_column(BigInteger)  # what it then counted, by its own account
+    deferred_tx_bps: Mapped[int | None] = mapped_column(BigInteger)
     for_certificate: Mapped[bool] = mapped_column(server_default=false())  # beside the month's plan (hourly_tests)
 
 

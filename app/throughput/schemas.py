@@ -12,9 +12,9 @@ Rounded = Annotated[float, AfterValidator(lambda value: round(value, 3))]
 
 REASONS = (
     "skipped: not_up, not_active, maintenance, over_budget, too_soon, parent_busy, provider_busy, agent_not_due, "
-    "agent_cannot, not_taken, stopped. Without a result: too_short, too_little, still_rising, stalled, cut_off, "
-    "no_answer, unreachable, refused, redirected, status 404 (as it was), certificate, forbidden, unresolvable, "
-    "bad_url, no_http, buffered, not_reported, stopped"
+    "agent_cannot, not_taken, deferred, stopped; waiting also: link_in_use. Without a result: too_short, too_little, "
+    "still_rising, stalled, cut_off, no_answer, unreachable, refused, redirected, status 404 (as it was), certificate, "
+    "forbidden, unresolvable, bad_url, no_http, buffered, not_reported, stopped"
 )
 TEST: dict[str, Any] = {
     "planned_at": "2026-11-24T14:40:12+08:00",
@@ -33,6 +33,9 @@ TEST: dict[str, Any] = {
     "rtt_loaded_ms": 790.5,
     "contract_down_mbps": 20.0,
     "contract_up_mbps": 5.0,
+    "deferrals": 0,
+    "deferred_rx_bps": None,
+    "deferred_tx_bps": None,
 }
 TOTAL: dict[str, Any] = {
     "planned": 3,
@@ -81,6 +84,9 @@ class TestOut(BaseModel):
     rtt_loaded_ms: Rounded | None = Field(description="under load, during the test")
     contract_down_mbps: Rounded | None = Field(description="contracted on the day of the test")
     contract_up_mbps: Rounded | None = Field(description="contracted upload speed on that day, in Mbps")
+    deferrals: int = Field(description="how often its agent put it off because others used the link")
+    deferred_rx_bps: int | None = Field(description="what the agent then counted down, in bit/s")
+    deferred_tx_bps: int | None = Field(description="what the agent then counted up, in bit/s")
 
 
 class BudgetOut(BaseModel):

@@ -12,7 +12,8 @@ from app.throughput.models import SpeedtestStatus, ThroughputTest
 UNMEASURED = frozenset({"too_short", "too_little", "still_rising"})  # it ran, but gives no rate: invalid, not failed
 
 OVERDUE = text("""
-    UPDATE throughput_test SET status = 'skipped', reason = coalesce(reason, 'stopped')
+    UPDATE throughput_test SET status = 'skipped',
+        reason = CASE WHEN deferrals > 0 THEN 'deferred' ELSE coalesce(reason, 'stopped') END
     WHERE status = 'waiting' AND waits_until < :now
 """)
 # Nobody reported: what the test may have cost stays reserved, except for a direction that never began.

@@ -15,6 +15,7 @@ from app.core.clock import utc_now
 from app.core.errors import Conflict, NotFound
 from app.postgres.engine import among
 from app.throughput import plausibility
+from app.throughput.admission import LINK_IN_USE
 from app.throughput.budget import SLACK_BYTES, UP_SLACK_BYTES
 from app.throughput.models import SpeedtestStatus, ThroughputTest
 from probes.rate import Rate
@@ -115,12 +116,24 @@ async def settle_direction(
     await session.execute(update(test).where(test.id == test_id, unsettled).values(ours | released))
 
 
+async def defer(session: AsyncSession, grant: str, *, rx_bps: int | None, tx_bps: int | None) -> ThroughputTest:
+    """Let the test wait again, as its agent says that the link is in use; the grant ends. Return the test.
+
+    Raises NotFound, or Conflict if the grant has ended or a direction was claimed.
+    """
+    test = await _get_running(session, grant)
+    if test.down_began_at is not None or test.up_began_at is not None:
+        raise Conflict("This grant was already used: report what was measured")
+    test.status, test.reason, test.reserved_bytes = SpeedtestStatus.WAITING, LINK_IN_USE, 0
+    test.grant = test.started_at = test.expires_at = None
+    test.deferrals, test.deferred_at = test.deferrals + 1, utc_now()
+    test.deferred_rx_bps, test.deferred_tx_bps = rx_bps, tx_bps
+    return test
+
+
 async def end_with_report(session: AsyncSession, grant: str, report: AgentReport) -> ThroughputTest:
     """End the test and return it. Raises NotFound, or Conflict if it has ended or neither direction was claimed."""
-    test = await _get(session, grant, for_update=True)
-    now = utc_now()
-    if test.status is not SpeedtestStatus.RUNNING or test.expires_at is None or test.expires_at <= now:
-        raise Conflict("This grant has ended: wait for the next one")
+    test = await _get_running(session, grant)
     if test.down_began_at is None and test.up_began_at is None:
         raise Conflict("Nothing was measured with this grant yet: download or upload first")
     test.reserved_bytes -= _unused(test)
@@ -128,7 +141,15 @@ async def end_with_report(session: AsyncSession, grant: str, report: AgentReport
     test.agent_up_mbps = plausibility.mbps(_or(report.up_bytes, test.up_bytes), report.up_ms)
     test.rtt_idle_ms, test.rtt_loaded_ms = report.rtt_idle_ms, report.rtt_loaded_ms
     test.status, test.reason = _outcome(test, report)
-    test.ended_at, test.expires_at = now, None
+    test.ended_at, test.expires_at = utc_now(), None
+    return test
+
+
+async def _get_running(session: AsyncSession, grant: str) -> ThroughputTest:
+    """Return the test of a grant that has not ended, locked. Raises NotFound, Conflict."""
+    test = await _get(session, grant, for_update=True)
+    if test.status is not SpeedtestStatus.RUNNING or test.expires_at is None or test.expires_at <= utc_now():
+        raise Conflict("This grant has ended: wait for the next one")
     return test
 
 

@@ -28,6 +28,7 @@ Grant = Annotated[
     ),
 ]
 Milliseconds = Annotated[float | None, Field(ge=0, le=3_600_000, allow_inf_nan=False)]
+BitRate = Annotated[int | None, Field(ge=0, le=10**12)]
 Bytes = Annotated[int | None, Field(ge=0, le=2**53)]
 
 
@@ -52,7 +53,8 @@ class ReportIn(BaseModel):
                     "up_ms": 4900,
                     "rtt_idle_ms": 611.0,
                     "rtt_loaded_ms": 780.5,
-                }
+                },
+                {"grant": "q3Vn0x2LhTzA", "deferred": True, "rx_bps": 1_840_000, "tx_bps": 212_000},
             ]
         }
     )
@@ -69,6 +71,9 @@ class ReportIn(BaseModel):
     up_ms: Milliseconds = Field(None, description="time of the upload, in ms")
     rtt_idle_ms: Milliseconds = None
     rtt_loaded_ms: Milliseconds = None
+    deferred: bool = Field(False, description="true: nothing was measured, because the link is in use; it waits again")
+    rx_bps: BitRate = Field(None, description="with `deferred`: what the link carried down in ten seconds, in bit/s")
+    tx_bps: BitRate = Field(None, description="with `deferred`: what the link carried up in ten seconds, in bit/s")
 
 
 class ReportedOut(BaseModel):
@@ -122,7 +127,10 @@ def _timed(sessions: Sessions, test: ThroughputTest, direction: Direction) -> Ti
 async def report_speedtest(session: Session, report_in: ReportIn) -> ThroughputTest:
     """Report of a speed test.
 
-    The agent's own figures, which reveal a buffering proxy between it and the server. Ends the test.
+    The agent's own figures, which reveal a buffering proxy between it and the server. Ends the test. With `deferred`
+    the grant goes back unused, as others use the link: the test waits again, for an hour at most from its time.
     """
-    agent_report = AgentReport(**report_in.model_dump(exclude={"grant"}))
+    if report_in.deferred:
+        return await speedtest_grants.defer(session, report_in.grant, rx_bps=report_in.rx_bps, tx_bps=report_in.tx_bps)
+    agent_report = AgentReport(**report_in.model_dump(exclude={"grant", "deferred", "rx_bps", "tx_bps"}))
     return await speedtest_grants.end_with_report(session, report_in.grant, agent_report)

@@ -53,10 +53,11 @@ PLAN = text(f"""
     ) c ON true
     ON CONFLICT (site_id, planned_at) DO NOTHING
 """)
-# Sites that were drawn for the published method (app/compliance) come first, the others by age.
+# Sites that were drawn for the published method (app/compliance) come first, those whose link was in use last.
 WAITING = text("""
     SELECT t.id, t.site_id, t.mode, t.month, t.reason, t.waits_until, t.parent_id, t.provider_id, t.max_s,
-        t.allowed_down_bytes, t.allowed_up_bytes, t.for_certificate, s.host, st.state, st.evidence_at, st.valid_s,
+        t.allowed_down_bytes, t.allowed_up_bytes, t.for_certificate, t.deferred_at, s.host, st.state,
+        st.evidence_at, st.valid_s,
         d.heard_at, d.agent,
         (SELECT max(started_at) FROM throughput_test r WHERE r.site_id = t.site_id AND r.planned_at < t.planned_at
             AND r.planned_at > t.planned_at - interval '32 days') AS last_ran_at,
@@ -69,7 +70,7 @@ WAITING = text("""
     WHERE t.status = 'waiting' ORDER BY EXISTS (
         SELECT FROM compliance_sampled_site d JOIN compliance_sample c USING (period)
         WHERE d.site_id = t.site_id AND daterange(c.starts_on, c.ends_on) @> cast(:today AS date)
-    ) DESC, t.planned_at, t.id
+    ) DESC, t.deferrals > 0, t.planned_at, t.id
 """)
 BUSY = text("SELECT parent_id, provider_id FROM throughput_test WHERE status = 'running'")
 
@@ -179,6 +180,7 @@ def _admission_inputs(
         provider_busy=provider_busy,
         push_due_at=due_at,
         agent_supported=row.mode == Mode.PULL or UNSUPPORTED_AGENTS.match(row.agent or "") is None,
+        deferred_at=row.deferred_at,
     )
 
 

@@ -184,8 +184,9 @@ async def test_tests_that_end_without_a_result_are_in_nobodys_favour(
         session, sites[0], at + 3 * HOUR, 2, status="invalid", reason="buffered", every=timedelta(minutes=1)
     )
     await add_tests(
-        session, sites[0], at + 4 * HOUR, 3, status="skipped", reason="not_taken", every=timedelta(minutes=1)
+        session, sites[0], at + 4 * HOUR, 2, status="skipped", reason="not_taken", every=timedelta(minutes=1)
     )
+    await add_tests(session, sites[0], at + 5 * HOUR, 1, status="skipped", reason="deferred")
     row = await row_of(cast)
     tests = row["download"]
     assert (tests["contested"], tests["counted"], tests["pct"]) == (11, 40, 100.0)
@@ -195,7 +196,8 @@ async def test_tests_that_end_without_a_result_are_in_nobodys_favour(
         "failed_cut_off": 6,
         "failed_stopped": 2,
         "invalid_buffered": 2,
-        "skipped_not_taken": 3,
+        "skipped_deferred": 1,
+        "skipped_not_taken": 2,
         "skipped_over_budget": 5,
     }
     told = {

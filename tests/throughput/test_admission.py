@@ -67,6 +67,17 @@ def test_a_passing_obstacle_is_waited_for_as_long_as_the_plan_allows(changes: di
     assert decide(waiting, reason, NOW - timedelta(seconds=1), NOW) == Decision(AdmissionVerdict.SKIP, reason)
 
 
+def test_a_link_in_use_is_tried_again_five_minutes_later_until_the_hour_of_its_test_is_over() -> None:
+    in_use = replace(READY, deferred_at=NOW - timedelta(minutes=4), push_due_at=NOW + timedelta(minutes=4))
+    waits = Decision(AdmissionVerdict.WAIT, "link_in_use")
+    assert decide(in_use, "link_in_use", LATER, NOW) == waits
+    later = replace(in_use, deferred_at=NOW - timedelta(minutes=5))
+    assert decide(later, "link_in_use", LATER, NOW) == waits, "its agent's push is not due yet"
+    assert decide(replace(later, push_due_at=NOW), "link_in_use", LATER, NOW) == Decision(AdmissionVerdict.RUN)
+    ended = Decision(AdmissionVerdict.SKIP, "deferred")
+    assert decide(later, "provider_busy", NOW - timedelta(seconds=1), NOW) == ended
+
+
 @pytest.mark.parametrize(
     ("figure_mbps", "our_ms", "agent_ms", "rtt_ms", "expected"),
     [

@@ -49,6 +49,17 @@ async def test_the_server_times_a_push_test_and_keeps_the_agents_own_figures(liv
     assert (found.rtt_idle_ms, found.rtt_loaded_ms) == (31.0, 80.5)
 
 
+async def test_a_grant_goes_back_while_the_link_is_in_use_but_not_once_something_was_measured(live: Served) -> None:
+    code, agent = await create_grant(live, down=200_000), Agent(live.port, Shape(500, 1))
+    answer = await agent.report(code, deferred=True, rx_bps=1_840_000, tx_bps=212_000)
+    assert (answer.status_code, answer.json()["status"], answer.json()["reason"]) == (200, "waiting", "link_in_use")
+    assert (await agent.report(code, deferred=True)).status_code == 404, "the grant has ended"
+    used = await create_grant(live, down=200_000)
+    await agent.download(used)
+    refused = await agent.report(used, deferred=True)
+    assert (refused.status_code, (await get_test(live, used)).deferrals) == (409, 0)
+
+
 async def test_a_download_ends_with_its_time_and_counts_what_was_taken(live: Served) -> None:
     code = await create_grant(live, down=500_000_000, max_s=1)
     down = await Agent(live.port, Shape(8, 10)).download(code)

@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
+from app.core.errors import NotFound
 from app.judging.addressed_block import AddressedBlock
 from app.postgres.engine import Sessions, transaction
+from app.throughput import speedtest_grants
 from app.throughput.store import PullTest
 from app.worker.speedtest_runner import DRAIN_S, OnBytes, SpeedtestRunner, download_by
 from app.worker.write_buffer import excuse_loaded
@@ -147,6 +149,30 @@ async def test_a_grant_that_ends_by_its_time_keeps_reserved_what_nobody_counted(
     (row,) = [row for row in await month.rows() if row.grant_code]
     assert (row.status, row.reason, row.reserved_bytes) == (status, reason, expected)
     assert (row.started_at is None) == (status == "skipped"), "who never began may be asked again soon"
+
+
+async def test_a_test_whose_link_stays_in_use_ends_as_deferred_and_costs_nothing(month: Month) -> None:
+    await month.register(1, [None])
+    speed, at = SpeedtestRunner(month.sessions, at_once), month.now
+    while not await count(month, "mode = 'push' AND status = 'running'"):
+        await speed.start_due(at)
+        at += timedelta(minutes=20)
+    async with transaction(month.sessions) as session:
+        await session.execute(
+            text("UPDATE throughput_test SET expires_at = now() + interval '1 h' WHERE grant_code <> ''")
+        )
+        code = await session.scalar(text("SELECT grant_code FROM throughput_test WHERE status = 'running'"))
+        await speedtest_grants.defer(session, code or "", rx_bps=90_000, tx_bps=1_000)
+        await session.execute(text("UPDATE throughput_test SET deferred_at = :at WHERE deferrals > 0"), {"at": at})
+    async with transaction(month.sessions) as session:
+        with pytest.raises(NotFound):
+            await speedtest_grants.defer(session, code or "", rx_bps=None, tx_bps=None)
+    (row,) = [row for row in await month.rows() if row.deferrals]
+    assert (row.status, row.reason, row.reserved_bytes) == ("waiting", "link_in_use", 0)
+    await speed.start_due(at + timedelta(hours=2))
+    (row,) = [row for row in await month.rows() if row.deferrals]
+    assert (row.status, row.reason, row.grant_code) == ("skipped", "deferred", None)
+    assert (row.deferred_rx_bps, row.started_at) == (90_000, None)
 
 
 async def test_a_look_into_a_test_of_ours_judges_neither_loss_nor_round_trips(month: Month) -> None:
