@@ -5,7 +5,7 @@ a #, and a browser keeps it in a cookie of these pages.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from enum import StrEnum
 from typing import Any
 from urllib.parse import parse_qs
@@ -13,7 +13,7 @@ from urllib.parse import parse_qs
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import HTMLResponse, PlainTextResponse, RedirectResponse
 
-from app.agents import enrolment, install_commands, pages
+from app.agents import enrolment, install_commands, pages, recent_looks
 from app.agents.enrolment import EnrolmentDetails
 from app.agents.models import AgentKind
 from app.agents.params import EnrolmentCode, OptionalKind
@@ -28,6 +28,7 @@ router = APIRouter(prefix="/enrol", dependencies=[Depends(open_to_all)], include
 
 VIEWERS = re.compile(r"bot\b|whatsapp|telegram|facebook|preview|slack|discord|Mozilla(?!.*PowerShell)", re.IGNORECASE)
 COOKIE = "sinyal_enrolment"
+Render = Callable[[str, EnrolmentDetails], Awaitable[str]]  # of a code and what it stands for
 MAX_FORM = 1_000  # bytes
 CODE = re.compile(r"[A-Z0-9]{1,40}")
 
@@ -66,13 +67,22 @@ async def remember_code(request: Request, page: CodePage) -> Response:
 @router.get("/status")
 async def show_status(request: Request) -> Response:
     """Show whether readings arrive, for the technician's phone; the page reloads itself."""
-    return await _show(request, CodePage.STATUS, lambda code, details: pages.status(details, utc_now()))
+
+    async def render(code: str, details: EnrolmentDetails) -> str:
+        now = utc_now()
+        return pages.status(details, await recent_looks.load(request.app.state.sessions, details.site.id, now), now)
+
+    return await _show(request, CodePage.STATUS, render)
 
 
 @router.get("/card")
 async def show_card(request: Request) -> Response:
     """Show a card to print: how to install the agent, check it and remove it."""
-    return await _show(request, CodePage.CARD, lambda code, details: pages.card(details, base_url(request), code))
+
+    async def render(code: str, details: EnrolmentDetails) -> str:
+        return pages.card(details, base_url(request), code)
+
+    return await _show(request, CodePage.CARD, render)
 
 
 @router.get("/{code}")
@@ -145,12 +155,12 @@ def _remember(request: Request, code: str, page: str) -> Response:
     return answer
 
 
-async def _show(request: Request, page: CodePage, render: Callable[[str, EnrolmentDetails], str]) -> Response:
+async def _show(request: Request, page: CodePage, render: Render) -> Response:
     code = request.cookies.get(COOKIE)
     if code is None:
         return RedirectResponse(f"../enrol?page={page.value}", 303, headers=NO_STORE)
     try:
-        return _page(render(code, await _details(request, code)))
+        return _page(await render(code, await _details(request, code)))
     except Problem as problem:
         return _problem_page(problem)
 

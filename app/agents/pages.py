@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import re
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 from functools import cache
 from typing import Any
@@ -10,9 +11,11 @@ from typing import Any
 import segno
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from app.agents import enrolment, install_commands
+from app.agents import enrolment, install_commands, rejection_words
 from app.agents.enrolment import EnrolmentDetails
-from app.agents.models import AgentKind
+from app.agents.models import AgentKind, Device
+from app.agents.recent_looks import RecentLooks
+from app.agents.rejection_words import Both
 from app.agents.scripts import TEMPLATES
 from app.core.i18n import write_moment
 from app.registry import regions, store
@@ -25,18 +28,26 @@ STATES = {
     "unreachable": ("induk putus", "unreachable: its parent is down"),
     "unknown": ("tidak diketahui", "unknown"),
 }
-REJECTION_TEXTS = {
-    "no_clock": ("jam perangkat belum diatur (NTP)", "the device's clock is not set (NTP)"),
-    "too_old": ("hasil ukur lebih tua dari 7 hari", "readings older than 7 days"),
-    "in_future": ("jam perangkat terlalu maju", "the device's clock is ahead"),
-    "before_site": ("diukur sebelum titik akses ini memakai agen", "measured before this site had an agent"),
-    "internal_error": ("server gagal menyimpan laporan", "the server failed to store a report"),
-    "not_active": ("titik akses ini tidak aktif di daftar", "this site is not active in the registry"),
-}
+TWO_AGENTS: Both = (
+    "Dua perangkat melapor dengan token yang sama: matikan salah satunya, atau minta kode baru",
+    "Two devices report with the same token: switch one of them off, or ask for a new code",
+)
+TWO_NETWORKS: Both = (
+    "Laporan datang bergantian dari dua jaringan: dua perangkat, atau perangkat dengan dua sambungan",
+    "Reports alternate between two networks: two devices, or a device with two links",
+)
+NETWORK_CHANGED: Both = (
+    "Laporan datang dari jaringan baru: pastikan perangkat memakai sambungan titik akses ini",
+    "Reports come from a new network: make sure that the device uses this site's link",
+)
+GATEWAY: Both = ("Gerbang (router)", "gateway (router)")
+TERMINAL: Both = ("Terminal (modem, antena)", "terminal (modem, dish)")
+CARRIER: Both = ("Kabel atau sinyal antarmuka", "cable or signal of the interface")
+ALARMED_FOR = timedelta(days=7)
 CLOCK_TOLERANCE_S = 5.0  # a larger offset is shown as a problem
 
 
-def status(details: EnrolmentDetails, now: datetime) -> str:
+def status(details: EnrolmentDetails, looks: RecentLooks, now: datetime) -> str:
     device, shown = details.device, store.current_state(details.site, details.status, now)
     offset_s = device.clock_offset_s if device is not None else None
     return _render(
@@ -49,7 +60,10 @@ def status(details: EnrolmentDetails, now: datetime) -> str:
         heard_at=None if device is None else write_moment(device.heard_at),
         offset_s=offset_s,
         clock_off=offset_s is not None and abs(offset_s) > CLOCK_TOLERANCE_S,
-        rejection=_rejection(device.last_rejection if device is not None else None),
+        rejection=_rejection(device),
+        looks=looks,
+        near=_near(device),
+        alarms=[] if device is None else list(_alarms(device, now)),
         expires_at=write_moment(details.enrolment.expires_at, seconds=False),
         send_every_s=details.profile.send_every_s,
         checks=[
@@ -130,8 +144,30 @@ def ago(elapsed: timedelta) -> tuple[str, str]:
     return f"{seconds} detik lalu", f"{seconds} s ago"
 
 
-def _rejection(code: str | None) -> tuple[str, str] | None:
-    return None if code is None else REJECTION_TEXTS.get(code, (code, code))
+def _rejection(device: Device | None) -> tuple[Both, str] | None:
+    """Return why a row was last rejected, and when."""
+    if device is None or device.last_rejection is None or device.last_rejected_at is None:
+        return None
+    return rejection_words.in_words(device.last_rejection), write_moment(device.last_rejected_at)
+
+
+def _alarms(device: Device, now: datetime) -> Iterator[tuple[Both, str]]:
+    """Yield what the technician should set right before leaving, and when it was last seen."""
+    for moment, words in (
+        (device.two_agents_at, TWO_AGENTS),
+        (device.two_networks_at, TWO_NETWORKS),
+        (device.network_changed_at, NETWORK_CHANGED),
+    ):
+        if moment is not None and now - moment < ALARMED_FOR:
+            yield words, write_moment(moment)
+
+
+def _near(device: Device | None) -> list[tuple[Both, bool]]:
+    """Return what the device last asked near itself, and whether it answered."""
+    if device is None or device.near_at is None:
+        return []
+    asked = ((GATEWAY, device.lan), (TERMINAL, device.terminal), (CARRIER, device.carrier))
+    return [(words, answered) for words, answered in asked if answered is not None]
 
 
 def _may_run(details: EnrolmentDetails, kind: AgentKind) -> bool:

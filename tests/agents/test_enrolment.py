@@ -15,9 +15,12 @@ from sqlalchemy import select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access.models import Audit
-from app.agents import enrolment, install_commands, scripts
+from app.agents import enrolment, install_commands, rejection_words, scripts
 from app.agents.models import AgentKind, DeviceToken, Enrolment
-from app.core.clock import utc_now
+from app.core.clock import to_slot, utc_now
+from app.measurements import store as measurements
+from app.push.rejections import REJECTION_MESSAGES
+from probes.contract import AGENT, Outcome, Reading
 from tests.conftest import Cast
 from tests.factories import register
 from tests.support.agent_fixtures import Agent
@@ -319,6 +322,55 @@ async def test_the_status_page_shows_the_stage_of_the_installation(
     assert "Tidak ada laporan: yang terakhir 60 menit lalu" in await status_page()
     await cast.ana.client.delete(f"/api/v1/sites/{agent.site['id']}/agent")
     assert "sudah dicabut" in await status_page()
+
+
+async def test_the_status_page_shows_the_link_and_warns_of_two_devices(
+    cast: Cast, visitor: httpx.AsyncClient, agent: Agent, session: AsyncSession
+) -> None:
+    code = (await create_code(cast, agent.site["id"]))["code"]
+    agent.token = await fetch_token(visitor, code, "openwrt")
+    await agent.push({"boot": "b1", "uptime_s": 103, "agent": "openwrt/1", "batch": [{"boot": "b1", "seq": "x"}]})
+    page = (await open_page(visitor, code)).text
+    assert "belum terukur" in page
+    assert "ada isian laporan yang salah" in page
+    assert "tidak menjawab" not in page
+    assert 'href="card"' in page
+    await record_looks(agent, (21_300,), (21_300, 24_000), (21_300, 24_000, 300_000))
+    async with session.begin():
+        await session.execute(
+            text(
+                "UPDATE device SET two_agents_at = now(), network_changed_at = now() - interval '8 days', "
+                "last_rejection = 'json_invalid', near_at = now(), lan = true, terminal = false WHERE site_id = :site"
+            ),
+            {"site": agent.site["id"]},
+        )
+    page = (await open_page(visitor, code)).text
+    for shown in ("33% hilang, 24,0 ms", "<td>1/3</td>", "<td>2/3</td>", "<td>3/3</td>", "<td>21,3 ms</td>"):
+        assert shown in page
+    assert "Dua perangkat melapor dengan token yang sama" in page
+    assert "jaringan baru" not in page, "longer ago than a week"
+    assert "isi laporan tidak dapat dibaca" in page
+    assert "json_invalid" not in page
+    answers = re.findall(r"<dt>([^<]+)<small[^<]*</small></dt>\s*<dd>((?:tidak )?menjawab)<", page)
+    assert answers == [("Gerbang (router)", "menjawab"), ("Terminal (modem, antena)", "tidak menjawab")]
+
+
+async def record_looks(agent: Agent, *rtts_us: tuple[int, ...]) -> None:
+    """Store a look a minute, of three packets each, as the worker does."""
+    now = to_slot(utc_now())
+    looks = [
+        Reading(agent.site["id"], now - 60 * n, Outcome.OK, 3, rtt_us, 60, None, AGENT)
+        for n, rtt_us in enumerate(rtts_us)
+    ]
+    async with agent.session.begin():
+        await measurements.record(agent.session, looks)
+
+
+def test_every_rejection_has_words_for_whoever_stands_before_the_device() -> None:
+    """No page shows a code of ours: what no other words fit is a field that is wrong."""
+    fields = {"not_a_number", "not_a_flag", "not_whole", "out_of_range", "wrong_order"}
+    fields |= {"bad_boot", "bad_agent", "bad_epochs"}
+    assert {code for code in REJECTION_MESSAGES if rejection_words.in_words(code) is rejection_words.FIELD} <= fields
 
 
 async def test_pages_show_no_person_and_no_exact_position(cast: Cast, visitor: httpx.AsyncClient) -> None:
