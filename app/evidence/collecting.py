@@ -16,6 +16,7 @@ from app.judging.judge import BAD, GOOD
 from app.measurements import near_looks
 from app.profiles import profiles
 from app.registry.models import Site
+from app.telemetry import statements as telemetry
 from app.witnesses import rules
 from app.witnesses.statement import Says, Statement, WitnessKind
 from probes.contract import CENTRAL
@@ -47,6 +48,7 @@ async def statements_at(session: AsyncSession, site: Site, at: datetime, second:
     statements = [
         *look_statements(looks.around, at, near),
         *claim_statements(second.claims),
+        *await telemetry.statements_at(session, site.id, at),
     ]
     order = list(WitnessKind)
     return sorted(statements, key=lambda one: (one.is_claim, order.index(one.witness), one.started_at))
