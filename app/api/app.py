@@ -89,6 +89,7 @@ from app.telemetry.account_routes import router as telemetry_accounts
 from app.telemetry.routes import router as telemetry
 from app.throughput.routes import router as throughputs
 from app.throughput.speedtest_routes import router as speedtests
+from app.visitors.figure_routes import router as visitors
 from app.visitors.routes import router as visits
 from app.visitors.visits import Visits
 from app.web import problem_details
@@ -154,6 +155,7 @@ ROUTERS = (
     speedtests,
     throughputs,
     visits,
+    visitors,
     system,
 )
 

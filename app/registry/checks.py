@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from app.core.errors import Fault
-from app.registry import agent_checks, contract_checks, telemetry_checks
+from app.registry import agent_checks, contract_checks, telemetry_checks, visitor_checks
 
 
 class Check(StrEnum):
@@ -15,6 +15,7 @@ class Check(StrEnum):
     time in which it was silent), `device_clock` (wrong), `readings_refused`, `readings_dropped` (for lack of room),
     `not_measuring` (its ping cannot run).
     Of what others say: `telemetry_disagrees` (with what was measured), `telemetry_unread` (for a day).
+    Of visitors: `forged_visits` (results that cannot be true).
     """
 
     DUPLICATE_HOST = "duplicate_host"
@@ -38,6 +39,7 @@ class Check(StrEnum):
     NOT_MEASURING = "not_measuring"
     TELEMETRY_DISAGREES = "telemetry_disagrees"
     TELEMETRY_UNREAD = "telemetry_unread"
+    FORGED_VISITS = "forged_visits"
 
 
 class Severity(StrEnum):
@@ -191,5 +193,7 @@ CHECKS = {
     ),
 } | {
     Check(name): CheckDefinition(query, fault, Severity.HINT if name in HINTS else Severity.WARNING)
-    for name, (query, fault) in (contract_checks.CHECKS | agent_checks.CHECKS | telemetry_checks.CHECKS).items()
+    for name, (query, fault) in (
+        contract_checks.CHECKS | agent_checks.CHECKS | telemetry_checks.CHECKS | visitor_checks.CHECKS
+    ).items()
 }

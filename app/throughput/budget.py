@@ -35,6 +35,7 @@ class Allowance:
     hours: tuple[int, int] = (0, 24)  # WITA, [from, to), may cross midnight
     max_s: int = 10  # for each direction
     push_every_s: int | None = None  # of a push site: its pushes are paid from the same budget
+    visits_bytes: int = 0  # visitors' share of the monthly bytes: what they spend beyond it stops no test
 
     @property
     def open_s(self) -> int:

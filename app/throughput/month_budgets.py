@@ -21,14 +21,19 @@ NEAR_PCT, SPENT_PCT = 80, 100
 
 SPENT = (
     text("""
-    SELECT site_id, sum(tests) AS tests, sum(reserved) AS reserved, sum(push) AS push, sum(requests) AS requests FROM (
-        SELECT site_id, sum(down_bytes + up_bytes) AS tests, sum(reserved_bytes) AS reserved, 0 AS push, 0 AS requests
+    SELECT site_id, sum(tests) AS tests, sum(reserved) AS reserved, sum(push) AS push, sum(requests) AS requests,
+        sum(visits) AS visits
+    FROM (
+        SELECT site_id, sum(down_bytes + up_bytes) AS tests, sum(reserved_bytes) AS reserved, 0 AS push, 0 AS requests,
+            0 AS visits
         FROM throughput_test WHERE month = :month GROUP BY site_id
         UNION ALL
-        SELECT site_id, 0, 0, bytes, requests FROM push_traffic WHERE month = :month
+        SELECT site_id, 0, 0, bytes, requests, 0 FROM push_traffic WHERE month = :month
+        UNION ALL
+        SELECT site_id, 0, reserved_bytes, 0, 0, bytes FROM visit_traffic WHERE month = :month
     ) p GROUP BY site_id
 """)
-    .columns(site_id=Integer, tests=Numeric, reserved=Numeric, push=Numeric, requests=BigInteger)
+    .columns(site_id=Integer, tests=Numeric, reserved=Numeric, push=Numeric, requests=BigInteger, visits=Numeric)
     .subquery()
 )
 
@@ -39,11 +44,12 @@ class SiteSpending:
     budget: int  # bytes, like the others
     tests: int
     push: int
+    visits: int
     expected: int  # by the month's end, without further tests
 
     @property
     def spent(self) -> int:
-        return self.tests + self.push
+        return self.tests + self.push + self.visits
 
     @property
     def spent_pct(self) -> float:
@@ -81,10 +87,13 @@ async def list_spending(
     query = (
         select(
             *(Site.id, Site.code, Site.name, Site.village_code, Site.technology, Site.provider_id, Site.probe),
-            *(Site.speed_budget_mb, SPENT.c.tests, SPENT.c.reserved, SPENT.c.push, SPENT.c.requests),
+            *(Site.speed_budget_mb, SPENT.c.tests, SPENT.c.reserved, SPENT.c.push, SPENT.c.requests, SPENT.c.visits),
         )
         .outerjoin(SPENT, SPENT.c.site_id == Site.id)
-        .where(Site.lifecycle == Lifecycle.ACTIVE, (Site.probe == ProbeKind.PUSH) | Site.speed_url.is_not(None))
+        .where(
+            Site.lifecycle == Lifecycle.ACTIVE,
+            (Site.probe == ProbeKind.PUSH) | Site.speed_url.is_not(None) | (SPENT.c.visits > 0),
+        )
     )
     if visible is not None:
         query = query.where(visible)
@@ -96,7 +105,9 @@ def _budget(row: Any, month: date, now: datetime) -> SiteSpending:
     tests, push, requests = int(row.tests or 0), int(row.push or 0), row.requests or 0
     each = push / requests if requests >= MIN_REQUESTS else PUSH_BYTES
     to_come = allowed.pushes_bytes((month_end(month) - now).total_seconds(), each=each)
-    return SiteSpending(row, allowed.monthly_bytes, tests, push, tests + push + int(row.reserved or 0) + to_come)
+    visits = int(row.visits or 0)
+    expected = tests + push + visits + int(row.reserved or 0) + to_come
+    return SiteSpending(row, allowed.monthly_bytes, tests, push, visits, expected)
 
 
 def _sum(technology: Technology, budgets: Sequence[SiteSpending]) -> dict[str, Any]:
@@ -119,6 +130,7 @@ def _present(budget: SiteSpending) -> dict[str, Any]:
         "spent_mb": _mb(budget.spent),
         "tests_mb": _mb(budget.tests),
         "push_mb": _mb(budget.push),
+        "visits_mb": _mb(budget.visits),
         "expected_mb": _mb(budget.expected),
         "spent_pct": round(budget.spent_pct, 3),
         "expected_pct": round(budget.expected_pct, 3),

@@ -58,13 +58,15 @@ class SpeedtestSite:
 
 @lru_cache(1_000)
 def allowance(profile: Profile, budget_mb: int | None, *, pushes: bool) -> Allowance:
+    monthly_bytes = (profile.speed_monthly_mb if budget_mb is None else budget_mb) * MB
     return Allowance(
-        (profile.speed_monthly_mb if budget_mb is None else budget_mb) * MB,
+        monthly_bytes,
         profile.speed_max_mb * MB,
         int(profile.speed_spacing_h * 3600),
         profile.speed_hours,
         profile.speed_max_s,
         profile.send_every_s if pushes else None,
+        monthly_bytes * profile.visit_share_pct // 100,
     )
 
 

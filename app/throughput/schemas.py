@@ -58,7 +58,8 @@ BUDGET: dict[str, Any] = {
     "budget_mb": 500.0,
     "spent_mb": 71.2,
     "tests_mb": 35.4,
-    "push_mb": 35.8,
+    "push_mb": 33.8,
+    "visits_mb": 2.0,
     "reserved_mb": 0.0,
     "push_to_come_mb": 10.5,
     "left_mb": 418.3,
@@ -97,6 +98,7 @@ class BudgetOut(BaseModel):
     spent_mb: float
     tests_mb: float
     push_mb: float = Field(description="spent on the site's own push reports")
+    visits_mb: float = Field(description="spent by visitors who measured it")
     reserved_mb: float = Field(description="of running tests, and of ended tests whose cost is unknown")
     push_to_come_mb: float = Field(description="kept for push reports until the month ends")
     left_mb: float = Field(description="what is left of the budget, in MB")
@@ -187,7 +189,8 @@ COST: dict[str, Any] = {
     "last_month": "2026-11-01",
     "spent_mb": 4210.7,
     "tests_mb": 3890.2,
-    "push_mb": 320.5,
+    "push_mb": 300.5,
+    "visits_mb": 20.0,
 }
 
 
@@ -196,9 +199,10 @@ class CostOut(BaseModel):
 
     first_month: date = Field(description="WITA, its first day: budgets are of whole months")
     last_month: date = Field(description="the last month, by its first day")
-    spent_mb: float = Field(description="tests_mb and push_mb together")
+    spent_mb: float = Field(description="tests_mb, push_mb and visits_mb together")
     tests_mb: float = Field(description="includes warm-ups and tests without a result")
     push_mb: float = Field(description="push reports of sites that are in the selection now")
+    visits_mb: float = Field(description="visitors who measured sites that are in the selection now")
 
 
 class GroupThroughputOut(MarksSimulatedPast):
@@ -296,7 +300,8 @@ SITE_BUDGET: dict[str, Any] = {
     "budget_mb": 500.0,
     "spent_mb": 412.7,
     "tests_mb": 330.2,
-    "push_mb": 82.5,
+    "push_mb": 80.5,
+    "visits_mb": 2.0,
     "expected_mb": 441.9,
     "spent_pct": 82.54,
     "expected_pct": 88.38,
@@ -329,7 +334,8 @@ class SiteBudget(BaseModel):
     budget_mb: float = Field(description="what measuring may use in the month, in MB")
     spent_mb: float
     tests_mb: float
-    push_mb: float = Field(description="spent on the site's own push reports, in MB", examples=[82.5])
+    push_mb: float = Field(description="spent on the site's own push reports, in MB", examples=[80.5])
+    visits_mb: float = Field(description="spent by visitors who measured it, in MB")
     expected_mb: float = Field(
         description="spent, reserved, and what its push reports need until the month ends, in MB; without further tests"
     )

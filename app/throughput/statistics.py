@@ -39,7 +39,10 @@ TOTAL = text(f"""
 SPENT = text("""
     SELECT coalesce(sum(down_bytes + up_bytes), 0) AS tests, coalesce(sum(reserved_bytes), 0) AS reserved,
         coalesce((SELECT bytes FROM push_traffic WHERE site_id = :site_id AND month = :month), 0) AS push,
-        coalesce((SELECT requests FROM push_traffic WHERE site_id = :site_id AND month = :month), 0) AS requests
+        coalesce((SELECT requests FROM push_traffic WHERE site_id = :site_id AND month = :month), 0) AS requests,
+        coalesce((SELECT bytes FROM visit_traffic WHERE site_id = :site_id AND month = :month), 0) AS visits,
+        coalesce((SELECT reserved_bytes FROM visit_traffic WHERE site_id = :site_id AND month = :month), 0)
+            AS visits_reserved
     FROM throughput_test WHERE site_id = :site_id AND month = :month
 """)
 # A site's own medians: `GROUP` aggregates them, `site_results` lists them by site.
@@ -74,20 +77,23 @@ GROUP = f"""
         percentile_cont(0.5) WITHIN GROUP (ORDER BY bloat) AS bufferbloat_ms, coalesce(sum(tests), 0) AS tests
     FROM site_figure GROUP BY technology ORDER BY technology
 """
-# Whole months, as budgets are: tests by the site's region at the time, pushes by its region at the month's end.
+# Whole months, as budgets are: tests by the site's region at the time, pushes and visitors by that at the month's end.
+AT_MONTHS_END = f"""SELECT coalesce(sum(p.bytes), 0)
+        FROM {{table}} p, LATERAL (
+            SELECT c.* FROM site_configuration c
+            WHERE c.site_id = p.site_id AND c.started_at < (p.month + interval '1 month') AT TIME ZONE {WITA_SQL}
+            ORDER BY c.started_at DESC LIMIT 1
+        ) t
+        WHERE p.month BETWEEN :first AND :last AND t.kind = 'access_point' {{condition}}"""
 COST = f"""
     SELECT (
         SELECT coalesce(sum(t.down_bytes + t.up_bytes), 0)
         FROM throughput_test t WHERE {WAS_ACCESS_POINT} AND t.month BETWEEN :first AND :last {{condition}}
     ) AS tests, (
-        SELECT coalesce(sum(p.bytes), 0)
-        FROM push_traffic p, LATERAL (
-            SELECT c.* FROM site_configuration c
-            WHERE c.site_id = p.site_id AND c.started_at < (p.month + interval '1 month') AT TIME ZONE {WITA_SQL}
-            ORDER BY c.started_at DESC LIMIT 1
-        ) t
-        WHERE p.month BETWEEN :first AND :last AND t.kind = 'access_point' {{condition}}
-    ) AS push
+        {AT_MONTHS_END.format(table="push_traffic", condition="{condition}")}
+    ) AS push, (
+        {AT_MONTHS_END.format(table="visit_traffic", condition="{condition}")}
+    ) AS visits
 """
 FIGURES = (
     "down_mbps",
@@ -130,15 +136,17 @@ async def budget_of_month(session: AsyncSession, site: Site, moment: datetime, n
     allowed = allowance(profiles()[configured.technology], configured.speed_budget_mb, pushes=pushes)
     each = spent.push / spent.requests if spent.requests >= MIN_REQUESTS else PUSH_BYTES
     to_come = allowed.pushes_bytes((month_end(month) - now).total_seconds(), each=float(each))
-    left = allowed.monthly_bytes - int(spent.tests) - int(spent.reserved) - spent.push - to_come
+    reserved = int(spent.reserved) + spent.visits_reserved
+    used = int(spent.tests) + spent.push + spent.visits
     sizes = {
         "budget": allowed.monthly_bytes,
-        "spent": int(spent.tests) + spent.push,
+        "spent": used,
         "tests": int(spent.tests),
         "push": spent.push,
-        "reserved": int(spent.reserved),
+        "visits": spent.visits,
+        "reserved": reserved,
         "push_to_come": to_come,
-        "left": max(0, left),
+        "left": max(0, allowed.monthly_bytes - used - reserved - to_come),
     }
     return {"month": month, **{f"{name}_mb": round(size / MB, 3) for name, size in sizes.items()}}
 
@@ -171,7 +179,12 @@ async def _cost(session: AsyncSession, of: SiteGroup, period: Period) -> dict[st
     condition, values = test_condition(of)
     months = {"first": month_of(period.start), "last": month_of(period.end - timedelta(seconds=1))}
     spent = (await session.execute(text(COST.format(condition=condition)), values | months)).one()
-    sizes = {"spent": spent.tests + spent.push, "tests": spent.tests, "push": spent.push}
+    sizes = {
+        "spent": spent.tests + spent.push + spent.visits,
+        "tests": spent.tests,
+        "push": spent.push,
+        "visits": spent.visits,
+    }
     return {
         "first_month": months["first"],
         "last_month": months["last"],

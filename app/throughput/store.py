@@ -63,10 +63,12 @@ WAITING = text("""
             AND r.planned_at > t.planned_at - interval '32 days') AS last_ran_at,
         (SELECT coalesce(sum(r.down_bytes + r.up_bytes + r.reserved_bytes), 0) FROM throughput_test r
             WHERE r.month = t.month AND r.site_id = t.site_id) AS spent_bytes,
-        coalesce(p.requests, 0) AS push_requests, coalesce(p.bytes, 0) AS push_bytes
+        coalesce(p.requests, 0) AS push_requests, coalesce(p.bytes, 0) AS push_bytes,
+        coalesce(v.bytes + v.reserved_bytes, 0) AS visits_bytes
     FROM throughput_test t JOIN site s ON s.id = t.site_id JOIN site_status st ON st.site_id = t.site_id
         LEFT JOIN device d ON d.site_id = t.site_id
         LEFT JOIN push_traffic p ON p.site_id = t.site_id AND p.month = t.month
+        LEFT JOIN visit_traffic v ON v.site_id = t.site_id AND v.month = t.month
     WHERE t.status = 'waiting' ORDER BY EXISTS (
         SELECT FROM compliance_sampled_site d JOIN compliance_sample c USING (period)
         WHERE d.site_id = t.site_id AND daterange(c.starts_on, c.ends_on) @> cast(:today AS date)
@@ -197,7 +199,8 @@ def _left_bytes(row: Any, site: SpeedtestSite | None, now: datetime) -> int:
     each = row.push_bytes / row.push_requests if row.push_requests >= MIN_REQUESTS else PUSH_BYTES
     pushing = site.allowance.pushes_bytes((month_end(row.month) - now).total_seconds(), each=each)
     kept = kept_bytes(site.allowance, now) if row.for_certificate else 0
-    return int(site.allowance.monthly_bytes - row.spent_bytes - row.push_bytes - pushing - kept)
+    visits = min(row.visits_bytes, site.allowance.visits_bytes)
+    return int(site.allowance.monthly_bytes - row.spent_bytes - row.push_bytes - visits - pushing - kept)
 
 
 def _spacing_s(row: Any, site: SpeedtestSite | None) -> int:

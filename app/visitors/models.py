@@ -1,7 +1,7 @@
 from datetime import date
 from enum import StrEnum
 
-from sqlalchemy import REAL, BigInteger, ForeignKey, Index, LargeBinary, SmallInteger
+from sqlalchemy import REAL, BigInteger, ForeignKey, Index, LargeBinary, SmallInteger, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.core.periods import Step
@@ -53,6 +53,7 @@ class VisitResult(Base):
         Index("ix_visit_result_site_id_at", "site_id", "at"),
         Index("ix_visit_result_site_id_received_at", "site_id", "received_at"),
         Index("ix_visit_result_at", "at"),
+        Index("ix_visit_result_flawed", "at", "site_id", postgresql_where=text("flaw IS NOT NULL")),
     )
 
     visitor: Mapped[bytes] = mapped_column(LargeBinary, primary_key=True)  # keyed digest, another one each month

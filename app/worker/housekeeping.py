@@ -16,6 +16,8 @@ from app.postgres.engine import Counter, bump, transaction
 from app.push import receipts, source_addresses
 from app.reviews import survey
 from app.telemetry import recording as telemetry
+from app.visitors import figures as visitors
+from app.visitors import transfers, visit_token
 from app.worker.context import WorkerContext
 from app.worker.jobs import Job
 
@@ -45,6 +47,9 @@ async def clean_up(context: WorkerContext) -> None:
         await source_addresses.delete_old(session, utc_now() - timedelta(days=context.settings.raw_retention_days))
         await near_looks.delete_older(session, utc_now() - timedelta(days=context.settings.raw_retention_days))
         await survey.forget(session, before=today())
+        await visitors.delete_old(session, utc_now(), retention_days=context.settings.raw_retention_days)
+        await transfers.delete_old(session, utc_now() - timedelta(days=context.settings.raw_retention_days))
+        await visit_token.delete_old_keys(session, utc_now())
         await checkpoints.delete_older(session, await rejudgeable_since(session))
     if dropped:
         log.info("partition_dropped", name=dropped)
