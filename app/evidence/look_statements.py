@@ -20,27 +20,31 @@ SAYS = {Outcome.OK: Says.UP, Outcome.TIMEOUT: Says.DOWN, Outcome.FAULT: Says.NOT
 
 
 def look_statements(readings: Sequence[JudgedReading], at: datetime, near: NearLook | None) -> Iterator[Statement]:
-    """Yield what each source's newest reading says of the second, if it reaches as far.
+    """Yield what the newest reading of each witness says of the second, if it reaches as far.
 
-    A reading speaks until the next one of its source, at most 2.5 of its intervals. `near`: the device's newest
-    lost look before the second that told what it saw near itself.
+    A reading speaks until its witness's next one, at most 2.5 of its intervals; a missed report is one of its device.
+    `near`: the device's newest lost look before the second that told what it saw near itself.
     """
     judged = [one for one in readings if not one.is_claim]
-    for source in sorted({one.reading.source for one in judged}):
-        of_source = [one for one in judged if one.reading.source == source]
-        newest = max((one for one in of_source if one.at <= at), key=lambda one: one.at, default=None)
+    for witness in (WitnessKind.CENTRAL, WitnessKind.AGENT):
+        own = [one for one in judged if _witness(one) is witness]
+        newest = max((one for one in own if one.at <= at), key=lambda one: one.at, default=None)
         if newest is None:
             continue
-        next_at = min((one.at for one in of_source if one.at > at), default=None)
+        next_at = min((one.at for one in own if one.at > at), default=None)
         lapses_at = max(newest.at + timedelta(seconds=hold_s(newest.reading.valid_s)), newest.at + SECOND)
         ended_at = lapses_at if next_at is None else min(lapses_at, next_at)
         if at < ended_at:
             yield _statement(newest, ended_at, near)
 
 
+def _witness(judged: JudgedReading) -> WitnessKind:
+    return WitnessKind.CENTRAL if judged.reading.source == CENTRAL else WitnessKind.AGENT
+
+
 def _statement(judged: JudgedReading, ended_at: datetime, near: NearLook | None) -> Statement:
     reading = judged.reading
-    witness = WitnessKind.CENTRAL if reading.source == CENTRAL else WitnessKind.AGENT
+    witness = _witness(judged)
     says = SAYS[judged.observation.outcome]
     detail: dict[str, Any] = {"sent": reading.sent, "received": len(reading.rtt_us)}
     if reading.rtt_us:

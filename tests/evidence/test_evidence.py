@@ -2,14 +2,20 @@
 
 from datetime import timedelta
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from fastapi import FastAPI
+from sqlalchemy import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.measurements import near_looks
 from app.postgres.engine import Sessions, transaction
+from app.telemetry.models import TelemetryKind, TelemetryStretch
+from app.witnesses.kinds import WitnessKind
+from probes.telemetry import LinkState
 from tests.conftest import Cast, Person
+from tests.support.console import Visitor
 from tests.support.pushing_sites import Field, register_field
 
 
@@ -44,8 +50,8 @@ async def test_a_devices_reports_say_up_and_its_missed_ones_down(field: Field) -
     assert (field.second(report["started_at"]), field.second(report["ended_at"])) == (120, 180)
     found = await evidence(field, silent, 430)
     assert (found["ledger"]["state"], found["ledger"]["counts_as"]) == ("down", "down")
-    assert [one for one in said(found) if one[1] == "down"] == [("agent", "down", True, True)]
-    missed = next(one for one in found["statements"] if one["says"] == "down")
+    assert said(found) == [("agent", "down", True, True)]
+    (missed,) = found["statements"]
     assert missed["detail"] == {"missed_report": True}, "the sites that were heard meanwhile are not named"
     await field.live(495, 495, sites=others)
     late = await evidence(field, silent, 1200)
@@ -83,6 +89,40 @@ async def test_what_the_device_saw_near_itself_stands_in_its_own_statement(field
     found = await evidence(field, site, 375)
     lost = next(one for one in found["statements"] if one["says"] == "down")
     assert (lost["detail"]["lan"], lost["detail"]["terminal"]) == (True, False)
+
+
+async def test_a_provider_that_says_up_through_an_outage_leaves_it_and_is_told(field: Field, officer: Visitor) -> None:
+    silent, *others = field.ids
+    await field.live(0, 300, sites=field.ids)
+    await field.live(315, 480, sites=others)
+    provider = {"witness": WitnessKind.PROVIDER, "kind": TelemetryKind.STARLINK_ACCOUNT, "state": LinkState.UP}
+    async with transaction(field.sessions) as session:
+        await session.execute(
+            insert(TelemetryStretch).values(
+                **provider,
+                site_id=silent,
+                started_at=field.at(0),
+                seen_at=field.at(600),
+                samples=40,
+                widest_gap_s=15,
+                heard_at=field.at(1),
+            )
+        )
+    found = await evidence(field, silent, 430)
+    assert (found["ledger"]["state"], found["ledger"]["counts_as"]) == ("down", "down")
+    assert ("provider", "up", False, False) in said(found)
+    (difference,) = found["disagreements"]
+    assert [difference[name] for name in ("up", "down", "believed", "is_checked")] == [
+        "provider",
+        "agent",
+        "ledger",
+        True,
+    ]
+    at = quote(field.at(430).isoformat())
+    page = await officer.get(f"/console/sites/{silent}/why?at={at}")
+    assert "Siapa berkata apa" in page.text
+    assert "Sistem penyedia: normal; perangkat di lokasi: putus. Pihak penyedia berkata lain" in page.text
+    assert "laporan yang ditunggu tidak datang" in page.text
 
 
 async def test_only_whoever_sees_the_site_sees_its_evidence(field: Field) -> None:
