@@ -29,15 +29,19 @@ choose_gateway() {
     esac
 }
 
-ask() { # NAME ADDRESS: write 1 to $RUN/near.NAME if it answers one packet within a second, else 0
-    if ping -c 1 -W 1 "$2" > /dev/null 2>&1; then echo 1; else echo 0; fi > "$RUN/near.$1"
+ask() { # NAME ADDRESS: print the field; one packet, a second at most
+    if ping -c 1 -W 1 "$2" > /dev/null 2>&1; then printf ',"%s":1' "$1"; else printf ',"%s":0' "$1"; fi
 }
 
 # Whether the interface of the default route has a signal. Of a wireless one that says little: it is not asked.
 carrier_field() {
-    folder=/sys/class/net/$interface
-    [ -n "$interface" ] && [ -e "$folder/carrier" ] && [ ! -e "$folder/wireless" ] && [ ! -e "$folder/phy80211" ] || return 0
-    printf ',"carrier":%s' "$(read_number "$folder/carrier" 0)" # cannot be read while the interface is switched off
+    [ -n "$interface" ] && [ ! -e "/sys/class/net/$interface/phy80211" ] || return 0
+    case $(ip link show dev "$interface" 2>/dev/null) in
+        '') ;; # it is gone
+        *NO-CARRIER*) printf ',"carrier":0' ;;
+        *[,\<]UP[,\>]*) printf ',"carrier":1' ;;
+        *) printf ',"carrier":0' ;; # switched off
+    esac
 }
 
 # Prints fields of a row after `measure`: ,"lan":1,"terminal":0,"carrier":1 (1 answered, 0 lost, absent: not asked).
@@ -47,13 +51,9 @@ near_fields() {
     choose_gateway
     terminal=${TERMINAL:-}
     [ "$terminal" != "$gateway" ] || terminal= # one device
-    rm -f "$RUN/near.lan" "$RUN/near.terminal"
-    [ -z "$gateway" ] || ask lan "$gateway" &
+    if [ -n "$gateway" ]; then ask lan "$gateway"; fi & # both at once
     asking=$!
-    [ -z "$terminal" ] || ask terminal "$terminal"
+    if [ -n "$terminal" ]; then ask terminal "$terminal"; fi
     wait "$asking"
-    for name in lan terminal; do
-        [ ! -s "$RUN/near.$name" ] || printf ',"%s":%s' "$name" "$(cat "$RUN/near.$name")"
-    done
     carrier_field
 }

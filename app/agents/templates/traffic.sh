@@ -5,8 +5,8 @@ OWN_BYTES=1500 # what a beat's packets and the stream may add to each direction 
 
 read_counters() { # sets $rx and $tx, in bytes; false if they are not known
     find_route
-    rx=$(read_number "/sys/class/net/$interface/statistics/rx_bytes" '')
-    tx=$(read_number "/sys/class/net/$interface/statistics/tx_bytes" '')
+    set -- $(sed -n "s/^ *$interface: *//p" /proc/net/dev)
+    rx=${1:-} tx=${9:-}
     [ -n "$rx" ] && [ -n "$tx" ]
 }
 
