@@ -28,6 +28,8 @@ class Machine:
     answers: list[str] = field(default_factory=list)  # failures of the next requests, "" for the server's own answer
     requests: list[dict[str, Any]] = field(default_factory=list)
     scripts: dict[str, dict[str, Any]] = field(default_factory=dict)
+    counters: dict[str, int] = field(default_factory=lambda: {"rx-byte": 0, "tx-byte": 0})
+    traffic_bytes: int = 1000  # between two readings of a counter
     mode: bool = True  # whether its device-mode allows fetch and scheduler
     loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.get_running_loop)
 
@@ -44,9 +46,17 @@ class Machine:
                 "system script remove": lambda name: self.scripts.pop(name, None),
                 "system scheduler add": lambda **fields: None,
                 "system scheduler remove": lambda name: None,
+                "ip route find": lambda **_: ["*1"],
+                "ip route get": lambda route, field: "192.168.1.1%ether1",
+                "interface get": self.counter,
                 "certificate settings get builtin-trust-store": lambda: "default",
             }
         )
+
+    def counter(self, interface: str, name: str) -> int:
+        assert interface == "ether1"
+        self.counters[name] += self.traffic_bytes
+        return self.counters[name]
 
     def script_field(self, name: str, wanted: str) -> Any:
         if name not in self.scripts:
@@ -209,6 +219,15 @@ async def test_a_granted_download_is_made_and_reported(machine: Machine, agent: 
         f"{URL}/api/v1/speedtest/report",
     ]
     assert (asked[1]["output"], asked[2]["http-data"]) == ("none", '{"grant":"q3Vn0x-2"}')
+
+
+async def test_a_link_in_use_is_not_tested(machine: Machine, agent: Agent) -> None:
+    await machine.beat()
+    machine.send, machine.traffic_bytes = answering('{"accepted":1,"speedtest_grant":"q3Vn0x-2"}'), 90_000
+    await machine.beat()
+    assert [request["url"] for request in machine.requests[2:]] == [f"{URL}/api/v1/speedtest/report"]
+    figures = '"deferred":true,"rx_bps":72000,"tx_bps":72000'
+    assert machine.requests[-1]["http-data"] == f'{{"grant":"q3Vn0x-2",{figures}}}'
 
 
 def answering(text: str) -> Callable[..., Coroutine[Any, Any, httpx.Response]]:

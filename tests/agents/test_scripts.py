@@ -193,7 +193,8 @@ def test_the_windows_script_sends_a_valid_push() -> None:
 
 
 def test_certificates_are_always_checked_over_https() -> None:
-    assert rendered(AgentKind.ROUTEROS).count("check-certificate=yes-without-crl") == 4
+    text = rendered(AgentKind.ROUTEROS)
+    assert text.count("check-certificate=yes-without-crl") == text.count("/tool fetch ") > 0
     assert "check-certificate" not in rendered(AgentKind.ROUTEROS, url="http://192.0.2.9:8000")
     for kind in scripts.FILES:
         assert re.search(r"check-certificate=no\b|--no-check|-k |SkipCertificate|insecure", rendered(kind)) is None

@@ -216,8 +216,26 @@
                 }
             }
             :set sinyalBusy 0s
-            # a download that the server granted, times and limits; nothing is stored
-            :if ($speedGrant != "") do={
+            # a download that the server granted, times and limits; nothing is stored. Not while the link is in use:
+            # more than 64 kbps down or 32 kbps up in 10 s
+            :local use ""
+            :if ($speedGrant != "") do={ :do {
+                :local way [:tostr [/ip route get [:pick [/ip route find dst-address=0.0.0.0/0 active=yes] 0 1] immediate-gw]]
+                :local mark [:find $way "%"]
+                :if ([:typeof $mark] = "num") do={ :set way [:pick $way ($mark + 1) [:len $way]] }
+                :local rx [/interface get $way rx-byte]
+                :local tx [/interface get $way tx-byte]
+                :delay 10s
+                :set rx (([/interface get $way rx-byte] - $rx) * 8 / 10)
+                :set tx (([/interface get $way tx-byte] - $tx) * 8 / 10)
+                :if (($rx > 64000) || ($tx > 32000)) do={ :set use ",\"deferred\":true,\"rx_bps\":$rx,\"tx_bps\":$tx" }
+            } on-error={} }
+            :if ($use != "") do={
+                :onerror problem in={
+                    /tool fetch url="$speed/report" http-method=post http-header-field="Content-Type: application/json" http-data="{\"grant\":\"$speedGrant\"$use}" «check_certificate»output=none
+                } do={ :log warning "sinyal: uji kecepatan tidak terlapor (speed test not reported): $problem" }
+            }
+            :if (($speedGrant != "") && ($use = "")) do={
                 :local began [/system resource get uptime]
                 :onerror problem in={
                     /tool fetch url="$speed\3Fgrant=$speedGrant" duration=«speed_max_s + 15»s «check_certificate»output=none
