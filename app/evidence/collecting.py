@@ -17,6 +17,7 @@ from app.measurements import near_looks
 from app.profiles import profiles
 from app.registry.models import Site
 from app.telemetry import statements as telemetry
+from app.visitors import statements as visitors
 from app.witnesses import rules
 from app.witnesses.statement import Says, Statement, WitnessKind
 from probes.contract import CENTRAL
@@ -49,6 +50,7 @@ async def statements_at(session: AsyncSession, site: Site, at: datetime, second:
         *look_statements(looks.around, at, near),
         *claim_statements(second.claims),
         *await telemetry.statements_at(session, site.id, at),
+        *await visitors.statements_at(session, site.id, at),
     ]
     order = list(WitnessKind)
     return sorted(statements, key=lambda one: (one.is_claim, order.index(one.witness), one.started_at))

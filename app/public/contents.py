@@ -52,7 +52,8 @@ class PublicContents:
         if address.kind is PageKind.VILLAGE:
             shown: object = snapshot.villages.get(address.code)
             thought = snapshot.satisfaction.get(address.code)
-            days = (snapshot.history.counted_at, snapshot.simulated_until, thought)
+            measured = snapshot.visitors.get(address.code)
+            days = (snapshot.history.counted_at, snapshot.simulated_until, thought, measured)
             return Facts((shown, snapshot.late_since), days)
         region = address.code if address.kind is PageKind.DISTRICT else ""
         shown = tuple(village for code, village in snapshot.villages.items() if code.startswith(region))

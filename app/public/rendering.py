@@ -24,6 +24,8 @@ from app.registry import regions
 from app.reports.verification import Verification
 from app.reviews.satisfaction import LEAST_ANSWERS, Satisfaction
 from app.reviews.survey import MOST_ANSWERS
+from app.visitors.village_figures import DAYS as VISITED_DAYS
+from app.visitors.village_figures import LEAST_VISITORS, VillageVisitors
 
 TEMPLATES = Path(__file__).parent / "templates"
 POLLED = {PageKind.HOME, PageKind.DISTRICT, PageKind.VILLAGE}  # their readers' browsers ask for them again
@@ -55,6 +57,9 @@ class PageRenderer:
                 "contact": self._publication.contact_of(address.code),
                 "answers": snapshot.satisfaction.get(address.code, Satisfaction()),
                 "answered_days": ANSWERED_DAYS,
+                "visitors": snapshot.visitors.get(address.code, VillageVisitors()),
+                "visited_days": VISITED_DAYS,
+                "least_visitors": LEAST_VISITORS,
             }
         elif address.kind in {PageKind.EDITIONS, PageKind.EDITION}:
             values = {"months": snapshot.editions, "datasets": DATASETS}

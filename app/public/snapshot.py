@@ -24,6 +24,7 @@ from app.public.history import PublicHistory, read_history
 from app.public.publication import Publication
 from app.registry.models import RegionAlias
 from app.reviews.satisfaction import Satisfaction, by_region
+from app.visitors.village_figures import VillageVisitors, by_village
 
 log = structlog.get_logger()
 
@@ -45,6 +46,7 @@ class PublicSnapshot:
     simulated_until: datetime | None
     villages: Mapping[str, Village]  # that have an access point, as of `at`
     satisfaction: Mapping[str, Satisfaction]  # of villages in the last ANSWERED_DAYS, read with the days
+    visitors: Mapping[str, VillageVisitors]  # what visitors measured by village, read with the days
     editions: Mapping[date, Sequence[Edition]]  # of the monthly open data that may be shown, read with the days
 
     @property
@@ -95,18 +97,25 @@ class PublicReader:
                 history = await read_history(session, self.publication, now)
                 editions = shown_editions(await list_editions(session), self.publication)
                 satisfaction = await self._read_satisfaction(session, history.today)
+                visitors = await self._read_visitors(session, now)
             else:
-                history, editions, satisfaction = before.history, before.editions, before.satisfaction
+                history, editions = before.history, before.editions
+                satisfaction, visitors = before.satisfaction, before.visitors
             aliases = {alias.code: alias.region_code for alias in await session.scalars(select(RegionAlias))}
             until = await simulated_until(session)
             villages = rows.villages(now)
-            return PublicSnapshot(now, now, rows, history, aliases, until, villages, satisfaction, editions)
+            return PublicSnapshot(now, now, rows, history, aliases, until, villages, satisfaction, visitors, editions)
 
     async def _read_satisfaction(self, session: AsyncSession, today: date) -> Mapping[str, Satisfaction]:
         if not self.publication.shows_villages:
             return {}
         first = today - timedelta(days=ANSWERED_DAYS - 1)
         return await by_region(session, PROVINCE, first, today, length=VILLAGE_CODE)
+
+    async def _read_visitors(self, session: AsyncSession, now: datetime) -> Mapping[str, VillageVisitors]:
+        if not self.publication.shows_villages:
+            return {}
+        return await by_village(session, hidden_technologies=self.publication.hidden_technologies, now=now)
 
 
 def _is_over(history: PublicHistory, now: datetime) -> bool:
