@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.measurements import near_looks
 from app.postgres.engine import Sessions, transaction
 from app.telemetry.models import TelemetryKind, TelemetryStretch
+from app.visitors.models import VisitNetwork, VisitResult
 from app.witnesses.kinds import WitnessKind
 from probes.telemetry import LinkState
 from tests.conftest import Cast, Person
@@ -123,6 +124,24 @@ async def test_a_provider_that_says_up_through_an_outage_leaves_it_and_is_told(f
     assert "Siapa berkata apa" in page.text
     assert "Sistem penyedia: normal; perangkat di lokasi: putus. Pihak penyedia berkata lain" in page.text
     assert "laporan yang ditunggu tidak datang" in page.text
+
+
+async def test_a_visitor_in_an_outage_stands_beside_it_and_never_against_a_site(field: Field) -> None:
+    silent, *others = field.ids
+    await field.live(0, 300, sites=field.ids)
+    await field.live(315, 480, sites=others)
+    async with transaction(field.sessions) as session:
+        for seq, network in enumerate((VisitNetwork.SAME, VisitNetwork.OTHER)):
+            moment = {"at": field.at(430), "received_at": field.at(430), "late": False}
+            result = {"visitor": b"0" * 16, "seq": seq, "network": network, "samples": 5, "lost": 0, "offline_s": 0}
+            await session.execute(insert(VisitResult).values(site_id=silent, **moment, **result))
+    found = await evidence(field, silent, 430)
+    assert (found["ledger"]["state"], found["ledger"]["counts_as"]) == ("down", "down")
+    assert said(found)[1:] == [("visitor", "nothing", False, False), ("visitor", "up", True, False)]
+    assert [(one["up"], one["believed"], one["is_checked"]) for one in found["disagreements"]] == [
+        ("visitor", "ledger", False)
+    ]
+    assert len((await evidence(field, silent, 432))["statements"]) == 1, "it speaks of its second alone"
 
 
 async def test_only_whoever_sees_the_site_sees_its_evidence(field: Field) -> None:
