@@ -32,6 +32,7 @@ from tests.benchmarks import (
     throughput,
     truth_run,
     viewers,
+    visit,
 )
 
 PARTS = {
@@ -65,6 +66,7 @@ PARTS = {
     "alerts": alerts.main,
     "pages": pages.main,
     "viewers": viewers.main,
+    "visit": visit.main,
 }
 
 

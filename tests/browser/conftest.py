@@ -61,3 +61,12 @@ async def officer(browser: Browser, running: Demo) -> Any:
 @pytest.fixture(scope="session")
 async def admin(browser: Browser, running: Demo) -> Any:
     return await sign_in(browser, running.url, ADMIN)
+
+
+@pytest.fixture(scope="session")
+def unknown_network(running: Demo) -> str:
+    """The code of an access point of which no network is known: its visitors may be on it."""
+    body = {"technology": "fiber", "provider": "iconplus", "probe": "push", "village_code": "64.02.05.2003"}
+    answer = running.client.post("/sites", json=body)
+    assert answer.status_code == 201, answer.text
+    return str(answer.json()["code"])

@@ -1,19 +1,18 @@
-"""The console in Chromium, at a running demo: what people do in a day, in each kind of window."""
+"""The pages in Chromium, at a running demo: what people do in a day, in each kind of window."""
 
 import asyncio
 import json
-import re
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from playwright.async_api import Page, expect
+from playwright.async_api import expect
 from starlette.routing import BaseRoute
 
 from app.core.clock import utc_now
-from tests.browser import steps
+from tests.browser import steps, visitor_steps
 from tests.browser.conftest import FAILING
-from tests.support.axe import grave_violations
+from tests.browser.page_checks import is_down, open_streams, page_faults, page_faults_here
 from tests.support.browser import (
     DESKTOP,
     DESKTOP_WITHOUT_JAVASCRIPT,
@@ -61,14 +60,6 @@ async def test_every_page_keeps_the_rules_of_axe_and_fits_its_window(
 
     await asyncio.gather(*(check(window) for window in (DESKTOP, PHONE) * 2))
     assert not found, "\n".join(found)
-
-
-async def page_faults(page: Page, address: str) -> list[str]:
-    response = await page.goto(address)
-    assert response is not None
-    faults = [f"status {response.status}"] * (response.status != 200) + await grave_violations(page)
-    beyond = await page.evaluate("document.documentElement.scrollWidth - innerWidth")
-    return [*faults, f"{beyond} px wider than the window"] if beyond > 0 else faults
 
 
 @each_window
@@ -183,10 +174,6 @@ async def test_an_outage_arrives_on_the_map_without_a_reload(windows: Windows, r
         assert await page.evaluate("window.opened")
 
 
-def is_down(running: Demo, name: str) -> bool:
-    return any(site["state"] == "down" for site in running.sites().values() if site["name"] == name)
-
-
 async def test_signing_out_ends_the_stream(windows: Windows, running: Demo) -> None:
     async with windows.open(DESKTOP) as page:
         await page.goto("/console")
@@ -194,11 +181,6 @@ async def test_signing_out_ends_the_stream(windows: Windows, running: Demo) -> N
         await asyncio.to_thread(wait_for, lambda: open_streams(running) == 1, 120)
         await page.get_by_role("button", name="Keluar").click()
         await asyncio.to_thread(wait_for, lambda: open_streams(running) == 0, 120)
-
-
-def open_streams(running: Demo) -> float:
-    text = running.client.get(f"{running.url}/metrics").text
-    return float(re.findall(r"^sinyal_status_streams (\S+)$", text, re.MULTILINE)[0])
 
 
 async def test_a_link_with_the_token_behind_its_hash_opens_a_wall(windows: Windows, running: Demo) -> None:
@@ -210,3 +192,55 @@ async def test_a_link_with_the_token_behind_its_hash_opens_a_wall(windows: Windo
         await page.goto(f"/layar#{token}")
         await expect(page.get_by_role("heading", name="Kabupaten Paser")).to_be_visible()
         assert not [url for url in (*asked, page.url) if token in url]
+
+
+@pytest.mark.parametrize("window", [DESKTOP, PHONE], ids=lambda window: window.name)
+async def test_a_visitor_measures_offline_and_back_and_nothing_is_lost_or_counted_twice(
+    windows: Windows, window: Window, unknown_network: str
+) -> None:
+    async with windows.open(window) as page:
+        await visitor_steps.open_page(page, unknown_network)
+        await expect(page.locator("#kilobytes")).to_contain_text("kB jatah data desa ini")
+        await visitor_steps.measure(page, speed=window is DESKTOP)
+        assert not await page_faults_here(page)
+        await page.context.set_offline(True)
+        await visitor_steps.measure_offline(page, waiting=1)
+        await page.reload()  # the browser's own copy
+        await visitor_steps.measure_offline(page, waiting=2)
+        await page.context.set_offline(False)
+        await expect(page.locator("#waiting")).to_contain_text("Semuanya sudah terkirim")
+        rows = await visitor_steps.kept(page)
+        assert [(row["seq"], row["sent"], bool(row["rtt"])) for row in rows] == [
+            (1, 1, True),
+            (2, 1, False),
+            (3, 1, False),
+        ]
+        assert bool(rows[0]["down"] and rows[0]["up"]) == (window is DESKTOP)
+        page.on("dialog", lambda dialog: asyncio.ensure_future(dialog.accept()))
+        await page.get_by_role("button", name="Hapus semuanya").click()
+        await expect(page.locator("#week")).to_be_hidden()
+        assert await visitor_steps.kept(page) == []
+
+
+async def test_a_poster_leads_to_its_access_point(
+    windows: Windows, running: Demo, officer: Any, unknown_network: str
+) -> None:
+    site = running.get("/sites", region="64.01", limit=1)["items"][0]
+    async with windows.open(DESKTOP, state=officer) as page:
+        await page.goto(f"/console/sites/{site['id']}")
+        await page.get_by_role("link", name="Poster untuk dicetak").click()
+        await expect(page.locator(".poster-code")).to_have_text(site["code"])
+        label = str(await page.locator(".poster-qr").get_attribute("aria-label"))
+        await page.goto(f"http://{label.rpartition(' ')[2]}#{site['village_code']}")
+        await expect(page.locator("#status")).to_contain_text(site["code"])
+
+
+async def test_a_browser_that_keeps_nothing_measures_all_the_same(windows: Windows, unknown_network: str) -> None:
+    async with windows.open(PHONE) as page:
+        await page.add_init_script(
+            "Object.defineProperty(window, 'indexedDB', {get() { throw new Error('private'); }})"
+        )
+        await page.goto(f"/ukur#{unknown_network}")
+        await visitor_steps.measure(page)
+        await expect(page.locator("#waiting")).to_contain_text("Semuanya sudah terkirim")
+        await expect(page.locator("#memory")).to_contain_text("tidak menyimpan apa pun")

@@ -110,8 +110,8 @@ class Windows:
 
 
 @asynccontextmanager
-async def chromium(arguments: Sequence[str] = ARGUMENTS) -> AsyncIterator[Browser]:
-    executable = shutil.which("chromium")
+async def chromium(arguments: Sequence[str] = ARGUMENTS, executable: str | None = None) -> AsyncIterator[Browser]:
+    executable = executable or shutil.which("chromium")
     assert executable is not None, "chromium is needed: apt-get install chromium"
     expect.set_options(timeout=60_000)
     async with async_playwright() as playwright:

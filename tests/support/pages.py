@@ -20,9 +20,22 @@ from app.settings import Settings
 from tests.support.demo_process import Demo
 from tests.support.stored_report import store_draft
 
-ROOTS = {"", "console", "layar", "en", "kabupaten", "desa", "cari", "metode", "data", "data-terbuka", "verifikasi"}
+ROOTS = {
+    "",
+    "console",
+    "layar",
+    "en",
+    "kabupaten",
+    "desa",
+    "cari",
+    "metode",
+    "data",
+    "data-terbuka",
+    "verifikasi",
+    "ukur",
+}
 # Files, streams, redirects; a month of open data is published once it is closed, which no demo waits for.
-NOT_HTML = re.compile(r".*(/stream|/report|/penilaian|\{month\}|\{file\}|:path\})")
+NOT_HTML = re.compile(r".*(/stream|/report|/penilaian|\{month\}|\{file\}|:path\}|\.js|\.svg|\.webmanifest)")
 PARAMETER = re.compile(r"([^/]+)/\{[^}]+\}")
 
 

@@ -84,7 +84,7 @@ const line = (() => {
       let rate = steady(samples);
       limits.forEach(clearTimeout);
       // What fits into the buffers of this device is "sent" at once: then only the answer tells when it arrived.
-      if (told && told.ms > 1) rate = {bytes: told.bytes, ms: told.ms};
+      if (told && told.ms > took / 2) rate = {bytes, ms: told.ms};
       else if (told && !(rate && rate.ms > took / 3)) rate = {bytes, ms: took};
       done({status: x.status, rate});
     };
