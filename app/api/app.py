@@ -33,6 +33,7 @@ from app.api.middleware.simulated_header import SimulatedHeader
 from app.api.request_metrics import NO_TELEMETRY, RequestMetrics
 from app.availability.cause_effect_routes import router as cause_effects
 from app.availability.contract_routes import router as contract_outages
+from app.availability.presence_routes import router as presence
 from app.availability.routes import router as availability
 from app.certificates.document_routes import router as certificate_documents
 from app.certificates.routes import router as certificates
@@ -126,6 +127,7 @@ ROUTERS = (
     compliance_samples,
     reviews,
     contract_outages,
+    presence,
     explaining,
     evidence,
     cause_effects,

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any
 
 import httpx
@@ -19,7 +19,7 @@ from app.core.clock import midnight, utc_now
 from app.judging import ingest
 from app.judging.blind_ranges import BlindRange
 from app.judging.dirty_range import DirtyRange
-from app.judging.propagation import rejudge_with_children
+from app.judging.propagation import rejudge_reconfigured, rejudge_with_children
 from app.latency import rollup
 from app.postgres.engine import Sessions, transaction
 from app.postgres.work_signals import Work
@@ -31,11 +31,12 @@ from app.worker.counters import WorkerCounters
 from app.worker.inbox_consumer import InboxConsumer
 from app.worker.ingest_heartbeat import IngestHeartbeat
 from app.worker.judging_session import JudgingSessions
+from app.worker.registry_refresh import list_changed_sites
 from app.worker.writer import write_batch
 from tests.conftest import Cast
 from tests.support.pushing_sites import Field, arrival, open_consumer, register_field
 from tests.support.shared_start import SharedStart, savepoint, shared_start
-from tests.support.site_histories import TODAY, under_contract
+from tests.support.site_histories import TERMS, TODAY, under_contract
 
 
 @pytest.fixture(scope="module")
@@ -326,6 +327,47 @@ async def test_missed_reports_are_judged_by_the_presence_of_their_second(field: 
             await session.execute(text(statement), {"id": pc, "at": field.at(400)})
         await rejudge_with_children(session, [DirtyRange(pc, field.at(0), field.at(600))])
     assert await field.states(pc) == [(0, "up", None), (360, "unknown", "silent")]
+
+
+async def test_since_when_it_is_present_at_times_may_be_corrected_with_a_reason(field: Field) -> None:
+    """A PC that was declared too late: its outages by silence are withdrawn, from the moment that is given."""
+    pc, *others = field.ids
+    await field.live(0, 300, sites=field.ids)
+    await field.live(315, 600, sites=others)
+    assert await field.states(pc) == [(0, "up", None), (360, "down", None)]
+    body = {"presence": "sometimes", "from": field.at(330).isoformat(), "reason": "PC kantor"}
+    for person, status in ((field.cast.ben, 404), (field.cast.icon, 403), (field.cast.vera, 403)):
+        assert (await person.post(f"/sites/{pc}/presence", body)).status_code == status
+    for wrong, code in (
+        ({"from": field.at(-10_000).isoformat()}, "changed_otherwise"),
+        ({"from": (utc_now() + timedelta(hours=1)).isoformat()}, "not_past"),
+        ({"from": (utc_now() - timedelta(days=400)).isoformat()}, "too_old"),
+        ({"reason": " "}, "string_too_short"),
+    ):
+        answer = await field.cast.ana.post(f"/sites/{pc}/presence", body | wrong)
+        assert answer.json()["errors"][0]["code"] == code
+    assert (await field.get(f"/sites/{pc}"))["presence"] == "always", "nothing of a refused correction stays"
+    answer = await field.cast.ana.post(f"/sites/{pc}/presence", body)
+    assert (answer.status_code, answer.json()["presence"]) == (200, "sometimes"), answer.text
+    async with field.sessions() as session:
+        _, rows = await list_changed_sites(session, 0)
+    (row,) = (row for row in rows if row.id == pc)
+    assert (field.second(row.setup_at), row.is_reconfigured) == (330, True), "the worker judges again from there"
+    async with transaction(field.sessions) as session:
+        await rejudge_reconfigured(session, [DirtyRange(pc, row.setup_at, field.at(600))])
+    assert await field.states(pc) == [(0, "up", None), (360, "unknown", "silent")]
+    entries = (await field.get("/audit", object="site"))["items"]
+    assert any((entry["after"] or {}).get("reason") == "PC kantor" for entry in entries)
+    answer = await field.cast.ana.post(f"/sites/{pc}/presence", body | {"from": field.at(300).isoformat()})
+    assert answer.status_code == 200, "further back, too"
+
+
+async def test_no_correction_of_presence_reaches_into_a_contract(field: Field, session: AsyncSession) -> None:
+    pc = field.ids[0]
+    await under_contract(session, pc, valid_from=date(2020, 1, 1), terms=[(date(2020, 1, 1), TERMS)])
+    body = {"presence": "sometimes", "from": field.at(0).isoformat(), "reason": "PC kantor"}
+    answer = await field.cast.ana.post(f"/sites/{pc}/presence", body)
+    assert (answer.status_code, answer.json()["errors"][0]["code"]) == (422, "under_contract")
 
 
 async def _declare(field: Field, site_id: int, presence: str) -> None:
