@@ -104,7 +104,12 @@ async def _post(
     request = client.build_request(
         "POST",
         url.copy_with(host=access.address),
-        headers={"Host": url.netloc.decode("ascii"), "Accept": "application/json", **(headers or {})},
+        headers={
+            "Host": url.netloc.decode("ascii"),
+            "Accept": "application/json",
+            "Accept-Encoding": "gzip",
+            **(headers or {}),
+        },
         extensions={"sni_hostname": url.raw_host.decode("ascii"), "timeout": TIMEOUTS},
         **body,
     )

@@ -73,6 +73,9 @@ class ApiClient:
         """`version`: what the caller saw, for If-Match."""
         return await self._send_json("POST", path, body, params, {"if-match": version} if version else {})
 
+    async def put(self, path: str, body: Any, /) -> Any:
+        return await self._send_json("PUT", path, body, {})
+
     async def patch(self, path: str, body: Any, /, *, version: str | None = None, **params: Any) -> Any:
         """`version`: what the caller saw, for If-Match."""
         return await self._send_json("PATCH", path, body, params, {"if-match": version} if version else {})

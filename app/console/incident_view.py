@@ -25,6 +25,7 @@ AROUND_AT_LEAST, AROUND_AT_MOST = timedelta(minutes=30), timedelta(days=2)  # sh
 MAX_NEIGHBOURS = 8
 MAX_RUNS = 200
 MAX_TOLD = 30
+MAX_TELEMETRY = 20
 
 Incident = Mapping[str, Any]
 
@@ -60,6 +61,7 @@ async def page(
         tickets=tickets["items"],
         ribbon=await _ribbon(console, incident),
         neighbours=await _neighbours(console, incident),
+        telemetry=await _telemetry(console, incident),
         told=(await console.api.get("/notifications", incident=incident["id"], limit=MAX_TOLD))["items"],
         not_told=await _not_told(console, incident),
         provider_names=dict(await choices.providers(console.api)),
@@ -70,6 +72,18 @@ async def page(
         changed_meanwhile=list(changes_since(incident, (values or {}).get("seen", ""))) if is_stale else [],
         **{"effects": None, "note_values": {}, "note_problem": None, **more},
     )
+
+
+async def _telemetry(console: ConsoleRequest, incident: Incident) -> list[dict[str, Any]]:
+    """Return what the terminal or provider of a single site said around its outage: hints, which change nothing."""
+    if len(incident["sites"]) != 1:
+        return []
+    site = incident["sites"][0]
+    start = as_moment(site["started_at"]) - AROUND_AT_LEAST
+    end = (as_moment(site["ended_at"]) if site["ended_at"] else utc_now()) + AROUND_AT_LEAST
+    path = f"/sites/{site['id']}/telemetry"
+    found = await console.api.get(path, **{"from": start.isoformat(), "to": end.isoformat()})
+    return list(found["stretches"][:MAX_TELEMETRY])
 
 
 def _values(incident: Incident) -> dict[str, str]:

@@ -26,6 +26,7 @@ NOTICES = {
     "objection_filed": "The objection is filed: the province decides on it, and both are part of the report",
     "objection_decided": "The decision is recorded; it is part of the report",
     "no_objections": "It is recorded that you have no objections to this draft",
+    "telemetry_account_deleted": "The account is deleted; its secret is forgotten, and what it said stays",
     "channel_deleted": "The channel is deleted; its URL and secret are forgotten",
     "rule_muted": "The rule is muted; what it held comes as one digest at the end",
     "rule_unmuted": "The rule is not muted any more",

@@ -28,6 +28,7 @@ from app.console import (
     site_routes,
     sla_routes,
     system_routes,
+    telemetry_routes,
     today_routes,
     tokens_routes,
     wall_routes,
@@ -62,6 +63,7 @@ PAGES = (  # in this order: of an address that two of them know, such as /sites/
     system_routes,
     site_list_routes,
     poster_routes,
+    telemetry_routes,
     site_routes,  # after all that begins with /sites/: its addresses name a site there
 )
 

@@ -60,6 +60,7 @@ async def _site_page(console: ConsoleRequest, ident: str, chosen: site_history.C
         neighbours=await _neighbours(console, site),
         certificates=(await console.api.get(f"{path}/certificates", limit=5))["items"],
         diagnoses=(await console.api.get(f"{path}/diagnoses", limit=3))["items"],
+        telemetry=await console.api.get(f"{path}/telemetry", period="7d"),
         changes=await _changes(console, site),
         **more,
     )
