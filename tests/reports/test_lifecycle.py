@@ -4,12 +4,13 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from app.core.clock import WITA, utc_now
 from app.reports.objection_term import default_until, end_of
 from tests.support.monthly_close import MONTH
-from tests.support.report_month import HOUR, PARTIES, PERIOD, ReportMonth
+from tests.support.report_month import HOUR, OUTAGE, PARTIES, PERIOD, ReportMonth
 from tests.support.site_histories import execute
 from tests.support.uptime import get
 
@@ -308,3 +309,24 @@ async def test_a_name_that_would_read_otherwise_than_it_is_kept_is_refused(month
         assert (answer.status_code, codes(answer)) == (422, [code])
         answer = await month.cast.sari.patch(f"/reports/{draft['id']}", {"parties": {"ppk": {"name": name}}})
         assert answer.json()["errors"][0]["field"] == "parties.ppk.name"
+
+
+async def test_a_disagreement_is_a_line_of_the_draft_and_changes_no_figure(month: ReportMonth) -> None:
+    draft = await month.draft()
+    before = await month.read(draft["id"])
+    async with month.session.begin():
+        await month.session.execute(
+            text(
+                "INSERT INTO telemetry_disagreement (site_id, kind, started_at, ended_at, witness, said) "
+                "VALUES (:site, 'starlink_account', :start, :end, 'provider', 'up')"
+            ),
+            {"site": month.here, "start": OUTAGE, "end": OUTAGE + timedelta(hours=1)},
+        )
+    after = await month.read(draft["id"])
+    (line,) = [warning for warning in after["data"]["warnings"] if warning["code"] == "telemetry_disagrees"]
+    code = month.codes[month.here]
+    assert line["en"] == (
+        f"{code}: the provider's own system says up for 3,600 s of a time measured as down. What was measured counts."
+    )
+    assert "menyatakan normal selama 3.600 detik pada waktu yang terukur putus" in line["id"]
+    assert after["data"]["totals"] == before["data"]["totals"]
