@@ -139,6 +139,17 @@ async def test_an_incident_shows_what_its_device_saw_and_in_which_order(scenario
     assert before["near"] is None
 
 
+@pytest.mark.parametrize(("near", "expected"), [(DEVICE, "device"), (UNPLUGGED, "unplugged")])
+async def test_a_suggested_cause_is_stored_whichever_it_is(
+    scenario: IncidentScenario, near: Near, expected: str
+) -> None:
+    site = await scenario.site()
+    await write_looks(scenario, site, (-90, False, WELL), *[(second, True, near) for second in range(100, 700, 60)])
+    await scenario.write(site, (0, 100, "up"), (100, 700, "down"), (700, None, "up"))
+    (incident,) = await scenario.list_incidents()
+    assert (incident["cause_hint"], incident["cause"], incident["must_act"]) == (expected, None, "village")
+
+
 async def test_a_gateway_that_never_answers_is_no_broken_device(scenario: IncidentScenario) -> None:
     site, deaf = await scenario.site(), Near(False, None, True)
     await write_looks(scenario, site, (-90, False, deaf), *[(second, True, deaf) for second in range(100, 700, 60)])
