@@ -37,6 +37,7 @@ class Link:
         self._namespace, self.port, self._server = namespace, port, server
         self._listening: asyncio.Server | None = None
         self.drops_responses = False  # requests still reach the server
+        self.hangs = False  # requests are taken and never answered
         self.canned_response: bytes | None = None  # instead of the server's
         self.requests = 0
         self.first_chunks: list[bytes] = []  # of each request
@@ -54,8 +55,11 @@ class Link:
 
     async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.requests += 1
-        with contextlib.suppress(OSError, asyncio.IncompleteReadError):
-            if self.canned_response is not None:
+        with contextlib.suppress(OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
+            if self.hangs:
+                while await reader.read(65536):
+                    pass
+            elif self.canned_response is not None:
                 head = await reader.readuntil(b"\r\n\r\n")
                 (length,) = re.findall(rb"content-length: (\d+)", head.lower())
                 await reader.readexactly(int(length))

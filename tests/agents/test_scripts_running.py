@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from app.postgres.engine import open_engine, open_sessions, transaction
+from app.postgres.engine import transaction
 from simulator.namespace import Namespace, NamespaceUnavailable
 from tests.agents.agent_machine import (
     LINK,
@@ -25,9 +25,8 @@ from tests.agents.agent_machine import (
     open_link,
     wait_until,
 )
-from tests.conftest import drop_database, make_database
 from tests.factories import register
-from tests.support.served_api import Served, served
+from tests.support.served_api import Served
 from tests.support.speedtest_agent import create_grant, get_test
 
 pytestmark = pytest.mark.real_time
@@ -50,16 +49,6 @@ def village() -> Iterator[Namespace]:
     with opened:
         answer_pings(opened, answered=True)
         yield opened
-
-
-@pytest.fixture(scope="module")
-async def server(server_url: str, migrated_template: str) -> AsyncIterator[Served]:
-    url = await make_database(server_url, migrated_template)
-    engine = open_engine(url, name="agents")
-    async with served(url, open_sessions(engine), anchors=["127.0.8.1", "127.0.8.2"]) as server:
-        yield server
-    await engine.dispose()
-    await drop_database(url, server_url)
 
 
 @dataclass

@@ -3,6 +3,7 @@
 import sys
 
 from tests.benchmarks import (
+    agents,
     alerts,
     availability,
     budget,
@@ -37,6 +38,7 @@ from tests.benchmarks import (
 )
 
 PARTS = {
+    "agents": agents.main,
     "echo": echo.main,
     "cost": demo.cost,
     "field": demo.field,

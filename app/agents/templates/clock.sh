@@ -60,7 +60,7 @@ learn_epoch_from_ntp() { # a boot that reaches no server may have reached a time
 }
 
 # Prints NAME EPOCH of each boot whose epoch is known. A boot that never learned it gets it from the hardware clock, if that
-# had the same error (3 s) at the boots before and after: without a battery it has another.
+# had the same error (2 s) at the boots before and after: without a battery it has another.
 list_epochs() {
     cat "$SPOOL/boots" 2>/dev/null | awk -v current="$boot" -v own="$(epoch_of_this_boot)" '
         $1 != current { n++; name[n] = $1; epoch[n] = $2; rtc0[n] = $3; rtc[n] = $4 }
@@ -77,7 +77,7 @@ list_epochs() {
                 for (j = i + 1; j <= n && !(epoch[j] + 0 > 0); j++);
                 if (!known || j > n || !(rtc0[i] + 0 > 0) || !(rtc0[j] + 0 > 0)) continue
                 later = epoch[j] - rtc0[j]
-                if (earlier - later < 3 && later - earlier < 3) printf "%s %.2f\n", name[i], rtc0[i] + (earlier + later) / 2
+                if (earlier - later < 2 && later - earlier < 2) printf "%s %.2f\n", name[i], rtc0[i] + (earlier + later) / 2
             }
         }'
 }

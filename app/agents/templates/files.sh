@@ -37,6 +37,10 @@ lock() { # NAME SECONDS
 }
 unlock() { rm -f "$RUN/$1.lock"; }
 
-# Room in RAM that is given up while a push is made: what fills the RAM disk does not keep rows from being sent.
+# Room in RAM that is given up while a push is made, where there is no other: what fills the RAM disk does not keep rows
+# from being sent.
 reserve_room() { [ -s "$RUN/room" ] || { head -c 65536 /dev/zero > "$RUN/room"; } 2>/dev/null || rm -f "$RUN/room"; }
-free_room() { rm -f "$RUN/room"; }
+free_room() {
+    head -c 32768 /dev/zero 2>/dev/null > "$RUN/probe" || rm -f "$RUN/room"
+    rm -f "$RUN/probe"
+}
