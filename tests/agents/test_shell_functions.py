@@ -31,7 +31,7 @@ def functions() -> str:
         now=NOW,
     )
     (agent,) = re.findall(r"<<'SINYAL_AGENT'.*?\n(.*?)\nSINYAL_AGENT\n", text, re.DOTALL)
-    _, _, after_settings = agent.partition("mkdir -p")
+    _, _, after_settings = str(agent).partition("mkdir -p")
     return after_settings.partition("\n")[2].partition("\ncase ${1:-status} in")[0]
 
 

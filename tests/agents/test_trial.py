@@ -16,6 +16,8 @@ from tests.support.served_api import Served
 
 pytestmark = pytest.mark.real_time
 
+CLOCKS_TELL_S = 60  # the clocks err by minutes, rows on a busy machine by seconds
+
 
 @pytest.fixture
 async def computer(server: Served, tmp_path: Path) -> AsyncIterator[Subject]:
@@ -57,7 +59,7 @@ async def test_rows_of_the_boot_before_lie_where_they_were_measured_whatever_the
     await wait_until(lambda: more_rows_than(computer, before))
     computer.box.stop()
     computer.count_dropped()
-    outcome = await agent_trial.outcome(server, computer)
+    outcome = await agent_trial.outcome(server, computer, tolerance_s=CLOCKS_TELL_S)
     assert (outcome.problems, outcome.dropped) == ((), 0)
     assert outcome.stored > 4
 
@@ -74,7 +76,7 @@ async def test_an_agent_whose_disk_is_full_goes_on_sending_its_rows(router: Subj
     await wait_until(lambda: more_rows_than(router, before + 2))
     router.box.stop()
     router.count_dropped()
-    assert (await agent_trial.outcome(server, router)).problems == ()
+    assert (await agent_trial.outcome(server, router, tolerance_s=CLOCKS_TELL_S)).problems == ()
 
 
 async def test_cron_waits_for_nothing_and_one_agent_runs_however_often_it_is_started(router: Subject) -> None:

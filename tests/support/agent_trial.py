@@ -236,7 +236,7 @@ async def drain(subjects: list[Subject], beat_s: int) -> None:
         one.count_dropped()
 
 
-async def outcome(server: Served, one: Subject) -> Outcome:
+async def outcome(server: Served, one: Subject, *, tolerance_s: float = TOLERANCE_S) -> Outcome:
     truth = one.box.truth
     stored = {(boot, seq) for boot, seqs in (await one.stored.seqs()).items() for seq in seqs}
     readings = await one.stored.readings()
@@ -259,7 +259,7 @@ async def outcome(server: Served, one: Subject) -> Outcome:
         problems.append(f"{unexplained - in_flight} rows lost and not counted")
     if one.unreported and one.box.kind == "linux":
         problems.append(f"{one.unreported} dropped rows never reported")
-    if worst > TOLERANCE_S:
+    if worst > tolerance_s:
         problems.append(f"{worst:.0f} s from its moment")
     if device.rejected:
         problems.append(f"{device.rejected} rejected")
