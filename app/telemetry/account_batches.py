@@ -52,7 +52,7 @@ FAILED = text(f"""
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class AccountAnswer:
     """What an account answered: rows of its terminals, how many rows of all kinds, and the bytes received."""
 
     samples: Sequence[Telemetry]
@@ -73,7 +73,7 @@ async def begin(session: AsyncSession, account_id: int, *, now: datetime) -> boo
     return True
 
 
-async def take(session: AsyncSession, account_id: int, answer: Answer, *, now: datetime) -> None:
+async def take(session: AsyncSession, account_id: int, answer: AccountAnswer, *, now: datetime) -> None:
     """Record a batch. Nothing if the account was deleted meanwhile."""
     account = await _lock(session, account_id)
     if account is None:

@@ -5,7 +5,7 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 
 from app.telemetry import accounts
-from app.telemetry.schemas import AccountIn, AccountOut, AccountPatch
+from app.telemetry.schemas import TelemetryAccountIn, TelemetryAccountOut, TelemetryAccountPatch
 from app.web.deps import Provincial, Session
 from app.web.idempotency import IdempotencyKey
 from app.web.json_body import JsonRoute
@@ -17,7 +17,7 @@ from app.web.sealing import SealerOfApp
 router = APIRouter(prefix="/telemetry/accounts", tags=["field"], route_class=JsonRoute)
 
 
-@router.get("", response_model=Page[AccountOut], responses=problems(403))
+@router.get("", response_model=Page[TelemetryAccountOut], responses=problems(403))
 async def list_telemetry_accounts(
     session: Session, caller: Provincial, limit: Limit = 100, cursor: Cursor = None
 ) -> dict[str, Any]:
@@ -27,11 +27,11 @@ async def list_telemetry_accounts(
     return {"items": await accounts.present(session, page), "next_cursor": next_cursor}
 
 
-@router.post("", response_model=AccountOut, status_code=201, responses=problems(403, 409, 503))
+@router.post("", response_model=TelemetryAccountOut, status_code=201, responses=problems(403, 409, 503))
 async def create_telemetry_account(
     session: Session,
     caller: Provincial,
-    body: AccountIn,
+    body: TelemetryAccountIn,
     request: Request,
     response: Response,
     sealer: SealerOfApp,
@@ -54,7 +54,7 @@ async def create_telemetry_account(
     return (await accounts.present(session, [account]))[0]
 
 
-@router.get("/{id}", response_model=AccountOut, responses=problems(403, 404))
+@router.get("/{id}", response_model=TelemetryAccountOut, responses=problems(403, 404))
 async def get_telemetry_account(session: Session, caller: Provincial, id: RowId, response: Response) -> dict[str, Any]:
     """One telemetry account."""
     account = await accounts.get_account(session, id, caller=caller)
@@ -62,12 +62,12 @@ async def get_telemetry_account(session: Session, caller: Provincial, id: RowId,
     return (await accounts.present(session, [account]))[0]
 
 
-@router.patch("/{id}", response_model=AccountOut, responses=problems(403, 404, 409, 412, 503))
+@router.patch("/{id}", response_model=TelemetryAccountOut, responses=problems(403, 404, 409, 412, 503))
 async def patch_telemetry_account(
     session: Session,
     caller: Provincial,
     id: RowId,
-    body: AccountPatch,
+    body: TelemetryAccountPatch,
     request: Request,
     response: Response,
     sealer: SealerOfApp,

@@ -17,7 +17,7 @@ from app.registry import providers
 from app.registry.models import Provider
 from app.telemetry import faults
 from app.telemetry.models import TelemetryAccount, TelemetryGap, TelemetrySource
-from app.telemetry.schemas import AccountIn, AccountPatch
+from app.telemetry.schemas import TelemetryAccountIn, TelemetryAccountPatch
 from app.telemetry.store import present_gaps
 from probes.policy import AddressPolicy
 
@@ -28,13 +28,15 @@ SHOWN = (
 )
 
 
-class Fingerprint(BaseModel):
+class AccountFingerprint(BaseModel):
     body: str
 
 
-def fingerprint(body: AccountIn, sealer: Sealer) -> Fingerprint:
+def fingerprint(body: TelemetryAccountIn, sealer: Sealer) -> AccountFingerprint:
     """Return what tells one request from another, and nothing of its secret to who reads it."""
-    return Fingerprint(body=body.model_dump_json() + sealer.sign("idempotency", body.client_secret.get_secret_value()))
+    return AccountFingerprint(
+        body=body.model_dump_json() + sealer.sign("idempotency", body.client_secret.get_secret_value())
+    )
 
 
 async def list_accounts(
@@ -57,7 +59,7 @@ async def get_account(
 
 
 async def create_account(
-    session: AsyncSession, body: AccountIn, *, caller: Caller, sealer: Sealer, policy: AddressPolicy
+    session: AsyncSession, body: TelemetryAccountIn, *, caller: Caller, sealer: Sealer, policy: AddressPolicy
 ) -> TelemetryAccount:
     """Raises NotAllowed, Invalid with every fault, Conflict for a name in use."""
     require_writer(caller, PROVINCE)
@@ -86,7 +88,7 @@ async def create_account(
 async def patch_account(
     session: AsyncSession,
     account_id: int,
-    body: AccountPatch,
+    body: TelemetryAccountPatch,
     *,
     caller: Caller,
     if_match: int | None,

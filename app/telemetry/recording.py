@@ -9,7 +9,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.telemetry.models import TelemetryKind
-from app.telemetry.stretches import Stretch, join
+from app.telemetry.stretches import SaidStretch, join
 from probes.telemetry import LinkState, Telemetry
 
 READ_EVERY_S = {TelemetryKind.STARLINK_ACCOUNT: 15, TelemetryKind.STARLINK_TERMINAL: 300, TelemetryKind.SNMP: 300}
@@ -82,16 +82,16 @@ async def delete_older(session: AsyncSession, before: datetime) -> None:
     await session.execute(FORGET_GAPS, {"before": before})
 
 
-def _stretch(columns: Sequence[Any]) -> Stretch | None:
+def _stretch(columns: Sequence[Any]) -> SaidStretch | None:
     if columns[0] is None:
         return None
     started_at, seen_at, state, cause, samples, widest_gap_s, booted_at, alerts, figures, heard_at = columns
-    return Stretch(
+    return SaidStretch(
         started_at, seen_at, LinkState(state), cause, samples, widest_gap_s, booted_at, tuple(alerts), figures, heard_at
     )
 
 
-def _row(site_id: int, stretch: Stretch) -> dict[str, Any]:
+def _row(site_id: int, stretch: SaidStretch) -> dict[str, Any]:
     names = ("started_at", "seen_at", "cause", "samples", "widest_gap_s", "booted_at", "alerts", "figures", "heard_at")
     return {"site_id": site_id, "state": stretch.state.value, **{name: getattr(stretch, name) for name in names}}
 

@@ -144,7 +144,7 @@ class SnmpIn(BaseModel):
     priv_key: Key | None = Field(None, description="of v3, AES-128; sealed; without one nothing is encrypted")
 
 
-class SourceOut(BaseModel):
+class TelemetrySourceOut(BaseModel):
     """Where a site's telemetry comes from, and what it said last."""
 
     model_config = _example(SOURCE)
@@ -172,7 +172,7 @@ class SourceOut(BaseModel):
     created_by: str | None = Field(description="username of who registered it; null: the site's agent sends it")
 
 
-class StretchOut(BaseModel):
+class TelemetryStretchOut(BaseModel):
     """A run of answers that said the same."""
 
     model_config = _example(STRETCH)
@@ -191,7 +191,7 @@ class StretchOut(BaseModel):
     heard_at: WitaMoment = Field(description="when the first answer reached this service")
 
 
-class GapOut(BaseModel):
+class TelemetryGapOut(BaseModel):
     """A time of which an account's rows may be missing."""
 
     model_config = _example(GAP)
@@ -201,7 +201,7 @@ class GapOut(BaseModel):
     reason: GapReason = Field(description="why they may be missing")
 
 
-class DisagreementOut(BaseModel):
+class TelemetryDisagreementOut(BaseModel):
     """A time in which it said otherwise than this service measured: what was measured counts."""
 
     model_config = _example(DISAGREEMENT)
@@ -226,15 +226,17 @@ class SiteTelemetryOut(BaseModel):
         }
     )
 
-    sources: list[SourceOut] = Field(description="where it comes from")
+    sources: list[TelemetrySourceOut] = Field(description="where it comes from")
     from_: datetime = Field(alias="from")
     to: datetime
-    stretches: list[StretchOut] = Field(description="what was said in the period, latest first, 500 at most")
-    gaps: list[GapOut] = Field(description="times of which rows of its account may be missing, latest first")
-    disagreements: list[DisagreementOut] = Field(description="where it differs from what was measured, latest first")
+    stretches: list[TelemetryStretchOut] = Field(description="what was said in the period, latest first, 500 at most")
+    gaps: list[TelemetryGapOut] = Field(description="times of which rows of its account may be missing, latest first")
+    disagreements: list[TelemetryDisagreementOut] = Field(
+        description="where it differs from what was measured, latest first"
+    )
 
 
-class AccountIn(BaseModel):
+class TelemetryAccountIn(BaseModel):
     model_config = _body(
         {name: ACCOUNT[name] for name in ("provider", "name", "base_url", "client_id")} | {"client_secret": "rahasia"}
     )
@@ -250,7 +252,7 @@ class AccountIn(BaseModel):
     )
 
 
-class AccountPatch(BaseModel):
+class TelemetryAccountPatch(BaseModel):
     model_config = _body({"client_secret": "rahasia"})
 
     name: ShortText | None = Field(None, max_length=100, description="its name, for people")
@@ -265,7 +267,7 @@ class AccountPatch(BaseModel):
     )
 
 
-class AccountOut(BaseModel):
+class TelemetryAccountOut(BaseModel):
     model_config = _example(ACCOUNT)
 
     id: int
@@ -281,7 +283,7 @@ class AccountOut(BaseModel):
     late: int = Field(description="rows of a time that was taken before, which added nothing")
     bytes: int = Field(description="bytes received, uncompressed")
     unassigned: list[str] = Field(description="terminals of the last answer that belong to no site, 200 at most")
-    gaps: list[GapOut] = Field(description="times of which rows may be missing, latest first, 20 at most")
+    gaps: list[TelemetryGapOut] = Field(description="times of which rows may be missing, latest first, 20 at most")
     failures: int = Field(description="failed attempts since the last answer", examples=[0])
     problem: str | None = Field(description="why the last attempt failed")
     retry_at: WitaMoment | None = Field(description="when it is asked again after a failure")

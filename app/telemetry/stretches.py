@@ -11,7 +11,7 @@ SAME_BOOT_S = 120  # by which two answers may differ on when the device started
 
 
 @dataclass(frozen=True, slots=True)
-class Stretch:
+class SaidStretch:
     """`changed`: whether it is to be written."""
 
     started_at: datetime
@@ -28,8 +28,8 @@ class Stretch:
 
 
 def join(
-    last: Stretch | None, samples: Sequence[Telemetry], *, bridge_s: int, heard_at: datetime
-) -> tuple[list[Stretch], int]:
+    last: SaidStretch | None, samples: Sequence[Telemetry], *, bridge_s: int, heard_at: datetime
+) -> tuple[list[SaidStretch], int]:
     """Return the stretches that change or begin, and how many answers were of a time that is known already.
 
     An answer continues the last stretch if it says the same of the same start of the device, at most `bridge_s` later.
@@ -47,7 +47,7 @@ def join(
     return [stretch for stretch in stretches if stretch.changed], late
 
 
-def _continues(before: Stretch, sample: Telemetry, bridge_s: int) -> bool:
+def _continues(before: SaidStretch, sample: Telemetry, bridge_s: int) -> bool:
     return (
         (sample.state, sample.cause) == (before.state, before.cause)
         and sample.at - before.seen_at <= timedelta(seconds=bridge_s)
@@ -63,7 +63,7 @@ def booted_at(sample: Telemetry) -> datetime | None:
     return None if sample.uptime_s is None else sample.at - timedelta(seconds=sample.uptime_s)
 
 
-def _extended(before: Stretch, sample: Telemetry) -> Stretch:
+def _extended(before: SaidStretch, sample: Telemetry) -> SaidStretch:
     gap_s = round((sample.at - before.seen_at).total_seconds())
     return replace(
         before,
@@ -77,8 +77,8 @@ def _extended(before: Stretch, sample: Telemetry) -> Stretch:
     )
 
 
-def _begun(sample: Telemetry, heard_at: datetime) -> Stretch:
-    return Stretch(
+def _begun(sample: Telemetry, heard_at: datetime) -> SaidStretch:
+    return SaidStretch(
         sample.at,
         sample.at,
         sample.state,

@@ -14,7 +14,7 @@ from app.postgres.engine import Sessions, transaction
 from app.postgres.leader_lock import NoLongerLeader
 from app.settings import Settings, SettingsError
 from app.telemetry import account_batches, account_reading, disagreements, secrets, snmp_sources
-from app.telemetry.account_batches import Answer
+from app.telemetry.account_batches import AccountAnswer
 from app.worker.jobs import Job
 from probes import starlink_account
 from probes.policy import Forbidden
@@ -91,7 +91,7 @@ class TelemetryReader:
             if batch is None:
                 return
             async with transaction(self._sessions) as session:
-                answer = Answer(batch.samples, batch.rows, batch.size)
+                answer = AccountAnswer(batch.samples, batch.rows, batch.size)
                 await account_batches.take(session, account.id, answer, now=utc_now())
             if not batch.is_full:
                 return

@@ -160,7 +160,7 @@ async def test_rows_of_a_time_that_was_taken_before_add_nothing(
     account = await make_account(cast, session, api)
     site = await make_site(cast, account)
     batch = parse_batch(answer_of([terminal_row(NOW - timedelta(seconds=15 * n)) for n in range(3)]))
-    answer = account_batches.Answer(batch.samples, batch.rows, batch.size)
+    answer = account_batches.AccountAnswer(batch.samples, batch.rows, batch.size)
     for _ in range(2):
         async with transaction(sessions) as own:
             await account_batches.begin(own, account, now=NOW)
@@ -174,7 +174,7 @@ async def test_an_account_that_was_not_asked_for_nine_hours_has_lost_what_the_pr
     cast: Cast, session: AsyncSession, sessions: Sessions, api: AccountApi
 ) -> None:
     account = await make_account(cast, session, api)
-    empty = account_batches.Answer([], 0, 2)
+    empty = account_batches.AccountAnswer([], 0, 2)
     for ago in (timedelta(hours=9), timedelta(0)):
         async with transaction(sessions) as own:
             await account_batches.begin(own, account, now=NOW - ago)

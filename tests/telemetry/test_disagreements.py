@@ -44,7 +44,7 @@ class Village:
         batch = parse_batch(answer_of(rows))
         async with transaction(self.sessions) as session:
             await account_batches.begin(session, self.account, now=NOW)
-            answer = account_batches.Answer(batch.samples, batch.rows, batch.size)
+            answer = account_batches.AccountAnswer(batch.samples, batch.rows, batch.size)
             await account_batches.take(session, self.account, answer, now=NOW)
 
     async def compare(self) -> list[tuple[str, str, int, int]]:

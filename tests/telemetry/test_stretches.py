@@ -5,7 +5,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.telemetry.stretches import Stretch, join
+from app.telemetry.stretches import SaidStretch, join
 from probes.telemetry import LinkState, Telemetry
 
 BEGAN = datetime(2026, 11, 24, tzinfo=UTC)
@@ -19,11 +19,11 @@ def said(second: int, state: LinkState, **figures: Any) -> Telemetry:
 ANSWERS = st.dictionaries(st.integers(0, 2_000), st.sampled_from(LinkState), max_size=60)
 
 
-def whole(answers: dict[int, LinkState], cuts: list[int]) -> tuple[list[Stretch], int]:
+def whole(answers: dict[int, LinkState], cuts: list[int]) -> tuple[list[SaidStretch], int]:
     """Join answer by answer in batches, as a reader does that comes again; return all stretches as they ended."""
     samples = [said(second, state) for second, state in sorted(answers.items())]
     bounds = [0, *sorted(cut % (len(samples) + 1) for cut in cuts), len(samples)]
-    kept: dict[datetime, Stretch] = {}
+    kept: dict[datetime, SaidStretch] = {}
     late = 0
     for first, last in pairwise(bounds):
         before = kept[max(kept)] if kept else None
