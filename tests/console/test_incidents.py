@@ -8,9 +8,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.clock import WITA
 from app.core.i18n import write_moment
+from app.measurements.near import Near
 from app.postgres.engine import transaction
 from tests.support.console import Page, Visitor
 from tests.support.incident_scenario import IncidentScenario
+from tests.support.near_looks import WELL, write_looks
 from tests.support.site_histories import under_contract
 
 HOSTILE = "<script>alert(1)</script>\u202egnp.exe"
@@ -56,6 +58,29 @@ async def test_the_inbox_shows_what_is_to_be_done_first_and_filters_by_its_addre
     assert foreign.status == 403
     nothing = await officer.get("/console/incidents?cause=weather")
     assert "Tidak ada gangguan yang cocok" in nothing.text
+
+
+async def test_an_incident_shows_what_its_device_saw_nearby_and_what_that_speaks_for(
+    scenario: IncidentScenario, officer: Visitor
+) -> None:
+    site = await scenario.site()
+    seen = [(second, True, Near(True, second < 250, True)) for second in range(100, 400, 60)]
+    await write_looks(scenario, site, (-90, False, WELL), *seen)
+    await scenario.write(site, (0, 100, "up"), (100, 400, "down"), (400, None, "up"))
+    (incident,) = await scenario.list_incidents()
+    page = await officer.get(f"/console/incidents/{incident['id']}")
+    told = "gateway dan terminal menjawab, di luar keduanya tidak ada yang menjawab", "gateway menjawab, terminal tidak"
+    for said in ("Yang terlihat perangkatnya di dekatnya", *told, "kerusakan perangkat"):
+        assert said in page.text
+    why = await officer.get(f"/console/sites/{site}/why?at={scenario.at(350).isoformat().replace('+', '%2B')}")
+    assert "Menurut perangkatnya sendiri" in why.text
+    async with transaction(scenario.sessions) as session:
+        columns = "site_id, heard_at, told_s, accepted, duplicates, rejected, lan, terminal, carrier, rx_bps, tx_bps"
+        values = ":site, now(), 60, 1, 0, 0, true, false, false, 1840000, 212000"
+        await session.execute(text(f"INSERT INTO device ({columns}) VALUES ({values})"), {"site": site})
+    card = (await officer.get(f"/console/sites/{site}")).text
+    for said in ("Gateway", "tidak menjawab", "tanpa sinyal", "1,84 / 0,21 Mbps"):
+        assert said in card
 
 
 async def test_ticked_incidents_are_changed_together_or_none_is_with_the_reason_beside_each(

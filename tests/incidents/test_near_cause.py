@@ -18,10 +18,10 @@ from app.measurements.near import Near, NearAccount, NearStretch
 from app.postgres.engine import transaction
 from app.registry.models import Cause
 from tests.support.incident_scenario import IncidentScenario
+from tests.support.near_looks import WELL, write_looks
 from tests.support.push_receipts import add_receipt
 
 NOON = datetime(2026, 11, 24, 4, tzinfo=UTC)
-WELL = Near(True, True, True)
 ANSWERS = (True, False, None)
 LINK, DEVICE, UNPLUGGED = Near(True, True, True), Near(True, False, True), Near(False, False, False)
 
@@ -106,15 +106,6 @@ def test_stretches_in_a_row_for_one_cause_are_one() -> None:
     stretches = [NearStretch(at(minute), at(minute), 1, near) for minute, near in enumerate(looks)]
     told = causes_of(NearAccount(stretches, WELL))
     assert told == (NearCause(at(0), Cause.LINK), NearCause(at(4), Cause.UNPLUGGED))
-
-
-async def write_looks(scenario: IncidentScenario, site: int, *looks: tuple[int, bool, Near]) -> None:
-    async with transaction(scenario.sessions) as session:
-        rows = [
-            {"site_id": site, "slot": scenario.at(second), "lost": lost, **near._asdict()}
-            for second, lost, near in looks
-        ]
-        await near_looks.record(session, rows)
 
 
 async def test_an_incident_shows_what_its_device_saw_and_in_which_order(scenario: IncidentScenario) -> None:
