@@ -130,6 +130,7 @@ async def create_resources(scenario: IncidentScenario, session: AsyncSession) ->
         "/sites/{id}": Resource(str(site), below={"diagnosis_id": str(await make_diagnosis(session, site))}),
         "/sites/{id}/agent": Resource(str(pushing)),
         "/sites/{id}/enrolment": Resource(str(pushing)),
+        "/sites/{id}/presence": Resource(str(pushing)),
         "/enrol/{code}": Resource(code, None, None, below={"page": "status"}),
         "/enrol/{page}": Resource("status", None, None),
         "/incidents/{id}": Resource(str(incident["id"])),

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
 from fastapi import FastAPI
@@ -11,7 +12,7 @@ from fastapi.routing import iter_route_contexts
 from app.access.rights import Right
 from app.api.app import API
 from app.console.page import open_console
-from app.core.clock import today
+from app.core.clock import today, utc_now
 from app.core.periods import first_of_next_month
 from app.push.routes import by_device_token
 from app.web.deps import Allowed, open_to_all
@@ -61,6 +62,13 @@ REQUESTS |= {
 REQUESTS |= {
     f"PUT {API}/sites/{{id}}/telemetry/starlink_account": {
         "json": {"account": "Akun K-7713", "device_id": "ut01000000-00000000-006d6312"}
+    }
+}
+
+A_MINUTE_AGO = utc_now() - timedelta(minutes=1)
+REQUESTS |= {
+    f"POST {API}/sites/{{id}}/presence": {
+        "json": {"presence": "sometimes", "from": A_MINUTE_AGO.isoformat(), "reason": "PC kantor"}
     }
 }
 
