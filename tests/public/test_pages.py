@@ -198,6 +198,7 @@ OTHERS = {  # fields with values of their own, by what would give them away; Non
     "technology": "leo",
     "link_role": "backup",
     "venue": "puskesmas",
+    "presence": "sometimes",
     "power_source": "genset",
     "probe": "icmp",
     "lifecycle": None,
