@@ -28,7 +28,7 @@ write_file() { printf '%s\\n' "$2" > "$1.$$" && mv -f "$1.$$" "$1"; }
 
 def run(shell: list[str], folder: Path, *, port: int, times: int = 1) -> list[str]:
     script = (
-        f"RUN={folder} TERMINAL=127.0.0.1:{port}\n{AROUND}\n{SCRIPT.read_text()}\n" + "terminal_fields; echo\n" * times
+        f"RUN={folder} STARLINK=127.0.0.1:{port}\n{AROUND}\n{SCRIPT.read_text()}\n" + "terminal_fields; echo\n" * times
     )
     done = subprocess.run([*shell, "-c", script], capture_output=True, text=True, check=True, timeout=60)
     return done.stdout.splitlines()
@@ -51,8 +51,10 @@ def test_the_agent_posts_get_status_and_passes_the_answer_on_once_in_five_minute
     assert said.figures() == {"drop_rate": 0.05, "latency_ms": 41.5, "obstruction": 0.0125, "uptime_s": 349_213}
 
 
-def test_without_a_terminal_the_agent_sends_nothing_of_it(tmp_path: Path) -> None:
+def test_without_a_terminal_the_agent_sends_nothing_of_it_and_asks_again_after_an_hour(tmp_path: Path) -> None:
     assert run(["dash"], tmp_path, port=9) == [""]
+    up_s = float(Path("/proc/uptime").read_text().split()[0])
+    assert 3_300 < int((tmp_path / "terminal").read_text()) - up_s <= 3_600
 
 
 @pytest.mark.parametrize(
