@@ -7,6 +7,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator
 
+from app.core.stream_cost import MAX_MONTHLY_BYTES, monthly_bytes
 from app.settings import CONFIG_DIR, SettingsError, settings
 
 # Bounds that queries rely on: how far from a moment there may be a reading that bears on it.
@@ -34,6 +35,7 @@ class Profile(BaseModel):
     beat_s: int = Field(60, ge=5, le=LONGEST_INTERVAL_S)
     send_every_s: int = Field(60, ge=5, le=LONGEST_INTERVAL_S)
     terminal: str = Field("", pattern=r"^(\d{1,3}(\.\d{1,3}){3})?$")
+    stream_beat_s: int = Field(0, ge=0, le=300)
     speed_monthly_mb: int = Field(0, ge=0, le=10_000_000)
     speed_max_mb: int = Field(10, ge=1, le=10_000)
     speed_max_s: int = Field(10, ge=1, le=60)
@@ -41,6 +43,16 @@ class Profile(BaseModel):
     speed_spacing_h: float = Field(24, ge=0.1, le=744)
     visit_max_mb: int = Field(0, ge=0, le=1_000)
     visit_share_pct: int = Field(10, ge=0, le=100)
+
+    @field_validator("stream_beat_s")
+    @classmethod
+    def _affordable(cls, value: int) -> int:
+        if (cost := monthly_bytes(value)) > MAX_MONTHLY_BYTES:
+            raise ValueError(
+                f"a stream with a beat each {value} s costs {cost // 1_000_000} MB a month, "
+                f"{MAX_MONTHLY_BYTES // 1_000_000} MB are allowed: choose a longer one, or 0 for none"
+            )
+        return value
 
     @field_validator("speed_hours")
     @classmethod

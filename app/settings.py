@@ -108,6 +108,7 @@ class PushSettings(BaseModel):
 
     requests_per_min: int = Field(30, ge=0, le=100_000)
     burst: int = Field(60, ge=1, le=100_000)
+    max_streams: int = Field(1500, ge=0, le=25_000)
 
 
 class VisitorsSettings(BaseModel):

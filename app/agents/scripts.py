@@ -58,6 +58,7 @@ def render(
             site=ScriptSite(site.code, _comment_text(site.village), _comment_text(site.provider)),
             beat_s=beat_s,
             send_every_s=profile.send_every_s,
+            stream_beat_s=profile.stream_beat_s,
             ping_timeout_ms=profile.timeout_ms,
             ping_wait_s=-(-profile.timeout_ms // 1000),
             keep_rows=keep_rows,

@@ -63,9 +63,11 @@ from app.public.survey_routes import router as survey
 from app.public.verification_routes import AT_ONCE as VERIFICATIONS_AT_ONCE
 from app.public.verification_routes import router as verification_pages
 from app.push.asgi_bypass import PushBypass
+from app.push.device_streams import DeviceStreams
 from app.push.endpoint import PushEndpoint
 from app.push.rate_limits import PushLimits
 from app.push.routes import router as pushes
+from app.push.stream_routes import router as device_streams
 from app.registry import vocabulary
 from app.registry.check_routes import router as registry_checks
 from app.registry.routes import router as registry
@@ -85,6 +87,7 @@ from app.status.routes import router as status
 from app.status.snapshot import Snapshot
 from app.status.stream import StatusStreams
 from app.status.stream_routes import router as streams
+from app.streams.routes import router as stream_breaks
 from app.system.routes import router as system
 from app.telemetry.account_routes import router as telemetry_accounts
 from app.telemetry.routes import router as telemetry
@@ -154,6 +157,8 @@ ROUTERS = (
     telemetry,
     telemetry_accounts,
     pushes,
+    device_streams,
+    stream_breaks,
     speedtests,
     throughputs,
     visits,
@@ -222,6 +227,9 @@ def _create_state(app: FastAPI) -> None:
         lambda: app.state.sessions, PushLimits(settings.push, settings.limits), app.state.metrics
     )
     app.state.visits = Visits(lambda: app.state.sessions, settings)
+    app.state.device_streams = DeviceStreams(
+        app.state.push, lambda: app.state.sessions, max_streams=settings.push.max_streams
+    )
     app.state.verifications = asyncio.Semaphore(VERIFICATIONS_AT_ONCE)
     app.state.public = PublicPages(lambda: app.state.sessions, settings)
     app.state.streams = StatusStreams(app.state.snapshot, app.state.status_renderer, settings.status)
@@ -244,7 +252,7 @@ def _add_middleware(app: FastAPI) -> None:
             callers=app.state.callers,
             requests_per_s=limits.requests_per_s,
             burst=limits.burst,
-            exempt={f"{API}/push"},
+            exempt={f"{API}/push", f"{API}/stream"},
         )
     app.add_middleware(HeadLimit)
     if settings.cors_origins:  # outside of the rate limit: a page of another origin can read its 429
@@ -268,12 +276,14 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[dict[str, Any]]:
     refresher = SnapshotRefresher(app.state.snapshot, app.state.sessions, settings.database_direct_url or url)
     refreshing = asyncio.create_task(refresher.run())
     try:
-        yield {"streams": app.state.streams}  # for who serves them (app/runtime/server.py)
+        # for who serves them (app/runtime/connections.py)
+        yield {"streams": (app.state.streams, app.state.device_streams)}
     finally:
         refreshing.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await refreshing
         await refresher.close()
+        await app.state.device_streams.close_all()
         await app.state.push.close()
         await app.state.visits.close()
         await app.state.engine.dispose()

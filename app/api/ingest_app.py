@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import AsyncIterator
+from typing import Any
 
 from fastapi import APIRouter, Depends, FastAPI, Request, Response
 from prometheus_client import CollectorRegistry
@@ -13,9 +14,11 @@ from app.api.middleware.rate_limit import RateLimit
 from app.api.request_metrics import NO_TELEMETRY, RequestMetrics
 from app.postgres.engine import database_url, open_engine, open_sessions
 from app.push.asgi_bypass import PushBypass
+from app.push.device_streams import DeviceStreams
 from app.push.endpoint import PushEndpoint
 from app.push.rate_limits import PushLimits
 from app.push.routes import router as pushes
+from app.push.stream_routes import router as device_streams
 from app.settings import Settings
 from app.settings import settings as configured_settings
 from app.status.rendered import MEDIA_TYPES, StatusFormat
@@ -46,7 +49,8 @@ def create_ingest_app(settings: Settings | None = None) -> FastAPI:
     state.push = PushEndpoint(
         lambda: state.sessions, PushLimits(settings.push, settings.limits), state.metrics, announces_start=True
     )
-    for router in (pushes, speedtests):
+    state.device_streams = DeviceStreams(state.push, lambda: state.sessions, max_streams=settings.push.max_streams)
+    for router in (pushes, device_streams, speedtests):
         app.include_router(router, prefix=API, dependencies=[Depends(check_parameters)])
     for router in (health.liveness_router, metrics_router):
         app.include_router(router)
@@ -59,7 +63,7 @@ def create_ingest_app(settings: Settings | None = None) -> FastAPI:
             callers=CallerCache(),  # nobody signs in here
             requests_per_s=per_s,
             burst=settings.limits.burst,
-            exempt={f"{API}/push"},
+            exempt={f"{API}/push", f"{API}/stream"},
         )
     app.add_middleware(HeadLimit)
     app.add_middleware(SecurityHeaders, https=(settings.public_url or "").startswith("https://"))
@@ -74,13 +78,14 @@ async def get_metrics(request: Request) -> Response:
 
 
 @contextlib.asynccontextmanager
-async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+async def _lifespan(app: FastAPI) -> AsyncIterator[dict[str, Any]]:
     settings: Settings = app.state.settings
     url = database_url(settings)
     app.state.engine = open_engine(url, name="ingest", pool_size=5, query_s=settings.limits.query_s)
     app.state.sessions = open_sessions(app.state.engine)
     try:
-        yield
+        yield {"streams": (app.state.device_streams,)}  # for who serves them (app/runtime/connections.py)
     finally:
+        await app.state.device_streams.close_all()
         await app.state.push.close()
         await app.state.engine.dispose()

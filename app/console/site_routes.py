@@ -49,6 +49,7 @@ async def _site_page(console: ConsoleRequest, ident: str, chosen: site_history.C
         history=await site_history.history(console, site, chosen, profile and profile["rtt_ms"]),
         speed=await site_history.throughput(console, site, chosen),
         visitors=(await console.api.get(f"{path}/visitors", **chosen.params))["total"],
+        short=await console.api.get(f"{path}/breaks", limit=200, **chosen.params),
         incidents=(await console.api.get("/incidents", site=site["id"], limit=5))["items"],
         windows=(await console.api.get("/maintenance", site=site["id"], limit=10))["items"],
         contracts=(await console.api.get(f"{path}/contracts"))["items"],

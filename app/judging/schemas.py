@@ -179,7 +179,8 @@ class MeasurementOut(BaseModel):
     reason: str | None = Field(
         description="why we failed to probe, or how a tcp or http probe failed. Of a device's reading: `claimed`, it "
         "is an older row of a batch that came in time; `late`, nobody heard it then: a timeout counts, an answer "
-        "(a `fault`) is a mere claim; `arrival`, it shows only that a push arrived; `not sent`, no packet was sent; "
+        "(a `fault`) is a mere claim; `arrival`, it shows only that a push arrived; "
+        "`stream`, only that the stream that it holds open was heard; `not sent`, no packet was sent; "
         "`moved`, measured at a former address. Of silence: `not heard, as … were`, with two sites that were heard "
         "around then"
     )

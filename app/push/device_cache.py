@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -16,7 +16,7 @@ from app.core.clock import to_slot, utc_now
 from app.core.errors import Conflict, NotSignedIn, Unavailable
 from app.core.single_flight import SingleFlight
 from app.postgres.engine import Sessions, is_unavailable, transaction
-from app.profiles import profiles
+from app.profiles import Profile, Technology, profiles
 from app.push.rate_limits import MAX_DEVICES
 from app.push.timestamps import PushSite
 from probes.contract import ProbeKind
@@ -138,17 +138,19 @@ async def _look_up(session: AsyncSession, digests: list[bytes]) -> Devices:
     rows = (await session.execute(LOOK_UP, {"digests": digests})).all()
     if first_used := [row.digest for row in rows if row.used_at is None and row.site_id is not None]:
         await agent_tokens.activate_tokens(session, first_used)
-    rates = {name.value: (profile.beat_s, profile.send_every_s) for name, profile in profiles().items()}
-    return {row.digest: _device_of(row, rates) for row in rows}
+    return {row.digest: _device_of(row, profiles()) for row in rows}
 
 
-def _device_of(row: Any, rates: dict[str, tuple[int, int]]) -> RegisteredDevice | None:
+def _device_of(row: Any, known: Mapping[Technology, Profile]) -> RegisteredDevice | None:
     """Return None for a row that cannot be read: a fault of ours, which the others looked up with it do not share."""
     if row.site_id is None:
         return INGEST_HEARTBEAT
     try:
         since = to_slot(row.used_at or utc_now())  # not used before: it was activated just now
-        site = PushSite(row.site_id, row.lifecycle, to_slot(row.addressed_at), *rates[row.technology], since)
+        profile = known[row.technology]
+        rates = profile.beat_s, profile.send_every_s
+        addressed = to_slot(row.addressed_at)
+        site = PushSite(row.site_id, row.lifecycle, addressed, *rates, since, profile.stream_beat_s)
     except Exception:
         log.exception("device_row_rejected", token_id=row.token_id)
         return None

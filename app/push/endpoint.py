@@ -107,7 +107,7 @@ async def receive(request: Request, endpoint: PushEndpoint) -> Response:
     Where 2, 3, 4 or 5 fails for an authenticated device, its arrival is recorded: a faulty agent is not an outage.
     """
     authorization, address = request.headers.get("authorization"), request.client.host if request.client else None
-    device = await endpoint.authenticate(_bearer_token(authorization), address) if authorization else None
+    device = await endpoint.authenticate(bearer_token(authorization), address) if authorization else None
     try:
         body = await _read_body(request)
         received_us = time.time_ns() // 1000
@@ -132,7 +132,7 @@ async def receive(request: Request, endpoint: PushEndpoint) -> Response:
 async def end(request: Request, endpoint: PushEndpoint) -> None:
     """Revoke the token that the request carries. Raises NotSignedIn for one that never existed, TooLarge, Invalid."""
     if authorization := request.headers.get("authorization"):
-        token = _bearer_token(authorization)
+        token = bearer_token(authorization)
     else:
         body = await _read_body(request)
         _require_small(body, request)
@@ -198,7 +198,7 @@ def _answer(result: PushResult, device: RegisteredDevice, language: str) -> dict
     }
 
 
-def _bearer_token(authorization: str) -> str:
+def bearer_token(authorization: str) -> str:
     scheme, _, token = authorization.partition(" ")
     if scheme.lower() != "bearer":
         raise NotSignedIn(NO_DEVICE_TOKEN)

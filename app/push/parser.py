@@ -14,6 +14,7 @@ from app.core.errors import Fault, Invalid, TooLarge
 from app.core.validation import MESSAGES, as_text
 from app.measurements.near import Near
 from app.push import near_fields, value_parsers
+from app.push.reported_breaks import DeviceBreak, parse_breaks
 from app.push.value_parsers import RejectedValue
 
 MAX_ROWS, MAX_SENT, MAX_SEQ = 1000, 100, 2**53
@@ -53,6 +54,7 @@ class Push:
     starlink: bytes | None = None  # what the site's terminal answered
     epochs_us: dict[str, int] = field(default_factory=dict)  # when each boot's uptime was 0, as the service told it
     rates: dict[str, int] = field(default_factory=dict)  # rx_bps, tx_bps
+    breaks: list[DeviceBreak] = field(default_factory=list)  # of its stream
     rows: list[PushRow] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
 
@@ -98,6 +100,7 @@ def parse(body: dict[str, Any]) -> Push:
     push = Push(live=False)
     _parse_sender(push, body, "sent_at" if body.get("sent_at") is not None else "clock")
     _parse_value(push, body, "epochs", "epochs_us", value_parsers.parse_epochs_us)
+    _parse_value(push, body, "breaks", "breaks", parse_breaks)
     for index, raw in enumerate(batch):
         try:
             push.rows.append(_parse_row(index, raw, push.boot, push.faults))

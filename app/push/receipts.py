@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.measurements import near_looks
 from app.push import dedupe, device_values, inbox, source_addresses
+from app.push.break_records import record_breaks
 from app.push.dedupe import PushResult, Receipt, ReceiptKey, ReceivedPush, SequenceRanges
 from app.push.inbox import Delivery
 from app.push.last_push import LastPush
@@ -156,6 +157,7 @@ async def record_pushes(session: AsyncSession, pushes: Sequence[ReceivedPush]) -
         await source_addresses.record(session, sightings)
         await near_looks.record(session, near_rows)
         await terminal_reports.record(session, dedupe.terminal_reports(pushes))
+        await record_breaks(session, pushes)
         open_grants = await speedtest_grants.list_open(session, list(devices))
         for received, result in zip(pushes, results, strict=True):
             result.grant = open_grants.get(received.site.site_id) if received.site else None

@@ -22,6 +22,8 @@ REJECTION_MESSAGES = {
     "bad_uptime": "{field} {given} is neither seconds nor written like 1d02:03:04",
     "bad_time": "{field} {given} is not a time: write it like {example}",
     "naive_time": "{field} {given} has no offset: add +08:00, or Z for UTC",
+    "not_objects": "{field} must be a list of objects with seq, heard_s, from_s, lost_s and to_s; {given} is none",
+    "not_in_order": "{field} must have heard_s <= from_s <= to_s and heard_s <= lost_s <= to_s",
     "no_clock": "The time of measurement is unknown: send uptime_s in the row and beside the batch (with the same "
     "boot), or clock in the row and sent_at beside the batch",
     "too_old": "Measured {days} days ago: readings older than 7 days are not accepted",

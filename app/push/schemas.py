@@ -5,6 +5,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from app.push.parser import MAX_ROWS, MAX_SENT, MAX_SEQ, MAX_TOKEN
 from app.push.rejections import REJECTION_MESSAGES
+from app.push.reported_breaks import MAX_BREAKS
 from app.push.value_parsers import MAX_EPOCHS
 from probes.starlink_terminal import MAX_ANSWER
 
@@ -83,6 +84,18 @@ SENDER: dict[str, Any] = {
         "examples": ["sd-4kq9-x2mk"],
     },
 }
+SINCE_BOOT: dict[str, Any] = {"type": "number", "minimum": 0, "examples": [86412.3]}
+BREAK: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "seq": {"type": "integer", "minimum": 0, "description": "numbers the breaks of a boot", "examples": [4]},
+        "heard_s": {**SINCE_BOOT, "description": "uptime when something last came through"},
+        "from_s": {**SINCE_BOOT, "description": "by then it had begun: the first ping was not answered"},
+        "lost_s": {**SINCE_BOOT, "description": "when the last ping was sent that was not answered"},
+        "to_s": {**SINCE_BOOT, "description": "by then it was over: something came through again"},
+    },
+    "required": ["seq", "heard_s", "from_s", "lost_s", "to_s"],
+}
 BODY: dict[str, Any] = {
     "type": "object",
     "description": "One row measured now, or a `batch` of rows with fields beside it that hold at the time of sending. "
@@ -98,6 +111,13 @@ BODY: dict[str, Any] = {
             "description": "by boot: when its uptime was 0, in seconds since 1970, computed from `server_time` in an "
             "answer of the service during that boot. Rows of these boots are dated by it",
             "examples": [{"k3f9": 1795413902.4}],
+        },
+        "breaks": {
+            "type": "array",
+            "maxItems": MAX_BREAKS,
+            "description": "breaks of the link that the device saw while it held a stream (`/stream`), by its uptime. "
+            "(boot, seq) is the identity of one",
+            "items": BREAK,
         },
         "batch": {
             "type": "array",

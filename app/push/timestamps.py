@@ -23,7 +23,8 @@ FUTURE_TOLERANCE_US = 60 * 1_000_000  # covers two clock readings and the networ
 MAX_ON_ITS_WAY_US = 120 * 1_000_000  # a batch, from its stamp to its receipt: connecting, resending, a slow body
 MAX_EPOCH_ERROR_US = 2 * 1_000_000
 MAX_AGE_S = 7 * 86_400
-ARRIVAL, CLAIMED, NOT_SENT, BEFORE_TOKEN = "arrival", "claimed", "not sent", "before token"  # reasons
+ARRIVAL, STREAM, CLAIMED, NOT_SENT, BEFORE_TOKEN = "arrival", "stream", "claimed", "not sent", "before token"  # reasons
+ARRIVALS = frozenset({ARRIVAL, STREAM})  # the device was heard, and measured nothing
 
 
 class PushSite(NamedTuple):
@@ -35,6 +36,7 @@ class PushSite(NamedTuple):
     beat_s: int
     send_every_s: int
     token_since: int = 0  # the second in which its token was first used: it claims nothing of the time before
+    stream_beat_s: int = 0  # 0: it holds no stream
 
 
 class TimedRow(NamedTuple):
@@ -55,8 +57,12 @@ def assign_slots(push: Push, received_us: int, site: PushSite) -> list[TimedRow]
         return [TimedRow(row, _live_reading(site, row, slot), live=True) for row in push.rows]
     timed: list[TimedRow] = []
     dated: list[tuple[int, PushRow]] = []
+<<<<<<< HEAD
     since_us = site.since * 1_000_000
     epochs_us = _epochs_us(push, received_us)
+=======
+    epochs_us = epochs_of(push, received_us)
+>>>>>>> 471ef79 (feat(streams): devices hold a stream, and both ends see breaks shorter than a minute)
     for row in push.rows:
         measured_us = _measured_us(row, push, epochs_us, received_us)
         if measured_us is None:
@@ -93,7 +99,7 @@ def unheard(reading: Reading, site: PushSite) -> Reading:
     return Reading(site.site_id, reading.slot, outcome, reading.sent, reading.rtt_us, site.beat_s, reason, AGENT)
 
 
-def _epochs_us(push: Push, received_us: int) -> dict[str, int]:
+def epochs_of(push: Push, received_us: int) -> dict[str, int]:
     """Return when the uptime of each boot was 0, as far as it can be told.
 
     The sender's own claim holds if by it the batch was sent just before it was received: else a clock has jumped.

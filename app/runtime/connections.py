@@ -15,6 +15,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from app.runtime.connection_table import ConnectionTable
 from app.settings import Settings
+from app.web.held_requests import HOLD
 
 HEADER_S = 10.0  # from the connection, or a request's first byte, to the end of its header
 BODY_S, BODY_BYTES_PER_S = 60.0, 4_000  # a body may take so long, and a second more for so many bytes of it
@@ -99,6 +100,7 @@ class Connection(HttpToolsProtocol):
         self._enter(Phase.BODY)
         self._body_bytes = 0
         self.server_state.default_headers = _headers_at(int(time.time()))
+        self.scope["extensions"] = {HOLD: self._hold}  # type: ignore[dict-item]  # ASGI's has dicts alone
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
@@ -159,9 +161,14 @@ class Connection(HttpToolsProtocol):
         self.transport.abort()
 
     def shutdown(self) -> None:
-        if streams := self.app_state.get("streams"):
+        for streams in self.app_state.get("streams", ()):
             streams.end()  # uvicorn would wait for them without end
         super().shutdown()
+
+    def _hold(self) -> None:
+        """What takes this request in has limits of its own for it."""
+        self._enter(Phase.NOTHING)
+        self._table.request_complete(self)
 
     def _enter(self, phase: Phase) -> None:
         self._phase, self._since = phase, self.loop.time()

@@ -16,8 +16,12 @@ from app.postgres.engine import Counter, bump, transaction
 from app.push import receipts, source_addresses
 from app.reviews import survey
 from app.telemetry import recording as telemetry
+<<<<<<< HEAD
 from app.visitors import figures as visitors
 from app.visitors import transfers, visit_token
+=======
+from app.streams import store as streams
+>>>>>>> 471ef79 (feat(streams): devices hold a stream, and both ends see breaks shorter than a minute)
 from app.worker.context import WorkerContext
 from app.worker.jobs import Job
 
@@ -43,9 +47,11 @@ async def clean_up(context: WorkerContext) -> None:
         await diagnoses.delete_old(session)
         await kept_uploads.delete_old(session)
         await receipts.delete_expired(session)
-        await telemetry.delete_older(session, utc_now() - timedelta(days=context.settings.raw_retention_days))
-        await source_addresses.delete_old(session, utc_now() - timedelta(days=context.settings.raw_retention_days))
-        await near_looks.delete_older(session, utc_now() - timedelta(days=context.settings.raw_retention_days))
+        oldest = utc_now() - timedelta(days=context.settings.raw_retention_days)
+        await telemetry.delete_older(session, oldest)
+        await source_addresses.delete_old(session, oldest)
+        await near_looks.delete_older(session, oldest)
+        await streams.delete_old(session, oldest)
         await survey.forget(session, before=today())
         await visitors.delete_old(session, utc_now(), retention_days=context.settings.raw_retention_days)
         await transfers.delete_old(session, utc_now() - timedelta(days=context.settings.raw_retention_days))

@@ -23,7 +23,7 @@ from app.postgres.leader_lock import NoLongerLeader
 from app.postgres.work_signals import Work, WorkSignals
 from app.push import inbox
 from app.push.inbox import Delivery
-from app.push.timestamps import ARRIVAL
+from app.push.timestamps import ARRIVALS
 from app.worker.counters import WorkerCounters
 from app.worker.ingest_heartbeat import IngestHeartbeat
 from app.worker.ingest_proof import IngestProof, read_proof, write_proof
@@ -162,8 +162,8 @@ class InboxConsumer:
             self.counters.closed_rows += too_old
             log.warning("pushed_too_late", rows=too_old, why="older than the raw readings kept")
         await _make_partitions(session, kept)
-        arrivals = [reading for reading in kept if reading.reason == ARRIVAL]
-        readings = [reading for reading in kept if reading.reason != ARRIVAL]
+        arrivals = [reading for reading in kept if reading.reason in ARRIVALS]
+        readings = [reading for reading in kept if reading.reason not in ARRIVALS]
         readings = await measurements.in_distinct_slots(session, readings)
         arrivals = await measurements.without_answered_slots(session, arrivals, readings)
         readings += await measurements.in_distinct_slots(session, arrivals, among=readings)

@@ -134,8 +134,10 @@ class Machine:
         return await asyncio.to_thread(self.run, str(self.agent), "status", SINYAL_CONF=str(self.conf))
 
     def start(self) -> None:
-        argv = self._command(str(self.agent), "loop", SINYAL_CONF=str(self.conf))
-        self._running = subprocess.Popen(argv, start_new_session=True)
+        self.run_in_background("loop", SINYAL_CONF=str(self.conf))
+
+    def run_in_background(self, command: str, **environment: str) -> None:
+        self._running = subprocess.Popen(self._command(str(self.agent), command, **environment), start_new_session=True)
 
     def kill(self) -> None:
         if self._running is not None:

@@ -77,6 +77,7 @@ measure_beat() {
         at=$(uptime_s) sent=$PACKETS
         if measure; then
             rm -f "$RUN/unable"
+            case $most in 0) stream_measured lost ;; "$PACKETS") stream_measured ok ;; esac
         else # pushes go on: their arrival proves the link
             sent=0 rtts=
             write_file "$RUN/unable" "ping tidak bisa dijalankan / ping cannot run: $(echo "$output" | tail -n 1)"

@@ -9,7 +9,7 @@ LARGEST_FILE = 20_000_000
 LARGEST_UPLOAD = 2**40
 FILE_PATHS = ("/api/v1/sites/import", "/console/sites/import")
 # limited by the route, to what is granted or offered; nothing of them is kept
-UPLOAD_PATHS = ("/api/v1/speedtest", "/api/v1/visits/up")
+UPLOAD_PATHS = ("/api/v1/speedtest", "/api/v1/visits/up", "/api/v1/stream")
 
 
 class BodyLimit:
