@@ -24,7 +24,7 @@ class NotStreamed(Conflict):
     type, title = "not-streamed", "This site's device holds no stream"
 
 
-class Connection(NamedTuple):
+class DeviceConnection(NamedTuple):
     """What a device says of the connection that it opens: its boot, and which connection of that boot it is."""
 
     boot: str
@@ -54,7 +54,7 @@ class DeviceStreams:
     def __len__(self) -> int:
         return len({site_id for site_id, _ in self._halves})
 
-    async def open(self, token: str, address: str | None, connection: Connection, *, carries_lines: bool) -> Half:
+    async def open(self, token: str, address: str | None, connection: DeviceConnection, *, carries_lines: bool) -> Half:
         """Return a half of the site's stream, which replaces the one before; an older connection's are ended.
 
         Raises NotSignedIn, TooManyRequests, TooManyStreams, NotMeasuredByAgent, NotStreamed, Unavailable.
@@ -114,7 +114,7 @@ class DeviceStreams:
         self.end()
         await self.recorder.close()
 
-    def _require_newest(self, site_id: int, connection: Connection) -> None:
+    def _require_newest(self, site_id: int, connection: DeviceConnection) -> None:
         """Raises TooManyStreams for the other request of a connection that the device has replaced meanwhile."""
         held = self.held.streams.get(site_id)
         if held is not None and held.is_open and held.boot == connection.boot and held.number > connection.number:

@@ -118,6 +118,7 @@ BODY: dict[str, Any] = {
             "description": "breaks of the link that the device saw while it held a stream (`/stream`), by its uptime. "
             "(boot, seq) is the identity of one",
             "items": BREAK,
+            "examples": [[{"seq": 4, "heard_s": 86380, "from_s": 86391.4, "lost_s": 86410.2, "to_s": 86411.6}]],
         },
         "batch": {
             "type": "array",

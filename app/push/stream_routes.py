@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Query, Request, Response
 
 from app.core.errors import NotSignedIn
-from app.push.device_streams import Connection, DeviceStreams, Half
+from app.push.device_streams import DeviceConnection, DeviceStreams, Half
 from app.push.endpoint import NO_DEVICE_TOKEN, bearer_token
 from app.push.routes import by_device_token
 from app.push.stream_responses import DeviceLines, OurLines
@@ -49,7 +49,7 @@ async def hold_stream(request: Request, boot: Boot, number: Number, first_s: Fir
     that was opened last.
     """
     streams: DeviceStreams = request.app.state.device_streams
-    half = await _open(request, streams, Connection(boot, number), carries_lines=False)
+    half = await _open(request, streams, DeviceConnection(boot, number), carries_lines=False)
     return OurLines(streams, half, first_s)
 
 
@@ -61,11 +61,11 @@ async def send_stream(request: Request, boot: Boot, number: Number) -> Response:
     stream ends.
     """
     streams: DeviceStreams = request.app.state.device_streams
-    half = await _open(request, streams, Connection(boot, number), carries_lines=True)
+    half = await _open(request, streams, DeviceConnection(boot, number), carries_lines=True)
     return DeviceLines(streams, half)
 
 
-async def _open(request: Request, streams: DeviceStreams, connection: Connection, *, carries_lines: bool) -> Half:
+async def _open(request: Request, streams: DeviceStreams, connection: DeviceConnection, *, carries_lines: bool) -> Half:
     authorization = request.headers.get("authorization")
     if authorization is None:
         raise NotSignedIn(NO_DEVICE_TOKEN)

@@ -57,12 +57,8 @@ def assign_slots(push: Push, received_us: int, site: PushSite) -> list[TimedRow]
         return [TimedRow(row, _live_reading(site, row, slot), live=True) for row in push.rows]
     timed: list[TimedRow] = []
     dated: list[tuple[int, PushRow]] = []
-<<<<<<< HEAD
     since_us = site.since * 1_000_000
-    epochs_us = _epochs_us(push, received_us)
-=======
     epochs_us = epochs_of(push, received_us)
->>>>>>> 471ef79 (feat(streams): devices hold a stream, and both ends see breaks shorter than a minute)
     for row in push.rows:
         measured_us = _measured_us(row, push, epochs_us, received_us)
         if measured_us is None:

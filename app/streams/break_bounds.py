@@ -8,7 +8,9 @@ from typing import NamedTuple
 
 
 class SeenBy(StrEnum):
-    """`server`: a line of the device came late or never; `device`: it heard nothing, and its pings were lost."""
+    """`server`: a line of the device came late or never; `device`: it heard nothing, and its pings were lost; `both`:
+    either saw it.
+    """
 
     SERVER = "server"
     DEVICE = "device"

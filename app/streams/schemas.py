@@ -26,9 +26,7 @@ class BreakOut(BaseModel):
     ended_before: datetime = Field(description="by then something came through again")
     seconds_min: int = Field(description="it lasted at least so long", examples=[18])
     seconds_max: int = Field(description="it lasted at most so long", examples=[31])
-    seen_by: SeenBy = Field(
-        description="server: a line of the device came late or never; device: it heard nothing, and its pings were lost"
-    )
+    seen_by: SeenBy
     excuse: Excuse | None = Field(
         description="why it is not told as the link's; shared: most streams fell silent together; blind: the service "
         "was stopped or could not be reached"

@@ -15,13 +15,10 @@ from app.measurements import near_looks, partitions
 from app.postgres.engine import Counter, bump, transaction
 from app.push import receipts, source_addresses
 from app.reviews import survey
+from app.streams import store as streams
 from app.telemetry import recording as telemetry
-<<<<<<< HEAD
 from app.visitors import figures as visitors
 from app.visitors import transfers, visit_token
-=======
-from app.streams import store as streams
->>>>>>> 471ef79 (feat(streams): devices hold a stream, and both ends see breaks shorter than a minute)
 from app.worker.context import WorkerContext
 from app.worker.jobs import Job
 

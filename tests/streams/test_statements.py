@@ -1,7 +1,9 @@
 """What a stream says of a second."""
 
+import sys
 from datetime import datetime, timedelta
 
+import pytest
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.clock import floor_second, utc_now
@@ -14,7 +16,13 @@ from probes.contract import SILENCE
 from tests.conftest import Cast
 from tests.factories import register
 
-NOW = floor_second(utc_now())
+
+@pytest.fixture(autouse=True)
+def started(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys.modules[__name__], "NOW", floor_second(utc_now()))
+
+
+NOW = floor_second(utc_now())  # of each test
 
 
 def ago(seconds: int) -> datetime:

@@ -58,7 +58,7 @@ stream_may_run() {
 }
 
 stream_open() {
-    boot=$(cat "$RUN/boot" 2> /dev/null) || boot=
+    { read -r boot _ < "$RUN/boot"; } 2> /dev/null || boot=
     round=$((2 * STREAM_BEAT_S))
     uptime_now
     # the server's lines at a third of the round after the measurement, ours at two thirds
