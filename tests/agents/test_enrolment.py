@@ -369,7 +369,7 @@ async def record_looks(agent: Agent, *rtts_us: tuple[int, ...]) -> None:
 def test_every_rejection_has_words_for_whoever_stands_before_the_device() -> None:
     """No page shows a code of ours: what no other words fit is a field that is wrong."""
     fields = {"not_a_number", "not_a_flag", "not_whole", "out_of_range", "wrong_order"}
-    fields |= {"bad_boot", "bad_agent", "bad_epochs", "bad_starlink"}
+    fields |= {"bad_boot", "bad_agent", "bad_epochs", "bad_starlink", "not_objects", "not_in_order"}
     assert {code for code in REJECTION_MESSAGES if rejection_words.in_words(code) is rejection_words.FIELD} <= fields
 
 

@@ -96,6 +96,25 @@ def test_serving_processes_watch_their_event_loop(processes: tuple[Api, Api]) ->
         assert caught & 1 << signal.SIGPROF - 1, "the watchdog's timer"
 
 
-def test_ingest_ends_in_order(processes: tuple[Api, Api]) -> None:
+@pytest.mark.skipif(NGINX is None, reason="nginx is not installed: apt-get install nginx-light")
+async def test_ingest_ends_in_order_with_a_stream_that_nginx_passes_on_line_by_line(
+    processes: tuple[Api, Api], fleet: tuple[str, list[str]], tmp_path: Path
+) -> None:
     _, ingest = processes
-    assert ingest.end() == -signal.SIGTERM, "uvicorn raises it again at its end"
+    ports = [int(process.url.rpartition(":")[2]) for process in processes]
+    head = f"/api/v1/stream?boot=held&number=1 HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {fleet[1][4]}\r\n"
+    line = "1000.5\n"
+    async with behind_nginx(ports[0], tmp_path, ingest=ports[1]) as port, asyncio.timeout(60):
+        theirs, sending = await asyncio.open_connection("127.0.0.1", port)
+        chunked = "Transfer-Encoding: chunked\r\n\r\n"
+        sending.write(f"POST {head}{chunked}{len(line):x}\r\n{line}\r\n".encode())
+        ours, asking = await asyncio.open_connection("127.0.0.1", port)
+        asking.write(f"GET {head.replace('number=1', 'number=1&first_s=1')}\r\n".encode())
+        await ours.readuntil(b"beat 30\n")
+        await ours.readuntil(b"\n.\n")
+        ended = await asyncio.to_thread(ingest.end)
+        assert ended == -signal.SIGTERM, "uvicorn raises it again at its end"
+        await ours.readuntil(b"wait ")
+        await theirs.readuntil(b"end\n")
+        for writer in (sending, asking):
+            writer.close()

@@ -61,9 +61,19 @@ class VillageLink:
 def _join(one: Namespace, name: str, address: str, other: Namespace, other_name: str, other_address: str) -> None:
     argv = ["ip", "link", "add", "name", name, "type", "veth", "peer", "name", other_name, "netns", str(other.pid)]
     run(*one.command(argv))
-    for namespace, device, own in ((one, name, address), (other, other_name, other_address)):
-        run(*namespace.command(["ip", "address", "add", own, "dev", device]))
-        run(*namespace.command(["ip", "link", "set", device, "up"]))
+    ends = (one, name, address, other_address), (other, other_name, other_address, address)
+    for namespace, device, own, _ in ends:
+        script = f"echo 1 > /proc/sys/net/ipv6/conf/{device}/disable_ipv6; ip address add {own} dev {device}"
+        run(*namespace.command(["sh", "-c", f"{script}; ip link set {device} up"]))
+    macs = [_mac(namespace, device) for namespace, device, _, _ in ends]
+    for (namespace, device, _, peer), mac in zip(ends, reversed(macs), strict=True):  # no ARP is counted
+        peer = peer.partition("/")[0]
+        run(*namespace.command(["ip", "neigh", "replace", peer, "lladdr", mac, "dev", device, "nud", "permanent"]))
+
+
+def _mac(namespace: Namespace, device: str) -> str:
+    (shown,) = json.loads(run(*namespace.command(["ip", "-j", "link", "show", device])))
+    return str(shown["address"])
 
 
 def self_signed(folder: Path, address: str) -> tuple[Path, Path]:

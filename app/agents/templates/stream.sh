@@ -26,8 +26,6 @@ stream_measured() {
 }
 
 uptime_now() { read -r t _ < /proc/uptime; t_s=${t%.*}; } # sets $t and $t_s without a process
-# Of the site, so that not all devices come back together: 0 to $1 - 1, another one at each connection.
-spread() { echo $(((JITTER_S * 7 + number * 13) % ($1))); }
 
 stream_run() { # `sinyal-agent stream`
     lock stream 0 || return 0
@@ -210,13 +208,13 @@ stream_wait() {
         401 | 403 | 404 | 405 | 409 | 422) stream_leave 3600 ;;
         429 | 503)
             pause=$(sed -n 's/^[Rr]etry-[Aa]fter: *\([0-9][0-9]*\).*/\1/p' "$STREAM/head" 2> /dev/null | tail -n 1)
-            pause=$((${pause:-30} + $(spread 30)))
+            pause=$((${pause:-30} + $(random_below 30)))
             ;;
     esac
     if [ -z "$pause" ] && [ "$code" = 000 ] && [ -n "$heard" ] && stream_doubt; then pause=0; fi
     if [ -z "$pause" ]; then
         pause=$backoff
-        [ "$backoff" -le 1 ] || pause=$((backoff + $(spread "$backoff")))
+        [ "$backoff" -le 1 ] || pause=$((backoff + $(random_below "$backoff")))
         backoff=$((backoff * 2 + (backoff == 0)))
         [ "$backoff" -le 30 ] || backoff=30
     fi
