@@ -16,6 +16,7 @@ from app.judging.judge import BAD, GOOD
 from app.measurements import near_looks
 from app.profiles import profiles
 from app.registry.models import Site
+from app.streams import statements as streams
 from app.telemetry import statements as telemetry
 from app.visitors import statements as visitors
 from app.witnesses import rules
@@ -49,6 +50,7 @@ async def statements_at(session: AsyncSession, site: Site, at: datetime, second:
     statements = [
         *look_statements(looks.around, at, near),
         *claim_statements(second.claims),
+        *await streams.statements_at(session, site.id, at),
         *await telemetry.statements_at(session, site.id, at),
         *await visitors.statements_at(session, site.id, at),
     ]

@@ -19,7 +19,7 @@ STALLS_KEPT = 50
 FORGOTTEN_AFTER_S = 86_400.0  # a missed device that comes later begins anew
 
 
-class Span(NamedTuple):
+class HeldSpan(NamedTuple):
     """A stretch in which a site's lines came in time."""
 
     site_id: int
@@ -45,8 +45,8 @@ class HeldStream:
     is_open: bool = True
 
     @property
-    def span(self) -> Span:
-        return Span(self.site_id, self.span_from, self.heard_at, self.beat_s)
+    def span(self) -> HeldSpan:
+        return HeldSpan(self.site_id, self.span_from, self.heard_at, self.beat_s)
 
     def expect(self, at: float) -> None:
         self.heard_at, self.due_at = at, at + 2 * self.beat_s
@@ -57,7 +57,7 @@ class HeldStreams:
     """`spans`, `breaks` and `alternated` are what happened since they were last taken."""
 
     streams: dict[int, HeldStream] = field(default_factory=dict)  # by site
-    spans: list[Span] = field(default_factory=list)  # that are over
+    spans: list[HeldSpan] = field(default_factory=list)  # that are over
     breaks: list[tuple[int, Break]] = field(default_factory=list)  # with the site
     alternated: dict[int, float] = field(default_factory=dict)  # sites whose token two boots use, and when they did
     _missed: set[int] = field(default_factory=set)

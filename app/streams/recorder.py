@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.core.clock import WITA
 from app.postgres.engine import Sessions, is_unavailable, transaction
 from app.streams import store
-from app.streams.held import HeldStreams, Span, moment
+from app.streams.held import HeldStreams, HeldSpan, moment
 
 log = structlog.get_logger()
 
@@ -93,9 +93,9 @@ class StreamRecorder:
         held.forget(time.time())
 
 
-def _span_rows(spans: Sequence[Span]) -> list[dict[str, Any]]:
+def _span_rows(spans: Sequence[HeldSpan]) -> list[dict[str, Any]]:
     """Each once, as far as it reached."""
-    latest: dict[tuple[int, float], Span] = {}
+    latest: dict[tuple[int, float], HeldSpan] = {}
     for span in spans:
         if span.ended_at > span.started_at:
             key = span.site_id, span.started_at

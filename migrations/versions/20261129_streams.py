@@ -3,7 +3,7 @@
 from alembic import op
 
 revision = "20261129_streams"
-down_revision = "20261129_visit_flaws"
+down_revision = "20261129_hints_by_looks"
 branch_labels = None
 depends_on = None
 

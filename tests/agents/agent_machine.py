@@ -38,6 +38,8 @@ class Link:
         self._listening: asyncio.Server | None = None
         self.drops_responses = False  # requests still reach the server
         self.hangs = False  # requests are taken and never answered
+        self.passing = asyncio.Event()  # what is under way waits while it is clear
+        self.passing.set()
         self.canned_response: bytes | None = None  # instead of the server's
         self.requests = 0
         self.first_chunks: list[bytes] = []  # of each request
@@ -73,8 +75,8 @@ class Link:
         """Copy both directions until either side closes. Dropped responses are read and discarded."""
         back, out = await asyncio.open_connection("127.0.0.1", self._server)
         both = {
-            asyncio.create_task(_pump(reader, out, self.first_chunks)),
-            asyncio.create_task(back.read(65536) if self.drops_responses else _pump(back, writer)),
+            asyncio.create_task(_pump(reader, out, self.passing, self.first_chunks)),
+            asyncio.create_task(back.read(65536) if self.drops_responses else _pump(back, writer, self.passing)),
         }
         _, pending = await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
         for task in pending:
@@ -84,10 +86,14 @@ class Link:
 
 
 async def _pump(
-    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, first_chunks: list[bytes] | None = None
+    reader: asyncio.StreamReader,
+    writer: asyncio.StreamWriter,
+    passing: asyncio.Event,
+    first_chunks: list[bytes] | None = None,
 ) -> None:
     with contextlib.suppress(OSError):
         while chunk := await reader.read(65536):
+            await passing.wait()
             if first_chunks is not None:
                 first_chunks.append(chunk)
                 first_chunks = None

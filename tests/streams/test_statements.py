@@ -85,3 +85,9 @@ async def test_old_streams_are_forgotten(session: AsyncSession, cast: Cast) -> N
         await store.delete_old(session, ago(400))
     assert await said(session, site_id, ago(570)) == []
     assert await said(session, site_id, ago(350)) == [Says.UP]
+
+
+async def test_a_stream_is_among_the_witnesses_of_a_second(session: AsyncSession, cast: Cast) -> None:
+    site_id = await site_with(session, cast, SeenBy.DEVICE)
+    shown = (await cast.ana.get(f"/sites/{site_id}/evidence", params={"at": ago(570).isoformat()})).json()
+    assert [(one["witness"], one["says"], one["counts"]) for one in shown["statements"]] == [("stream", "down", False)]
