@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.core.clock import WITA
 from app.postgres.engine import Sessions, is_unavailable, transaction
 from app.streams import store
-from app.streams.held import HeldStreams, HeldSpan, moment
+from app.streams.held import HeldSpan, HeldStreams, moment
 
 log = structlog.get_logger()
 
