@@ -15,6 +15,7 @@ from app.telemetry import terminal_reports
 from app.telemetry.terminal_reports import TerminalReport
 from tests.conftest import Cast
 from tests.factories import register
+from tests.support.agent_fixtures import Agent
 from tests.support.starlink_terminal import framed, status_message
 
 NOW = floor_second(utc_now()) - timedelta(hours=1)
@@ -72,3 +73,14 @@ async def test_an_answer_that_is_no_status_is_the_sources_problem(
     assert source["problem"].startswith("no_status")
     async with session.begin():
         assert await session.scalar(text("SELECT count(*) FROM telemetry_stretch")) == 0
+
+
+async def test_a_push_carries_it_to_the_sites_source_beside_its_reading(agent: Agent) -> None:
+    answer = await agent.push(ROW | {"starlink": ANSWER})
+    assert (answer["accepted"], answer["rejected"]) == (1, [])
+    source = await agent.row("telemetry_source")
+    stretch = await agent.row("telemetry_stretch")
+    assert (source["kind"], source["witness"], source["last_key"]) == ("starlink_terminal", "terminal", "k3f9:60000000")
+    assert (stretch["state"], stretch["samples"], stretch["figures"]["latency_ms"]) == ("up", 1, 41.5)
+    answer = await agent.push(ROW | {"seq": 2, "starlink": "?"})
+    assert (answer["accepted"], [fault["code"] for fault in answer["rejected"]]) == (1, ["bad_starlink"])
