@@ -95,6 +95,7 @@ from app.throughput.routes import router as throughputs
 from app.throughput.speedtest_routes import router as speedtests
 from app.visitors.figure_routes import router as visitors
 from app.visitors.routes import router as visits
+from app.visitors.visit_gate import VisitGate
 from app.visitors.visits import Visits
 from app.web import problem_details
 from app.web.account_queues import AccountQueues
@@ -245,6 +246,7 @@ def _add_middleware(app: FastAPI) -> None:
     app.add_middleware(HeadRequests)
     app.add_middleware(StatusResponseCache, renderer=app.state.status_renderer)
     app.add_middleware(PublicPageCache, pages=app.state.public.cached)
+    app.add_middleware(VisitGate, prefix=API)
     if settings.limits.requests_per_s:
         limits = settings.limits
         app.add_middleware(

@@ -1,4 +1,4 @@
-"""Rate limits of visitors: of one, of a network, of a site by class of network, and of a process."""
+"""Rate limits of visitors: of one, of an address, of a site and of a process, both by class of network."""
 
 import time
 from collections.abc import Sequence
@@ -12,9 +12,8 @@ from app.visitors.models import VisitNetwork
 
 MAX_CALLERS = 100_000
 # Results a second and burst. A page that was away for a week brings 2,016 of its own.
-OF_VISITOR, OF_ADDRESS, OF_SITE = (1 / 60, 2_200), (5.0, 6_000), (0.5, 6_000)
+OF_VISITOR, OF_ADDRESS, OF_SITE = (1 / 60, 2_200), (2.0, 2_500), (0.5, 3_000)
 VISITS_OF_ADDRESS = (1.0, 300)  # visits and look-ups of sites: a whole village may stand behind one address
-PROCESS = b"process"
 
 Charge = tuple[TokenBuckets, bytes]
 
@@ -48,7 +47,7 @@ class VisitLimits:
                 (self._visitors, visitor),
                 (self._addresses, network_of(address).encode()),
                 (self._sites, f"{site_id}:{network}".encode()),
-                (self._process, PROCESS),
+                (self._process, network.encode()),  # apart: whoever floods from elsewhere stops no village
             ],
             max(1, rows),
         )

@@ -26,7 +26,7 @@ from app.visitors.visit_token import Visit
 log = structlog.get_logger()
 
 LATE_MS = 60_000
-MAX_GROUP_ROWS, MAX_WAITING = 5_000, 2_000  # rows of a transaction; requests that wait
+MAX_GROUP_ROWS, MAX_WAITING = 1_000, 2_000  # rows of a transaction; requests that wait
 REQUEST_BYTES = 8_000  # assumed cost of a request beside its body: handshake, headers, and the page's round trips
 INSERT = text("""
     INSERT INTO visit_result (visitor, seq, site_id, at, received_at, late, network, rtt_us, samples, lost, offline_s,
@@ -121,6 +121,7 @@ async def record(session: AsyncSession, requests: Sequence[ReceivedResults]) -> 
     served = await _served(session, requests)
     rows, used = [], dict[tuple[str, int], tuple[int, ...]]()
     for received in requests:
+        await asyncio.sleep(0)  # the event loop serves others in between
         for row in received.rows:
             judged = _judge(row, received, served)
             stored = _stored(row, received, judged)

@@ -18,7 +18,7 @@ from app.visitors.speed_offer import SpeedOffer
 from app.visitors.visit_token import MAX_TOKEN
 from app.visitors.visited_sites import present, read_code
 from app.visitors.visits import OpenedVisit, Visits, unknown_code
-from app.web.deps import Session, open_to_all
+from app.web.deps import open_to_all
 from app.web.json_body import JsonRoute
 from app.web.problem_details import problems
 
@@ -51,7 +51,7 @@ def address_of(request: Request) -> str | None:
 
 
 @router.get("/site", response_model=FoundSitesOut, responses=problems(429))
-async def find_visit_sites(session: Session, request: Request, response: Response, code: Code = None) -> dict[str, Any]:
+async def find_visit_sites(request: Request, response: Response, code: Code = None) -> dict[str, Any]:
     """Find the access point to measure.
 
     By its printed code, or all of a village by the village's; without a code, those whose own device came from the
@@ -62,11 +62,11 @@ async def find_visit_sites(session: Session, request: Request, response: Respons
     response.headers.update(NO_STORE)
     if code is None:
         network = network_of(address_of(request))
-        return {"sites": await visits.sites.list_by_network(session, network, utc_now()), "by": "network"}
+        return {"sites": await visits.sites.list_by_network(network, utc_now()), "by": "network"}
     registered = read_code(code)
     if registered is None:
         raise Invalid(unknown_code(code))
-    return {"sites": await visits.sites.list_by_code(session, registered), "by": "code"}
+    return {"sites": await visits.sites.list_by_code(registered), "by": "code"}
 
 
 @router.post("", response_model=VisitOut, status_code=201, responses=problems(429))

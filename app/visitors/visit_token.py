@@ -1,5 +1,6 @@
 """The signed token of a visit: names its site and hides its visitor; nothing of a visit is stored before a result."""
 
+import asyncio
 import base64
 import hashlib
 import hmac
@@ -52,6 +53,7 @@ class VisitKeys:
     def __init__(self, sessions: Callable[[], Sessions]) -> None:
         self._sessions = sessions
         self._keys: dict[date, bytes] = {}
+        self._reading = asyncio.Lock()
 
     async def issue(self, site_id: int, visitor: str, now: datetime) -> str:
         """Return the token of a new visit. `visitor`: what the browser calls itself, at random."""
@@ -82,12 +84,16 @@ class VisitKeys:
 
     async def _get(self, month: date) -> bytes:
         if month not in self._keys:
-            async with transaction(self._sessions()) as session:
-                key = insert(VisitKey).values(month=month, key=secrets.token_bytes(KEY_BYTES)).on_conflict_do_nothing()
-                await session.execute(key)
-                stored = (await session.scalars(select(VisitKey.key).where(VisitKey.month == month))).one()
-            self._keys[month] = stored
+            async with self._reading:  # by one of all those that wait for it
+                if month not in self._keys:
+                    self._keys[month] = await self._read(month)
         return self._keys[month]
+
+    async def _read(self, month: date) -> bytes:
+        key = insert(VisitKey).values(month=month, key=secrets.token_bytes(KEY_BYTES)).on_conflict_do_nothing()
+        async with transaction(self._sessions()) as session:
+            await session.execute(key)
+            return (await session.scalars(select(VisitKey.key).where(VisitKey.month == month))).one()
 
 
 async def delete_old_keys(session: AsyncSession, now: datetime) -> None:

@@ -1,8 +1,9 @@
 """The access points that visitors measure: found by a printed code or by the network, and cached for a minute."""
 
+import asyncio
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from ipaddress import ip_address
@@ -11,7 +12,7 @@ from typing import Any
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.core.single_flight import SingleFlight
+from app.core.errors import TooManyRequests
 from app.postgres.engine import Sessions, transaction
 from app.profiles import Technology
 from app.registry import regions
@@ -20,7 +21,8 @@ from app.throughput.budget import month_of
 from app.visitors.networks import network_of
 from probes.contract import ProbeKind
 
-CACHED_S, MOST_CACHED = 60.0, 20_000
+CACHED_S, MOST_CACHED, MOST_READ = 60.0, 20_000, 500
+LOOK_UPS, MOST_WAITING, WAIT_S = 2, 200, 5  # at once in a process, and waiting: visitors take no other's connections
 NETWORK_FOR, MOST_SITES = timedelta(days=30), 5
 CODE = re.compile(r"(\d\d)\D?(\d\d)\D?(\d\d)\D?(\d{4})(?:\D?(\d{2,4}))?")
 
@@ -38,7 +40,7 @@ SITE = f"""
     FROM site s LEFT JOIN visit_traffic t ON t.site_id = s.id AND t.month = :month
         LEFT JOIN push_traffic p ON p.site_id = s.id AND p.month = :month
     WHERE {VISITED}"""
-BY_CODE, BY_ID = text(f"{SITE} AND s.code = :code"), text(f"{SITE} AND s.id = :id")
+SITES = text(f"{SITE} AND (s.code = ANY(cast(:codes AS text[])) OR s.id = ANY(cast(:ids AS int[])))")
 OF_VILLAGE = text(f"""
     SELECT s.code, s.name, s.village_code, s.technology FROM site s
     WHERE {VISITED} AND (s.village_code = :code OR s.code = :code) ORDER BY s.code LIMIT {MOST_SITES}
@@ -80,23 +82,44 @@ class VisitedSite:
 
 
 class VisitedSites:
-    """Reads a site at most once a minute, however many visit it."""
+    """Reads a site at most once a minute, however many visit it, and those that are asked for together at once."""
 
     def __init__(self, sessions: Callable[[], Sessions], publication: PublicSettings) -> None:
         self._sessions, self._publication = sessions, publication
         self._cached: dict[str | int, tuple[float, VisitedSite | None]] = {}
-        self._flight: SingleFlight[str | int, VisitedSite | None] = SingleFlight()
+        self._pending: dict[str | int, asyncio.Future[VisitedSite | None]] = {}
+        self._reader: asyncio.Task[None] | None = None
+        self._look_ups, self._waiting = asyncio.Semaphore(LOOK_UPS), 0
 
     async def find(self, ident: str | int, now: datetime) -> VisitedSite | None:
         """Return the active, published access point with this code or id."""
         until, site = self._cached.get(ident, (0.0, None))
         if time.monotonic() < until:
             return site
-        return await self._flight.run(ident, lambda: self._read(ident, now))
+        if ident not in self._pending:
+            self._pending[ident] = asyncio.get_running_loop().create_future()
+        found = self._pending[ident]
+        if self._reader is None or self._reader.done():
+            self._reader = asyncio.create_task(self._read_pending(now))
+        return await asyncio.shield(found)  # one who leaves takes it from nobody
 
-    async def _read(self, ident: str | int, now: datetime) -> VisitedSite | None:
-        async with transaction(self._sessions()) as session:
-            site = await read_site(session, ident, now)
+    async def _read_pending(self, now: datetime) -> None:
+        while self._pending:
+            asked = dict(list(self._pending.items())[:MOST_READ])
+            for ident in asked:
+                del self._pending[ident]
+            try:
+                async with transaction(self._sessions()) as session:
+                    sites = await read_sites(session, asked, now)
+            except Exception as error:
+                for found in asked.values():
+                    found.set_exception(error)
+                    found.exception()  # retrieved here: asyncio would log it if those who asked are gone
+                continue
+            for ident, found in asked.items():
+                found.set_result(self._cache(ident, sites.get(ident)))
+
+    def _cache(self, ident: str | int, site: VisitedSite | None) -> VisitedSite | None:
         if site is not None and self.is_hidden(site.village_code, site.technology):
             site = None
         if len(self._cached) >= MOST_CACHED:
@@ -109,30 +132,53 @@ class VisitedSites:
         inside = any(f"{village_code}.".startswith(f"{code}.") for code in self._publication.hidden_regions)
         return inside or technology in self._publication.hidden_technologies
 
-    async def list_by_code(self, session: AsyncSession, code: str) -> list[dict[str, Any]]:
-        """Return the site of this code, or those of the village, at most MOST_SITES."""
-        village = await regions.current_code(session, code)
-        rows = (await session.execute(OF_VILLAGE, {"code": code})).all()
-        if not rows and village != code:
-            rows = (await session.execute(OF_VILLAGE, {"code": village})).all()
-        return self._shown(rows)
+    async def list_by_code(self, code: str) -> list[dict[str, Any]]:
+        """Return the site of this code, or those of the village, at most MOST_SITES. Raises TooManyRequests."""
 
-    async def list_by_network(self, session: AsyncSession, network: str | None, now: datetime) -> list[dict[str, Any]]:
-        """Return those whose own device pushed from this network lately, the latest first."""
+        async def read(session: AsyncSession) -> Sequence[Any]:
+            rows = (await session.execute(OF_VILLAGE, {"code": code})).all()
+            village = code if rows else await regions.current_code(session, code)
+            return rows if village == code else (await session.execute(OF_VILLAGE, {"code": village})).all()
+
+        return await self._look_up(read)
+
+    async def list_by_network(self, network: str | None, now: datetime) -> list[dict[str, Any]]:
+        """Return those whose own device pushed from this network lately, the latest first. Raises TooManyRequests."""
         if network is None:
             return []
-        rows = await session.execute(OF_NETWORK, {"network": network, "since": now - NETWORK_FOR})
-        return self._shown(rows.all())
+
+        async def read(session: AsyncSession) -> Sequence[Any]:
+            return (await session.execute(OF_NETWORK, {"network": network, "since": now - NETWORK_FOR})).all()
+
+        return await self._look_up(read)
+
+    async def _look_up(self, read: Callable[[AsyncSession], Awaitable[Sequence[Any]]]) -> list[dict[str, Any]]:
+        if self._waiting >= MOST_WAITING:
+            raise TooManyRequests(WAIT_S)
+        self._waiting += 1
+        try:
+            async with self._look_ups, transaction(self._sessions()) as session:
+                rows = await read(session)
+        finally:
+            self._waiting -= 1
+        return self._shown(rows)
 
     def _shown(self, rows: Sequence[Any]) -> list[dict[str, Any]]:
         return [present(row) for row in rows if not self.is_hidden(row.village_code, row.technology)]
 
 
-async def read_site(session: AsyncSession, ident: str | int, now: datetime) -> VisitedSite | None:
-    bounds = {"since": now - NETWORK_FOR, "month": month_of(now)}
-    query, key = (BY_CODE, {"code": ident}) if isinstance(ident, str) else (BY_ID, {"id": ident})
-    row = (await session.execute(query, bounds | key)).one_or_none()
-    return None if row is None else _site(row)
+async def read_site(session: AsyncSession, site_id: int, now: datetime) -> VisitedSite | None:
+    return (await read_sites(session, [site_id], now)).get(site_id)
+
+
+async def read_sites(
+    session: AsyncSession, idents: Collection[str | int], now: datetime
+) -> dict[str | int, VisitedSite]:
+    """Return the active access points of these codes and ids, by both."""
+    codes, ids = [one for one in idents if isinstance(one, str)], [one for one in idents if isinstance(one, int)]
+    bounds = {"since": now - NETWORK_FOR, "month": month_of(now), "codes": codes, "ids": ids}
+    sites = [_site(row) for row in await session.execute(SITES, bounds)]
+    return {site.code: site for site in sites} | {site.id: site for site in sites}
 
 
 def read_code(typed: str) -> str | None:

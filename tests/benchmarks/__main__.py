@@ -36,6 +36,7 @@ from tests.benchmarks import (
     truth_run,
     viewers,
     visit,
+    visitors,
 )
 
 PARTS = {
@@ -73,6 +74,7 @@ PARTS = {
     "pages": pages.main,
     "viewers": viewers.main,
     "visit": visit.main,
+    "visitors": visitors.main,
 }
 
 
