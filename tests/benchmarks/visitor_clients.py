@@ -7,6 +7,7 @@ import asyncio
 import json
 import resource
 import secrets
+import statistics
 import sys
 import time
 from collections import Counter
@@ -69,6 +70,7 @@ class Crowd:
         self.statuses: Counter[str] = Counter()
         self.hostile_statuses: Counter[str] = Counter()
         self.sent = 0
+        self.measured: dict[str, list[float]] = {}  # each honest visitor's own median, by its link's round trip
         self.lost: list[str] = []
         self.taken: list[dict[str, Any]] = []  # requests of honest visitors, for those who replay them
 
@@ -88,6 +90,7 @@ class Crowd:
             status, answer = await link.tries("POST", "/visits/results", body)
             assert (status, answer.get("accepted")) == (200, 1), answer
             self.sent += 1
+            self.measured.setdefault(str(site["rtt_ms"]), []).append(statistics.median(rtts))
             self.taken.append(body)
         except (AssertionError, OSError, EOFError) as error:
             self.lost.append(f"{site['code']}: {error!r}"[:300])
@@ -182,6 +185,7 @@ async def main() -> None:
         {
             "seconds": seconds,
             "sent": crowd.sent,
+            "measured": {link: statistics.median(medians) for link, medians in crowd.measured.items()},
             "lost": crowd.lost[:5],
             "statuses": crowd.statuses,
             "hostile_statuses": crowd.hostile_statuses,

@@ -103,17 +103,20 @@ def _report(running: Service, found: dict[str, Any], cost: dict[str, float], bef
         "SELECT network, coalesce(flaw, 'none'), count(*) FROM visit_result GROUP BY 1, 2 ORDER BY 1, 2"
     )
     print(f"  results by network and flaw: {[tuple(row) for row in rows]}")
+    right = True
     for row in running.query(FIGURES):
-        truth = RTT_MS[row["technology"]]
+        link_ms = RTT_MS[row["technology"]]
+        truth_ms = found["measured"][str(link_ms)]
+        right = right and abs(row["rtt"] - truth_ms) < 0.01
         print(
-            f"  {row['technology']:<9}{row['visitors']:>5} visitors, median {row['rtt']:.1f} ms "
-            f"(link alone {truth:.0f} ms)"
+            f"  {row['technology']:<9}{row['visitors']:>5} visitors, median {row['rtt']:.2f} ms; "
+            f"the honest ones measured {truth_ms:.2f} ms"
         )
     twice = running.query("SELECT count(*) - count(DISTINCT (visitor, seq)) FROM visit_result")[0][0]
     server_errors = sum(
         n for kinds in (found["statuses"], found["hostile_statuses"]) for k, n in kinds.items() if k[-3] == "5"
     )
-    verdict = not changed and not twice and not server_errors and _p99(found["busy_s"]) < LIMIT_P99_S
+    verdict = right and not (changed or twice or server_errors or found["lost"]) and _p99(found["busy_s"]) < LIMIT_P99_S
     print(
         f"  twice: {twice}; 5xx: {server_errors}; "
         f"{'held' if verdict else 'NOT HELD'} (status p99 under {LIMIT_P99_S} s)"
