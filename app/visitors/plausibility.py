@@ -43,7 +43,7 @@ class Served(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class JudgedResult:
     """`transfers`: the ids of those that the result is of."""
 
     flaw: Flaw | None
@@ -58,10 +58,10 @@ def judge_row(
     technology: Technology,
     network: VisitNetwork,
     served: Mapping[VisitDirection, Sequence[Served]],
-) -> Judged:
+) -> JudgedResult:
     """Return the figures of a result, or what is wrong with it."""
     if network is not VisitNetwork.OTHER and row.rtt_us and min(row.rtt_us) < SHORTEST_US[technology]:
-        return Judged(Flaw.RTT_IMPOSSIBLE)
+        return JudgedResult(Flaw.RTT_IMPOSSIBLE)
     rates: dict[VisitDirection, float | None] = dict.fromkeys(VisitDirection)
     ids = []
     for direction, said in ((VisitDirection.DOWN, row.down), (VisitDirection.UP, row.up)):
@@ -69,12 +69,12 @@ def judge_row(
             continue
         transfer = _nearest(served.get(direction, ()), at)
         if transfer is None:
-            return Judged(Flaw.NOT_SERVED)
+            return JudgedResult(Flaw.NOT_SERVED)
         ids.append(transfer.id)
         if flaw := _flaw(said, transfer):
-            return Judged(flaw, transfers=tuple(ids))
+            return JudgedResult(flaw, transfers=tuple(ids))
         rates[direction] = said.mbps
-    return Judged(None, rates[VisitDirection.DOWN], rates[VisitDirection.UP], tuple(ids))
+    return JudgedResult(None, rates[VisitDirection.DOWN], rates[VisitDirection.UP], tuple(ids))
 
 
 def _nearest(served: Sequence[Served], at: datetime) -> Served | None:

@@ -19,7 +19,7 @@ from app.postgres.engine import Sessions, transaction
 from app.profiles import Technology
 from app.visitors import transfers
 from app.visitors.models import VisitDirection, VisitNetwork
-from app.visitors.plausibility import Judged, judge_row
+from app.visitors.plausibility import JudgedResult, judge_row
 from app.visitors.result_parser import ResultRow
 from app.visitors.visit_token import Visit
 
@@ -147,7 +147,7 @@ async def _served(session: AsyncSession, requests: Sequence[ReceivedResults]) ->
     return await transfers.find_unreported(session, visitors, max(received.received_at for received in requests))
 
 
-def _judge(row: ResultRow, received: ReceivedResults, served: dict[Any, list[Any]]) -> Judged:
+def _judge(row: ResultRow, received: ReceivedResults, served: dict[Any, list[Any]]) -> JudgedResult:
     """Judge a row; each transfer is the figure of one result only."""
     visitor, site_id = received.visitor(row), received.visit.site_id
     own = {direction: served.get((visitor, site_id, direction), []) for direction in VisitDirection}
@@ -157,7 +157,7 @@ def _judge(row: ResultRow, received: ReceivedResults, served: dict[Any, list[Any
     return judged
 
 
-def _stored(row: ResultRow, received: ReceivedResults, judged: Judged) -> dict[str, Any]:
+def _stored(row: ResultRow, received: ReceivedResults, judged: JudgedResult) -> dict[str, Any]:
     return {
         "visitor": received.visitor(row).hex(),
         "seq": row.seq,

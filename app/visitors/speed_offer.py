@@ -14,7 +14,7 @@ from app.profiles import Profile
 from app.throughput.budget import DOWN_SHARE, MB, PUSH_BYTES, SLACK_BYTES, UP_SLACK_BYTES, month_end, month_of
 from app.throughput.planner import allowance
 from app.visitors.models import VisitDirection, VisitNetwork
-from app.visitors.visited_sites import SiteSpending, VisitedSite
+from app.visitors.visited_sites import SpentBytes, VisitedSite
 
 UNTESTED_SHARE_PCT = 50  # of a site that the service itself does not test
 AHEAD = timedelta(days=3)
@@ -109,7 +109,7 @@ def _days(month: date) -> int:
     return monthrange(month.year, month.month)[1]
 
 
-def _push_bytes(spent: SiteSpending) -> float:
+def _push_bytes(spent: SpentBytes) -> float:
     return spent.push / spent.push_requests if spent.push_requests >= MIN_PUSHES else PUSH_BYTES
 
 

@@ -17,7 +17,7 @@ AT_ONCE, MOST_WAITING, RETRY_S = 8, 4_000, 10
 LONGEST_S = 0.5  # then the next one passes: whoever sends its body slowly stops nobody
 
 
-class BypassedRoute(NamedTuple):
+class EchoRoute(NamedTuple):
     """Stands in for the route in `scope`, by whose path requests are counted."""
 
     path: str
@@ -29,7 +29,7 @@ class VisitGate:
     def __init__(self, app: ASGIApp, *, prefix: str) -> None:
         self._app, self._echo = app, f"{prefix}/visits/echo"
         self._gated = {f"{prefix}/visits{path}" for path in ("", "/site", "/results")}
-        self._route = BypassedRoute(self._echo)
+        self._route = EchoRoute(self._echo)
         self._free = asyncio.Semaphore(AT_ONCE)
         self._waiting = 0
 

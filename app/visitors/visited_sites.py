@@ -54,7 +54,7 @@ OF_NETWORK = text(f"""
 
 
 @dataclass(frozen=True, slots=True)
-class SiteSpending:
+class SpentBytes:
     """What a site spent of this month's data budget, in bytes, reservations included."""
 
     tests: int
@@ -74,7 +74,7 @@ class VisitedSite:
     tested: bool  # by the service itself, from the same budget
     budget_mb: int | None
     networks: frozenset[str]
-    spent: SiteSpending
+    spent: SpentBytes
 
     @property
     def names(self) -> dict[str, Any]:
@@ -215,7 +215,7 @@ def _site(row: Any) -> VisitedSite:
         row.probe == ProbeKind.PUSH or row.speed_url is not None,
         row.speed_budget_mb,
         frozenset(networks),
-        SiteSpending(int(row.tests_bytes), row.push_bytes, row.push_requests, row.visits_bytes),
+        SpentBytes(int(row.tests_bytes), row.push_bytes, row.push_requests, row.visits_bytes),
     )
 
 

@@ -16,7 +16,7 @@ from app.throughput.budget import MB
 from app.visitors import transfers
 from app.visitors.models import VisitNetwork
 from app.visitors.speed_offer import SpeedOffer, SpeedRefusal, decide, left_bytes, share_bytes
-from app.visitors.visited_sites import SiteSpending, VisitedSite
+from app.visitors.visited_sites import SpentBytes, VisitedSite
 from tests.conftest import Cast
 from tests.factories import register
 from tests.support.visitors import ELSEWHERE, HOME, Visitor, add_network, result
@@ -35,7 +35,7 @@ PROFILE = Profile(
 
 
 def visited(tests: int = 0, visits: int = 0, *, tested: bool = True) -> VisitedSite:
-    spent = SiteSpending(tests, 0, 0, visits)
+    spent = SpentBytes(tests, 0, 0, visits)
     names = ("64.02.05.2003-01", "Kantor Desa", "64.02.05.2003")
     return VisitedSite(1, *names, Technology.FIBER, False, tested, None, frozenset(), spent)
 
