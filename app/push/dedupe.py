@@ -19,7 +19,7 @@ from app.telemetry.terminal_reports import TerminalReport
 from app.throughput.speedtest_grants import OpenGrant
 from probes.contract import Reading
 
-OVERHEAD_BYTES = 5_000  # headers and TLS handshake: one POST a minute was measured at 170-260 MB a month
+OVERHEAD_BYTES = 7_800  # headers, TLS handshake and acknowledgements, as measured (tests/benchmarks/push_bytes.py)
 MAX_RANGES = 2_000  # beyond it the oldest gaps count as received: an agent with so many does not count by one
 
 

@@ -21,9 +21,10 @@ from app.core.errors import Fault, Invalid, NotSignedIn, Problem, TooLarge, TooM
 from app.core.validation import MESSAGES
 from app.postgres.engine import Sessions, transaction
 from app.push import parser, rejections, source_addresses
+from app.push.admission import Admission
 from app.push.dedupe import PushResult, ReceivedPush
 from app.push.device_cache import UNKNOWN_TOKEN, DeviceCache, RegisteredDevice
-from app.push.group_commit import GroupCommit, NotStored
+from app.push.group_commit import GroupCommit, NotStored, TooBusy
 from app.push.rate_limits import PushLimits
 from app.push.timestamps import assign_slots
 
@@ -49,8 +50,9 @@ class PushEndpoint:
         self._sessions, self.limits = sessions, limits
         self.devices, self.commits = DeviceCache(sessions), GroupCommit(sessions, announces_start=announces_start)
         self._rows = Counter("sinyal_push_rows", "Rows received in pushes, by verdict", ["verdict"], registry=metrics)
-        waiting = Gauge("sinyal_push_waiting", "Pushes waiting for their commit", registry=metrics)
-        waiting.set_function(lambda: len(self.commits))
+        self.admission = Admission(self.commits)
+        waiting = Gauge("sinyal_push_waiting", "Pushes waiting to be parsed, or for their commit", registry=metrics)
+        waiting.set_function(lambda: len(self.commits) + len(self.admission))
 
     async def authenticate(self, token: str, address: str | None) -> RegisteredDevice:
         """Raises NotSignedIn, TooManyRequests, and NotMeasuredByAgent for a site that has no agent any more."""
@@ -98,8 +100,8 @@ async def receive(request: Request, endpoint: PushEndpoint) -> Response:
     """Answer a push. Whatever Problem it raises, none of its rows was stored.
 
     1. Authenticate the device, by the header before the body is read, else by the token in the body.
-    2. Read and decompress the body.
-    3. Parse its rows.
+    2. Read the body; a long one waits for its turn.
+    3. Decompress it and parse its rows.
     4. Place the rows in time; those of hours that are long over are limited.
     5. Deduplicate the rows against the receipts, and commit.
     6. Answer with the counts, the rejected rows, and when to send again.
@@ -111,17 +113,19 @@ async def receive(request: Request, endpoint: PushEndpoint) -> Response:
     try:
         body = await _read_body(request)
         received_us = time.time_ns() // 1000
+        document = None
         if device is None:
             _require_small(body, request)
             document = parser.load(body)
             device = await endpoint.authenticate(_body_token(document), address)
-        else:
-            document = parser.load(_decompress(body, request.headers.get("content-encoding")))
-        push = parser.parse(document) if device.site is not None else parser.Push(live=True)
-        received = _received_push(device, push, received_us, len(body), address)
+        async with endpoint.admission.turn(len(body)):
+            if document is None:
+                document = parser.load(_decompress(body, request.headers.get("content-encoding")))
+            push = parser.parse(document) if device.site is not None else parser.Push(live=True)
+            received = _received_push(device, push, received_us, len(body), address)
         endpoint.charge_past_hours(received)
         result = await endpoint.commit(received)
-    except (TooLarge, Invalid, NotStored, TooManyRequests) as problem:
+    except (TooLarge, Invalid, NotStored, TooManyRequests, TooBusy) as problem:
         if device is not None and device.site is not None:
             await _record_arrival(device, endpoint, problem, address)
         raise

@@ -16,8 +16,8 @@ from app.push.receipts import ReceiptConflict
 
 log = structlog.get_logger()
 
-MAX_GROUP, MAX_GROUP_ROWS = 500, 20_000  # of one transaction
-MAX_WAITING, MAX_WAITING_ROWS = 5_000, 200_000  # beyond it pushes are answered with 503, and devices keep their rows
+MAX_GROUP, MAX_GROUP_ROWS = 500, 8_000  # of one transaction
+MAX_WAITING, MAX_WAITING_ROWS = 5_000, 60_000  # beyond it pushes are answered with 503, and devices keep their rows
 ATTEMPTS = 4
 RETRY_AT_ONCE = {"40P01", "40001"}  # deadlock, serialization failure: nothing is wrong with the data
 
@@ -36,17 +36,24 @@ class GroupCommit:
     def __init__(self, sessions: Callable[[], Sessions], *, announces_start: bool = False) -> None:
         """`announces_start`: enqueue the start of this process with its first group: it excuses pushes due then.
 
-        Only ingest does: whoever could end an api process would excuse them at will.
+        The first group after the database was unavailable does the same: what was sent meanwhile was refused. Only
+        ingest does: whoever could end an api process would excuse them at will.
         """
         self._sessions = sessions
         self._waiting: deque[Waiting] = deque()
         self._rows = 0  # of all that wait
+        self._has_room = asyncio.Event()
+        self._has_room.set()
         self._writer: asyncio.Task[None] | None = None
-        self._start_due = announces_start
+        self._announces_start = self._start_due = announces_start
 
     def __len__(self) -> int:
         """How many pushes wait for their commit."""
         return len(self._waiting)
+
+    async def wait_for_room(self) -> None:
+        """Wait while so many rows wait for their commit that no more need be parsed."""
+        await self._has_room.wait()
 
     async def submit(self, received: ReceivedPush) -> PushResult:
         """Return after the commit.
@@ -57,7 +64,7 @@ class GroupCommit:
             raise TooBusy
         future: asyncio.Future[PushResult] = asyncio.get_running_loop().create_future()
         self._waiting.append((received, future))
-        self._rows += len(received.rows)
+        self._add_rows(len(received.rows))
         if self._writer is None or self._writer.done():
             self._writer = asyncio.create_task(self._write_all())
         return await future
@@ -84,8 +91,15 @@ class GroupCommit:
             waiting = self._waiting.popleft()
             rows += len(waiting[0].rows)
             group.append(waiting)
-        self._rows -= rows
+        self._add_rows(-rows)
         return group
+
+    def _add_rows(self, count: int) -> None:
+        self._rows += count
+        if self._rows < MAX_GROUP_ROWS:
+            self._has_room.set()
+        else:
+            self._has_room.clear()
 
     async def _write(self, group: Sequence[Waiting]) -> None:
         """Commit a group. If it cannot be written though the database is available, find the faulty push by halves.
@@ -97,6 +111,7 @@ class GroupCommit:
         except Exception as error:
             if is_unavailable(error) or isinstance(error, ReceiptConflict):
                 log.warning("push_commit_unavailable", error=type(error).__name__, pushes=len(group))
+                self._start_due = self._announces_start
             elif len(group) > 1:
                 middle = len(group) // 2
                 await self._write(group[:middle])

@@ -1,4 +1,8 @@
-"""Durable queue of pushes between the API, which acknowledges them, and the worker, which judges them."""
+"""Durable queue of pushes between the API, which acknowledges them, and the worker, which judges them.
+
+What devices report afterwards of a time in which nobody heard them (`is_backlog`) comes after all else: when thousands
+come back at once, how each site is now must not wait for what was hours ago.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,18 +17,19 @@ from app.postgres.work_signals import Work, announce
 from probes.contract import AGENT, Outcome, Reading
 
 INSERT = text("""
-    INSERT INTO push_inbox (site_id, received_at, rows, address, boot)
+    INSERT INTO push_inbox (site_id, received_at, rows, address, boot, is_backlog)
     SELECT * FROM unnest(cast(:site_ids AS int[]), cast(:received AS timestamptz[]), cast(:rows AS bytea[]),
-        cast(:addresses AS text[]), cast(:boots AS text[]))
+        cast(:addresses AS text[]), cast(:boots AS text[]), cast(:backlog AS boolean[]))
 """)
 DELETE_OLDEST = text("""
     DELETE FROM push_inbox WHERE id IN (
         SELECT id FROM (
-            SELECT id, sum(octet_length(rows)) OVER (ORDER BY id) - octet_length(rows) AS before FROM (
-                SELECT id, rows FROM push_inbox WHERE refused_at IS NULL ORDER BY id LIMIT :limit FOR UPDATE SKIP LOCKED
+            SELECT id, sum(octet_length(rows)) OVER (ORDER BY is_backlog, id) - octet_length(rows) AS before FROM (
+                SELECT id, rows, is_backlog FROM push_inbox WHERE refused_at IS NULL
+                ORDER BY is_backlog, id LIMIT :limit FOR UPDATE SKIP LOCKED
             ) oldest
         ) counted WHERE before < :max_bytes
-    ) RETURNING id, site_id, received_at, rows AS payload, address, boot
+    ) RETURNING id, site_id, received_at, rows AS payload, address, boot, is_backlog
 """)
 SET_ASIDE = text("UPDATE push_inbox SET refused_at = now() WHERE id = :id")
 REQUEUE = text("UPDATE push_inbox SET refused_at = NULL WHERE refused_at IS NOT NULL")
@@ -46,6 +51,7 @@ class Delivery:
     id: int = 0  # in the inbox
     address: str | None = None  # that the push came from
     boot: str | None = None
+    is_backlog: bool = False
 
     @classmethod
     def of_site(
@@ -56,9 +62,10 @@ class Delivery:
         *,
         address: str | None = None,
         boot: str | None = None,
+        is_backlog: bool = False,
     ) -> "Delivery":
         payload = orjson.dumps([_fields(reading) for reading in readings])
-        return cls(site_id, received_at, payload, address=address, boot=boot)
+        return cls(site_id, received_at, payload, address=address, boot=boot, is_backlog=is_backlog)
 
     @classmethod
     def heartbeat(cls, received_at: datetime) -> "Delivery":
@@ -99,16 +106,23 @@ async def enqueue(session: AsyncSession, deliveries: Sequence[Delivery]) -> None
             "rows": [delivery.payload for delivery in deliveries],
             "addresses": [delivery.address for delivery in deliveries],
             "boots": [delivery.boot for delivery in deliveries],
+            "backlog": [delivery.is_backlog for delivery in deliveries],
         },
     )
     await announce(session, Work.INBOX)
 
 
 async def dequeue(session: AsyncSession, *, limit: int, max_bytes: int = 2**62) -> list[Delivery]:
-    """Delete and return the oldest deliveries in their order; they are gone once the caller's transaction commits."""
+    """Delete and return the oldest deliveries in their order, the backlog last.
+
+    They are gone once the caller's transaction commits.
+    """
     rows = await session.execute(DELETE_OLDEST, {"limit": limit, "max_bytes": max_bytes})
-    deliveries = [Delivery(row.site_id, row.received_at, row.payload, row.id, row.address, row.boot) for row in rows]
-    return sorted(deliveries, key=attrgetter("id"))
+    deliveries = [
+        Delivery(row.site_id, row.received_at, row.payload, row.id, row.address, row.boot, row.is_backlog)
+        for row in rows
+    ]
+    return sorted(deliveries, key=attrgetter("is_backlog", "id"))
 
 
 async def set_aside(session: AsyncSession, delivery_id: int) -> None:

@@ -1,6 +1,6 @@
 from typing import Any
 
-from sqlalchemy import BigInteger, ForeignKey, LargeBinary
+from sqlalchemy import BigInteger, ForeignKey, Index, LargeBinary, text
 from sqlalchemy.dialects.postgresql import INT8MULTIRANGE
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -24,6 +24,7 @@ class PushInbox(Base):
     """Acknowledged pushes that the worker has not processed yet. Without a site: the worker's ingest heartbeat."""
 
     __tablename__ = "push_inbox"
+    __table_args__ = (Index("ix_push_inbox_order", "is_backlog", "id"),)
 
     id: Mapped[int] = mapped_column(BigInteger, primary_key=True)
     site_id: Mapped[int | None] = mapped_column(ForeignKey("site.id"))
@@ -31,4 +32,5 @@ class PushInbox(Base):
     rows: Mapped[bytes] = mapped_column(LargeBinary)  # JSON, see app/push/inbox.py
     address: Mapped[str | None]  # that the push came from
     boot: Mapped[str | None]
+    is_backlog: Mapped[bool] = mapped_column(server_default=text("false"))  # of a time in which nobody heard the device
     refused_at: Mapped[Moment | None]  # when it was set aside because it could not be processed

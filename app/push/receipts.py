@@ -4,6 +4,7 @@ Receipts are locked in the order of (site, boot) and nothing else is waited for 
 can deadlock.
 """
 
+import asyncio
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
@@ -13,7 +14,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.measurements import near_looks
-from app.push import dedupe, device_values, inbox, source_addresses
+from app.push import backlog, dedupe, device_values, inbox, source_addresses
 from app.push.break_records import record_breaks
 from app.push.dedupe import PushResult, Receipt, ReceiptKey, ReceivedPush, SequenceRanges
 from app.push.inbox import Delivery
@@ -22,7 +23,6 @@ from app.push.near_rows import choose_looks, known_state
 from app.push.source_addresses import Sighting
 from app.telemetry import terminal_reports
 from app.throughput import speedtest_grants
-from probes.contract import Reading
 
 RETENTION = timedelta(days=8)  # longer than rows are accepted (timestamps.MAX_AGE_S)
 
@@ -132,8 +132,7 @@ async def record_pushes(session: AsyncSession, pushes: Sequence[ReceivedPush]) -
             continue
         last = last_pushes.get(site.site_id)
         result, readings = dedupe.accept_rows(received, site, receipts, last)
-        if readings:
-            deliveries.append(_delivery(received, site.site_id, readings))
+        deliveries += backlog.deliveries_of(received, site.site_id, readings, last)
         unheard_boot = dedupe.detect_unheard_boot(received, site, receipts, readings)
         second_agent = dedupe.detect_second_agent(received, site, receipts, last)
         looks, near = choose_looks(site.site_id, received.rows, readings, last and last.near)
@@ -148,6 +147,8 @@ async def record_pushes(session: AsyncSession, pushes: Sequence[ReceivedPush]) -
             received, site, last, stored_address=sighting is not None, near=near
         )
         results.append(result)
+        if len(received.rows) >= backlog.LONG:
+            await asyncio.sleep(0)  # other requests of this process go on
     await _store_receipts(session, receipts)
     if deliveries:
         await inbox.enqueue(session, deliveries)
@@ -162,10 +163,6 @@ async def record_pushes(session: AsyncSession, pushes: Sequence[ReceivedPush]) -
         for received, result in zip(pushes, results, strict=True):
             result.grant = open_grants.get(received.site.site_id) if received.site else None
     return results
-
-
-def _delivery(received: ReceivedPush, site_id: int, readings: Sequence[Reading]) -> Delivery:
-    return Delivery.of_site(site_id, received.received_at, readings, address=received.address, boot=received.push.boot)
 
 
 async def delete_expired(session: AsyncSession) -> None:

@@ -66,6 +66,7 @@ class InboxConsumer:
     missed: MissedPushRecorder = field(init=False)
     _most: int = MOST
     _is_failing: bool = False
+    _is_backlog: bool = False  # only backlog was left when the last step began
 
     def __post_init__(self) -> None:
         self.missed = MissedPushRecorder(self.judging, self.counters, self.heartbeat, self.peers)
@@ -85,7 +86,7 @@ class InboxConsumer:
             raise
 
     async def consume(self, *, anew: bool = True) -> None:
-        """Process all that waits in the inbox; once it is empty, record the pushes that were missed.
+        """Process all that waits in the inbox; once only backlog is left, record the pushes that were missed.
 
         `anew`: look for missed pushes even if none is known to be overdue.
         """
@@ -95,10 +96,16 @@ class InboxConsumer:
             async with self.write_lock:
                 judged, more = await self.step()
             self.on_judged(judged)
+            if more and self._is_backlog and self.missed.is_due(self.proof, now):
+                await self._record_missed(now, anew=False)
         if not self._is_failing:
-            async with self.write_lock:
-                judged = await self.missed.record(self.proof, now, anew=anew)
-            self.on_judged(judged)
+            await self._record_missed(now, anew=anew)
+
+    async def _record_missed(self, now: datetime, *, anew: bool) -> None:
+        """Given that all that devices sent in time was processed at `now`."""
+        async with self.write_lock:
+            judged = await self.missed.record(self.proof, now, anew=anew)
+        self.on_judged(judged)
 
     async def start(self, session: AsyncSession) -> None:
         """Continue from the proof that was stored, and try rejected pushes again: this version may know better."""
@@ -182,7 +189,10 @@ class InboxConsumer:
             self.missed.mark_stored(proof)
         self.proof = proof
         self._most, self._is_failing = MOST, False
+        self._is_backlog = bool(deliveries) and deliveries[-1].is_backlog
         for row in deliveries:
+            if row.is_backlog:
+                continue  # its arrival came before it
             if row.site_id is not None:
                 self.peers.record(row.site_id, row.received_at)
                 self.counters.pushes += 1
@@ -192,7 +202,7 @@ class InboxConsumer:
                 self.peers.record_own_beat(row.received_at)
                 self.counters.own_beats_heard += 1
         self.counters.pushed_rows += len(items)
-        latency = now - deliveries[0].received_at if deliveries else timedelta()
+        latency = now - deliveries[0].received_at if deliveries else timedelta()  # the backlog's if nothing else waited
         self.counters.inbox_age_seconds = max(0, int(latency.total_seconds()))
 
     async def _handle_failure(self, deliveries: Sequence[Delivery], error: Exception) -> bool:

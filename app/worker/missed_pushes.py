@@ -1,7 +1,8 @@
 """Timeouts for pushes that were not received although they could have been.
 
 Nothing is inferred from silence alone: ingest must be proven alive from when the push was due until now, and other
-sites must have been heard from around then. Two such timeouts make an outage, as any two do.
+sites must have been heard from around then. After a stop or a refusal of ours a device may pause, and its silence
+counts only after the longest pause. Two such timeouts make an outage, as any two do.
 """
 
 from collections.abc import Iterator, Mapping
@@ -12,7 +13,14 @@ from typing import NamedTuple
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.agents.silence_rule import DEVICE_IS_ADMITTED, HEARD_AT_ADDRESS, IS_ALWAYS_PRESENT, PUSHES
+from app.agents.silence_rule import (
+    DEVICE_IS_ADMITTED,
+    HEARD_AT_ADDRESS,
+    IS_ALWAYS_PRESENT,
+    LONGEST_PAUSE,
+    PUSHES,
+    longest_pause,
+)
 from app.core.clock import to_slot
 from app.core.freshness import late_by, overdue_after_sql
 from app.judging.addressed_block import AddressedReading
@@ -29,7 +37,7 @@ REASON = "not heard, as {others} were"  # their codes: they are what makes the m
 # is of a wrong clock.
 PUSHING = f"""
     FROM (
-        SELECT s.id, s.addressed_at, greatest(p.send_every_s, st.valid_s) AS send_every_s, greatest(
+        SELECT s.id, s.addressed_at, d.agent, greatest(p.send_every_s, st.valid_s) AS send_every_s, greatest(
             st.seen_at, s.addressed_at,
             CASE WHEN d.heard_at < cast(:now AS timestamptz) + interval '1 minute' THEN d.heard_at END,
             (SELECT max(c.ended_at) FROM site_configuration c
@@ -43,7 +51,7 @@ PUSHING = f"""
     ) pushing
 """
 OVERDUE = text(f"""
-    SELECT id, addressed_at, send_every_s, heard_at {PUSHING}
+    SELECT id, addressed_at, send_every_s, heard_at, agent {PUSHING}
     WHERE heard_at <= cast(:now AS timestamptz) - {overdue_after_sql("send_every_s")}
     ORDER BY id
 """)
@@ -61,6 +69,7 @@ class OverdueSite:
     addressed_at: datetime
     send_every_s: int
     heard_at: datetime  # a push is due `send_every_s` after it
+    longest_pause: timedelta = LONGEST_PAUSE  # of its device, after a refusal of ours
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +95,10 @@ class MissedPush(NamedTuple):
 async def list_overdue(session: AsyncSession, now: datetime, *, profiles: Mapping[Technology, Profile]) -> OverdueSites:
     every = {technology.value: profile.send_every_s for technology, profile in profiles.items()}
     params = {"technologies": list(every), "every": list(every.values()), "now": now}
-    sites = tuple(OverdueSite(*row) for row in await session.execute(OVERDUE, params))
+    rows = await session.execute(OVERDUE, params)
+    sites = tuple(
+        OverdueSite(row.id, row.addressed_at, row.send_every_s, row.heard_at, longest_pause(row.agent)) for row in rows
+    )
     return OverdueSites(sites, await session.scalar(NEXT_OVERDUE, params), now)
 
 
@@ -116,11 +128,12 @@ def missed_by(site: OverdueSite, proof: IngestProof, peers: PeerQuorum, now: dat
     """Yield the pushes that the site certainly missed by `now`. Pure."""
     every = timedelta(seconds=site.send_every_s)
     due = site.heard_at + every
-    if proof.since is not None and due < proof.since:
-        due = proof.since + every  # a push sent before may have failed; the next one is the first that counts
+    if proof.since is not None and site.heard_at < proof.since:  # a push sent before may have failed: it may pause
+        due = max(due, proof.since + (max(every, site.longest_pause) if due < proof.since else site.longest_pause))
     if peers.since is not None and due < peers.since:
         due += (peers.since - due) // every * every  # no peer is known before
     while due + late_by(every) <= now and proof.covers(due, now):
-        if found := peers.find(due, every, exclude=site.site_id):
+        is_pausing = peers.may_pause(site.heard_at, due, every, site.longest_pause)
+        if not is_pausing and (found := peers.find(due, every, exclude=site.site_id)):
             yield MissedPush(due, found)
         due += every

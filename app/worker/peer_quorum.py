@@ -11,6 +11,8 @@ from app.agents.silence_rule import QUORUM
 from app.core.freshness import late_by, overdue_after
 
 KEPT_INTERVALS = 3  # of the slowest profile
+OWN_BEAT_GAP = timedelta(seconds=25)  # a longer one: a beat of ours was refused or lost, and pushes may have been
+UNKNOWN_ABSENCE = timedelta(seconds=45)  # before a start of ingest, where no beat of ours is known
 SEARCH_LIMIT = 50  # arrivals; among so many at least one site was heard from in the interval before, in whatever order
 
 
@@ -29,6 +31,7 @@ class PeerQuorum:
         self._last: dict[int, datetime] = {}
         self._own_beat_at: datetime | None = None
         self._absences: list[tuple[datetime, datetime]] = []
+        self._refusals: list[tuple[datetime, datetime]] = []
         self.known_until: datetime | None = (
             None  # canaries show until then whether our uplink was up; None: no canaries
         )
@@ -40,12 +43,15 @@ class PeerQuorum:
         self._last[site_id] = at
 
     def record_own_beat(self, at: datetime) -> None:
+        if self._own_beat_at is not None and at - self._own_beat_at > OWN_BEAT_GAP:
+            self._refusals.append((self._own_beat_at, at))
         self._own_beat_at = at
 
     def record_api_start(self, at: datetime) -> None:
         """Since our beat before there may have been no api, however short that was."""
-        if self._own_beat_at is not None:
-            self._absences.append((self._own_beat_at, at))
+        start = at - UNKNOWN_ABSENCE if self._own_beat_at is None else min(self._own_beat_at, at)
+        self._absences.append((start, at))
+        self._refusals.append((start, at))
 
     def record_absence(self, start: datetime, end: datetime) -> None:
         """No push could reach us from `start` to `end`."""
@@ -53,12 +59,18 @@ class PeerQuorum:
 
     def expire(self, before: datetime) -> None:
         self._absences = [(start, end) for start, end in self._absences if end >= before]
+        self._refusals = [(start, end) for start, end in self._refusals if end >= before]
         index = bisect_left(self._moments, before)
         del self._moments[:index], self._arrivals[:index]
 
     @property
     def since(self) -> datetime | None:
         return self._moments[0] if self._moments else None
+
+    def may_pause(self, heard_at: datetime, due: datetime, every: timedelta, longest_pause: timedelta) -> bool:
+        """Whether a device heard from last at `heard_at` may have been refused, and still pause when it was `due`."""
+        latest = due + late_by(every)
+        return any(heard_at < end and start <= latest and due <= end + longest_pause for start, end in self._refusals)
 
     def find(self, due: datetime, every: timedelta, *, exclude: int) -> tuple[int, ...]:
         """Return two other sites heard from around `due`, or () if there are fewer.

@@ -94,7 +94,7 @@ def measure(sites: int) -> Measured:
             _say(f"all up after {up_s:.0f} s")
             time.sleep(float(os.environ.get("SETTLE_S", "90")))
             found = _measure(running, sites, mask, packets)
-        _print_log(folder.with_suffix(".log"))
+        print_log(folder.with_suffix(".log"))
         found.fping_ms = fping_ms(sites, Path(parent))
     return found
 
@@ -221,7 +221,7 @@ def _print_estimate(measured: list[Measured], sites: int = 1_000_000) -> None:
     print(f"estimated for {sites:,}: {cpu_s:.0f} CPU s a minute ({cpu_s / 60:.1f} cores), {mb / 1024:.1f} GB of memory")
 
 
-def _print_log(file: Path) -> None:
+def print_log(file: Path) -> None:
     """Print what the service warned of, each kind once with its first example."""
     counts: Counter[str] = Counter()
     examples: dict[str, str] = {}

@@ -27,7 +27,7 @@ FIGURES = "SELECT figures FROM worker_beat WHERE source = 'central'"
 
 class Service:
     def __init__(self, running: Demo) -> None:
-        self.ingest_url, self.child = running.ingest_url, running.child
+        self.url, self.ingest_url, self.child = running.url, running.ingest_url, running.child
         self.port = int(running.url.rpartition(":")[2])
         self._running, self._pids = running, {name: running.child(name) for name in PROCESSES}
         self._url = make_url(Cluster(running.folder).url).set(drivername="postgresql")

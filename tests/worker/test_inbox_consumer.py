@@ -243,7 +243,7 @@ async def test_a_site_that_is_back_first_is_no_evidence_against_those_that_were_
 
 
 async def test_a_push_that_fell_into_a_short_absence_of_the_api_is_not_missed(field: Field) -> None:
-    """Its power went before it could try again: of that turn nobody knows."""
+    """Its power went before it could try again: of that turn nobody knows, nor of the pause after a refusal."""
     silent, *others = field.ids
     await field.live(0, 345, sites=field.ids)
     await field.live(360, 360, sites=())
@@ -251,9 +251,9 @@ async def test_a_push_that_fell_into_a_short_absence_of_the_api_is_not_missed(fi
         await inbox.enqueue(session, [Delivery.api_start(field.at(363))])
     for other in others:
         await field.beat(other, 364)
-    await field.live(375, 600, sites=others)
-    assert await field.silences(silent) == [(420, "timeout"), (480, "timeout"), (540, "timeout")]
-    assert await field.states(silent) == [(0, "up", None), (360, "unknown", "silent"), (420, "down", None)]
+    await field.live(375, 780, sites=others)
+    assert await field.silences(silent) == [(600, "timeout"), (660, "timeout"), (720, "timeout")]
+    assert await field.states(silent) == [(0, "up", None), (360, "unknown", "silent"), (600, "down", None)]
     assert [await field.states(other) for other in others] == [[(0, "up", None)]] * 3
 
 
@@ -458,10 +458,10 @@ async def test_of_a_time_without_a_worker_every_push_counts_and_no_missed_one(fi
     await field.live(1200, 1275, sites=others)
     assert [await field.states(other) for other in others] == [[(0, "up", None)]] * 3
     assert await field.silences(silent) == []
-    await field.live(1290, 1500, sites=others)
-    assert await field.states(silent) == [(0, "up", None), (360, "unknown", "stopped"), (1260, "down", None)]
-    total = await field.uptime(silent, 0, 1400)
-    assert (total["seconds"]["unknown"], total["seconds"]["down"]) == (900, 140)
+    await field.live(1290, 1600, sites=others)
+    assert await field.states(silent) == [(0, "up", None), (360, "unknown", "stopped"), (1410, "down", None)]
+    total = await field.uptime(silent, 0, 1500)
+    assert (total["seconds"]["unknown"], total["seconds"]["down"]) == (1050, 90)
 
 
 async def test_while_the_worker_itself_stood_still_ingest_is_not_blamed(field: Field) -> None:

@@ -1,10 +1,14 @@
 """Which pushes count as missed: decided without a clock or a database."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from app.agents.silence_rule import longest_pause
 from app.core.clock import to_slot
 from app.settings import Settings
 from app.worker.ingest_heartbeat import open_heartbeat
@@ -29,6 +33,7 @@ def due(
     every: int = 60,
     proven: tuple[float, float] | None = None,
     others: Sequence[Seconds] = (ALWAYS, ALWAYS),
+    agent: str | None = None,
 ) -> list[int]:
     """Return the seconds of the pushes that a site missed which was last heard from at 0.
 
@@ -39,7 +44,8 @@ def due(
     for second, site_id in sorted((second, 2 + n) for n, seconds in enumerate(others) for second in seconds):
         if second <= now:
             peers.record(site_id, at(second))
-    missed = list(missed_by(OverdueSite(1, T, every, T), IngestProof(at(last), at(since)), peers, at(now)))
+    site = OverdueSite(1, T, every, T, longest_pause(agent))
+    missed = list(missed_by(site, IngestProof(at(last), at(since)), peers, at(now)))
     assert all(len({*push.peers} - {1}) == 2 for push in missed)
     return [to_slot(push.due) - to_slot(T) for push in missed]
 
@@ -59,10 +65,81 @@ def test_no_push_is_missed_unless_ingest_is_proven_alive_from_its_due_time_until
     assert due(90, proven=(61, 90)) == []
 
 
-def test_after_a_gap_in_the_proof_a_site_has_a_whole_interval_first() -> None:
-    """Its push may have failed meanwhile, and it tries again in its turn."""
-    assert due(1083, proven=(1000, 1083)) == []
-    assert due(1084, proven=(1000, 1084)) == [1060]
+def test_after_a_gap_in_the_proof_a_site_may_pause_as_long_as_we_ask_for_at_most() -> None:
+    """Its push may have failed meanwhile, and it tries again after its pause, or in its turn."""
+    assert due(1233, proven=(1000, 1233)) == []
+    assert due(1234, proven=(1000, 1234)) == [1210]
+    assert due(1419, every=300, proven=(1000, 1419)) == []
+    assert due(1420, every=300, proven=(1000, 1420)) == [1300]
+    assert due(420, every=300, proven=(50, 420)) == [300], "its turn is after that pause"
+    assert due(84, proven=(-5, 84)) == [60], "heard from since: it does not pause"
+
+
+def test_scripts_that_double_their_pauses_are_given_longer() -> None:
+    assert due(1563, agent="openwrt/1", proven=(1000, 1563)) == []
+    assert due(1564, agent="openwrt/1", proven=(1000, 1564)) == [1540]
+    assert due(1234, agent="openwrt/2", proven=(1000, 1234)) == due(1234, agent="mine/1", proven=(1000, 1234)) == [1210]
+
+
+def test_a_beat_of_ours_that_was_refused_lets_devices_pause_though_the_proof_goes_on() -> None:
+    """Of all that were refused in 40 to 70, the last may be heard from again 210 s later."""
+    peers, site = PeerQuorum(), OverdueSite(1, T, 60, T)
+    for second in range(-600, 900, 10):
+        peers.record(2 + second // 10 % 7, at(second))
+    for second in (*range(-50, 41, 15), *range(70, 900, 15)):
+        peers.record_own_beat(at(second))
+
+    def missed(heard: float) -> list[int]:
+        found = missed_by(replace(site, heard_at=at(heard)), IngestProof(at(600), at(-1000)), peers, at(600))
+        return [to_slot(push.due) - to_slot(T) for push in found]
+
+    assert missed(0) == [300, 360, 420, 480, 540]
+    assert missed(80)[0] == 140, "heard from since"
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    phases=st.lists(st.floats(0, 60), min_size=3, max_size=12),
+    pauses=st.lists(st.floats(0, 150), min_size=12, max_size=12),
+    away=st.tuples(st.floats(0, 300), st.floats(0, 900)),
+)
+def test_a_fleet_that_pauses_after_our_stop_is_not_down(
+    phases: list[float], pauses: list[float], away: tuple[float, float]
+) -> None:
+    """Each pushes each minute, and after a refusal looks each minute whether its pause is over; ours are each 15 s."""
+    start, end = away[0], sum(away)
+    heard = {site: _pushes(phase, pauses[site], start, end) for site, phase in enumerate(phases)}
+    peers, proof = PeerQuorum(), IngestProof(at(-1000))
+    for second in range(-1000, int(end) + 600, 15):
+        if start <= second <= end:
+            continue
+        if second - 15 <= end < second:
+            peers.record_api_start(at(end))
+        proof, _ = proof.extend(at(second), started_at=at(-2000))
+        peers.record_own_beat(at(second))
+        for site, seconds in heard.items():
+            for one in seconds:
+                if second - 15 < one <= second:
+                    peers.record(site, at(one))
+        for site, seconds in heard.items() if second > end else ():
+            last = max((one for one in seconds if one <= second), default=None)
+            if last is not None:
+                silent = OverdueSite(site, T, 60, at(last))
+                assert len(list(missed_by(silent, proof, peers, at(second)))) < 2, (site, second)
+
+
+def _pushes(phase: float, pause: float, start: float, end: float) -> list[float]:
+    """Return when a device is heard from: `pause` is what it takes after each refusal."""
+    heard, free_at = list[float](), -1000.0
+    for turn in range(-16, 40):
+        second = phase + 60 * turn
+        if second < free_at:
+            continue
+        if start <= second <= end:
+            free_at = second + pause
+        else:
+            heard.append(second)
+    return heard
 
 
 def test_two_peers_must_have_been_heard_from_in_the_interval_that_ended_at_the_due_time() -> None:
