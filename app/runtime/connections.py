@@ -19,7 +19,7 @@ from app.web.held_requests import HOLD
 
 HEADER_S = 10.0  # from the connection, or a request's first byte, to the end of its header
 BODY_S, BODY_BYTES_PER_S = 60.0, 4_000  # a body may take so long, and a second more for so many bytes of it
-LINGER_S = 30.0  # for the rest of a body that was answered before it was complete
+LINGER_S, LINGER_BYTES = 30.0, 32_000_000  # for the rest of a body that was answered before it was complete
 IDLE_S = 65.0  # longer than nginx keeps an unused connection, or it would send a push into one that is being closed
 UNREAD_MS = 20_000  # a peer that acknowledges nothing for so long is disconnected
 UNSENT_BYTES = 131_072  # as much waits in the kernel for a slow peer; the rest is rendered once there is room
@@ -38,6 +38,22 @@ class Phase(Enum):
     REQUEST = auto()  # idle: the next one, if it likes
 
 
+class LingeringTransport:
+    """The transport, as responses see it: one that ends the connection leaves what the peer still sends to be read.
+
+    Closed with unread bytes, the kernel would reset the connection, and most clients would never see the response.
+    """
+
+    def __init__(self, connection: "Connection") -> None:
+        self._connection = connection
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._connection.transport, name)
+
+    def close(self) -> None:
+        self._connection.close_after_body()
+
+
 class Connection(HttpToolsProtocol):
     """Disconnects peers that are slow or silent, send too large a header, or read nothing."""
 
@@ -49,6 +65,8 @@ class Connection(HttpToolsProtocol):
         self._parts = 0  # that the parser has found
         self._unparsed_bytes = 0  # in which it found none
         self._body_bytes = 0
+        self._rest_bytes = 0
+        self._is_last = False  # it is closed once the rest of this body came
         self._refusal = 400  # what it answers to bytes that it cannot parse
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # uvicorn declares it so
@@ -102,15 +120,31 @@ class Connection(HttpToolsProtocol):
         self.server_state.default_headers = _headers_at(int(time.time()))
         self.scope["extensions"] = {HOLD: self._hold}  # type: ignore[dict-item]  # ASGI's has dicts alone
         super().on_headers_complete()
+        self.cycle.transport = LingeringTransport(self)  # type: ignore[assignment]
+
+    def close_after_body(self) -> None:
+        """Close it now, or send nothing more and close it once the request's body came, or was waited for."""
+        if self._phase is Phase.BODY and not self.transport.is_closing():
+            self._is_last = True
+            self.transport.write_eof()
+        else:
+            self.transport.close()
 
     def on_body(self, body: bytes) -> None:
         self._parts += 1
         self._body_bytes += len(body)
+        if self._phase is Phase.REST:
+            self._rest_bytes += len(body)
+            if self._rest_bytes > LINGER_BYTES:
+                self.drop()
+            return
         super().on_body(body)
 
     def on_message_complete(self) -> None:
         self._parts += 1
-        if self._phase is Phase.REST:
+        if self._is_last:
+            self.transport.close()
+        elif self._phase is Phase.REST:
             self._wait_for_request()
         else:
             self._enter(Phase.NOTHING)
@@ -121,6 +155,7 @@ class Connection(HttpToolsProtocol):
         is_last = not self.pipeline
         super().on_response_complete()
         if self._phase is Phase.BODY:
+            self._rest_bytes = 0
             self._enter(Phase.REST)
         elif self._phase is Phase.NOTHING and is_last:
             self._wait_for_request()

@@ -216,6 +216,27 @@ async def test_a_body_that_goes_on_after_its_answer_is_cut_off() -> None:
         assert await flooding.flood(b"x" * 10_000, every_s=0.01) < 10_000_000
 
 
+@pytest.mark.parametrize("field", [b"Connection: close\r\n", b""])
+async def test_who_sends_all_of_a_body_first_reads_the_answer_that_came_early(field: bytes) -> None:
+    """As Python and many a router do: a reset would take the answer away."""
+    size = 10_000_000
+    async with listening() as port, peers(port) as connect:
+        peer = await connect()
+        head = b"POST /early HTTP/1.1\r\nHost: x\r\n" + field + b"Content-Length: %d\r\n\r\n" % size
+        await peer.send(head + b"x" * size)
+        assert await peer.status() == 200
+        assert await peer.is_open() is (not field)
+
+
+async def test_no_more_is_read_of_an_answered_body_than_its_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections, "LINGER_BYTES", 1_000_000)
+    async with listening() as port, peers(port) as connect:
+        peer = await connect()
+        await peer.send(b"POST /early HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 99000000\r\n\r\n")
+        assert await peer.status() == 200
+        assert await peer.flood(b"x" * 100_000) < 20_000_000
+
+
 @pytest.mark.parametrize(
     "head",
     [
