@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Awaitable, Callable
 from functools import cache
+from statistics import median
 from typing import ClassVar
 
 import structlog
@@ -18,6 +19,7 @@ from probes.rate import SAMPLE_S, Sample
 
 log = structlog.get_logger()
 
+PAUSE_S = 0.03  # without a byte: the run of bytes before it is over
 BLOCK = 65_536
 BLOCKS = 16
 # `Content-Encoding: identity` keeps proxies and our own middleware from compressing it.
@@ -42,6 +44,8 @@ class TimedTransfer:
         self._started = time.monotonic()
         self.bytes = 0
         self.samples = [Sample(0.0, 0)]
+        self._run_began_s = self._added_s = 0.0  # since when bytes came without a pause, and when the last did
+        self._pauses_s: list[float] = []
         self.open_end = False  # the peer may send more than was counted
 
     @property
@@ -54,13 +58,36 @@ class TimedTransfer:
         return self.samples[-1].at_s * 1000
 
     def add(self, size: int) -> None:
+        """Count bytes; a sample is taken each SAMPLE_S, or where they come in runs, at the end of a run.
+
+        Over a slow link the kernel, or a proxy's, takes 128 kB at a time and then nothing for a second: between samples
+        in the midst of such runs a rate would be wrong by several percent.
+        """
+        now_s = self.elapsed_s
+        if (pause_s := now_s - self._added_s) > PAUSE_S:
+            self._sample(self._added_s)
+            self._pauses_s.append(pause_s)
+            self._run_began_s = now_s
         self.bytes += size
-        if self.elapsed_s - self.samples[-1].at_s >= SAMPLE_S:
-            self.samples.append(Sample(self.elapsed_s, self.bytes))
+        self._added_s = now_s
+        if now_s - self._run_began_s >= SAMPLE_S:
+            self._sample(now_s)
+
+    def _sample(self, at_s: float) -> None:
+        if at_s - self.samples[-1].at_s >= SAMPLE_S:
+            self.samples.append(Sample(at_s, self.bytes))
+
+    def _sample_end(self) -> None:
+        """Sample the last bytes, and the time after them where that is longer than a pause: a stall counts."""
+        if self._added_s > self.samples[-1].at_s:
+            self.samples.append(Sample(self._added_s, self.bytes))
+        usual_s = median(self._pauses_s) if self._pauses_s else PAUSE_S
+        if (now_s := self.elapsed_s) - self._added_s > 2 * usual_s:
+            self.samples.append(Sample(now_s, self.bytes))
 
     async def settle(self) -> None:
         """Store the result, even if the request is cancelled meanwhile."""
-        self.samples.append(Sample(self.elapsed_s, self.bytes))
+        self._sample_end()
         settling = asyncio.ensure_future(self._settle())
         self._settling.add(settling)
         settling.add_done_callback(self._settling.discard)
