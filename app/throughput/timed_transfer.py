@@ -45,6 +45,7 @@ class TimedTransfer:
         self.bytes = 0
         self.samples = [Sample(0.0, 0)]
         self._run_began_s = self._added_s = 0.0  # since when bytes came without a pause, and when the last did
+        self._ended_s = 0.0
         self._pauses_s: list[float] = []
         self.open_end = False  # the peer may send more than was counted
 
@@ -54,8 +55,8 @@ class TimedTransfer:
 
     @property
     def ms(self) -> float:
-        """Return the time of the last sample."""
-        return self.samples[-1].at_s * 1000
+        """Return how long it took, until it was settled."""
+        return self._ended_s * 1000
 
     def add(self, size: int) -> None:
         """Count bytes; a sample is taken each SAMPLE_S, or where they come in runs, at the end of a run.
@@ -82,8 +83,9 @@ class TimedTransfer:
         if self._added_s > self.samples[-1].at_s:
             self.samples.append(Sample(self._added_s, self.bytes))
         usual_s = median(self._pauses_s) if self._pauses_s else PAUSE_S
-        if (now_s := self.elapsed_s) - self._added_s > 2 * usual_s:
-            self.samples.append(Sample(now_s, self.bytes))
+        self._ended_s = self.elapsed_s
+        if self._ended_s - self._added_s > 2 * usual_s:
+            self.samples.append(Sample(self._ended_s, self.bytes))
 
     async def settle(self) -> None:
         """Store the result, even if the request is cancelled meanwhile."""

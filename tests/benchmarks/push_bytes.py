@@ -1,7 +1,8 @@
 """What pushing costs a village in a month: bytes at the interface of its device, with TLS through nginx, by curl.
 
-python -m tests.benchmarks.push_bytes. Needs root, curl, nginx and iproute2. Device and service are in a network namespace
-each, connected by a link; headers of Ethernet are left out. The chain of certificates has the size of Let's Encrypt's.
+KEY=ecdsa|rsa python -m tests.benchmarks.push_bytes. Needs root, curl, nginx and iproute2. Device and service are in a
+network namespace each, connected by a link; headers of Ethernet are left out. The chain of certificates has the size of
+Let's Encrypt's; its client asks for ECDSA by default.
 """
 
 import asyncio
@@ -18,7 +19,7 @@ from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from app.postgres.embedded import Cluster
 from app.push.dedupe import OVERHEAD_BYTES
@@ -29,6 +30,7 @@ from tests.push.fleet import fill
 from tests.support.demo_process import wait_for
 from tests.support.nginx import MAIN, NGINX, example_config
 
+PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
 PUSHES, ETHERNET, MONTH_S, LIMIT_PCT = 40, 14, 30 * 86_400, 10.0
 CADENCES = {60: 1, 300: 5}  # by send_every_s: rows of a push
 SERVICE, DEVICE, NAME, INGEST = "10.99.0.1", "10.99.0.2", "sinyal.example.go.id", 8001
@@ -72,9 +74,10 @@ def _measure(device: Namespace, folder: Path, token: str, send_every_s: int, row
     size, packets = (after - was for after, was in zip(_carried(device), before, strict=True))
     each = (size - ETHERNET * packets) / PUSHES
     counted = body / PUSHES + OVERHEAD_BYTES
+    month_mb = each * MONTH_S / send_every_s / 1e6
     print(
-        f"each {send_every_s} s: {each:,.0f} bytes a push in {packets / PUSHES:.0f} packets, {body / PUSHES:,.0f} of them "
-        f"body; {each * MONTH_S / send_every_s / 1e6:,.0f} MB a month; counted {counted:,.0f}",
+        f"each {send_every_s} s: {each:,.0f} bytes a push in {packets / PUSHES:.0f} packets, "
+        f"{body / PUSHES:,.0f} of them body; {month_mb:,.0f} MB a month; counted {counted:,.0f}",
         flush=True,
     )
     return abs(counted / each - 1) * 100 > LIMIT_PCT
@@ -155,8 +158,8 @@ def _answers(service: Namespace) -> bool:
 
 
 def _certify(folder: Path) -> None:
-    """Write a root, and a leaf below an intermediate, with keys of RSA 2048 as most installations have them."""
-    root_key, middle_key, leaf_key = (rsa.generate_private_key(public_exponent=65_537, key_size=2048) for _ in range(3))
+    """Write a root, and a leaf below an intermediate."""
+    root_key, middle_key, leaf_key = (_private_key() for _ in range(3))
     root = _certificate("Example Root X1", root_key, "Example Root X1", root_key)
     middle = _certificate("R10", middle_key, "Example Root X1", root_key)
     leaf = _certificate(NAME, leaf_key, "R10", middle_key, is_leaf=True)
@@ -167,8 +170,14 @@ def _certify(folder: Path) -> None:
     (folder / "privkey.pem").write_bytes(key)
 
 
+def _private_key() -> PrivateKey:
+    if os.environ.get("KEY") == "rsa":
+        return rsa.generate_private_key(public_exponent=65_537, key_size=2048)
+    return ec.generate_private_key(ec.SECP256R1())
+
+
 def _certificate(
-    subject: str, key: rsa.RSAPrivateKey, issuer: str, issuer_key: rsa.RSAPrivateKey, *, is_leaf: bool = False
+    subject: str, key: PrivateKey, issuer: str, issuer_key: PrivateKey, *, is_leaf: bool = False
 ) -> x509.Certificate:
     def name(common: str) -> x509.Name:
         words: Sequence[tuple[x509.ObjectIdentifier, str]] = (
