@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.agents import agent_tokens
 from app.core.clock import utc_now
-from app.push import device_values, inbox
+from app.push import admission, device_values, inbox
 from app.push.dedupe import ReceivedPush
 from app.push.device_cache import TTL_S, DeviceCache
 from app.push.rate_limits import PushLimits
@@ -214,6 +214,22 @@ async def test_a_push_that_cannot_be_parsed_still_proves_the_link(agent: Agent) 
         assert (reading.outcome, reading.reason, reading.sent) == ("ok", "arrival", 0)
         device = await agent.row("device")
         assert (device["rejected"], device["last_rejection"], device["boot"]) == (number, code, None)
+
+
+async def test_a_long_push_that_may_not_wait_is_told_when_to_come_and_its_site_is_up(
+    agent: Agent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [BEAT | {"seq": seq, "uptime_s": 60 * seq} for seq in range(100)]
+    batch = {"boot": "b", "uptime_s": 6_000, "batch": rows}
+    monkeypatch.setattr(admission, "MAX_WAITING", 0)
+    answer = await agent.send(batch)
+    assert (answer.status_code, answer.json()["type"].rpartition("/")[2]) == (503, "too-busy")
+    assert 5 <= int(answer.headers["retry-after"]) <= 40
+    (reading,) = await agent.dequeue()
+    assert (reading.outcome, reading.reason) == ("ok", "arrival")
+    assert (await agent.push(BEAT | {"boot": "b", "seq": 200}))["accepted"] == 1, "a live beat never waits"
+    monkeypatch.undo()
+    assert (await agent.send(batch)).status_code == 200
 
 
 async def test_the_body_is_read_as_json_whatever_its_content_type(agent: Agent) -> None:
