@@ -5,6 +5,7 @@ import contextlib
 import json
 import os
 import shutil
+import time
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,8 @@ import pytest
 from sqlalchemy import text
 
 from app.postgres.engine import transaction
+from app.profiles import profiles
+from app.push import device_cache
 from simulator.namespace import Namespace, NamespaceUnavailable
 from tests.agents.agent_machine import (
     LINK,
@@ -359,3 +362,46 @@ async def test_a_client_that_cannot_set_headers_sends_the_token_in_the_body(rout
     await router.machine.tick()
     assert await router.stored.seqs() != {}
     assert router.link.first_chunks[-1].lower().count(b"authorization") == 0
+
+
+def uptime_s() -> float:
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+async def hold_stream(agent: Installation) -> None:
+    """Hold a stream, without ticks; wait for its second line."""
+    machine, streams = agent.machine, agent.server.app.state.device_streams
+    machine.configure(STREAM_BEAT_S=2, BEAT_S=60)
+    machine.ram.mkdir(exist_ok=True)
+    (machine.ram / "boot").write_text("held\n")
+    (machine.ram / "ticked").write_text(f"{int(uptime_s())}\n")
+    machine.run_in_background("stream", SINYAL_CONF=str(machine.conf))
+    await wait_until(lambda: (held := streams.held.streams.get(agent.site_id)) and held.heard_at > held.span_from + 1)
+
+
+async def test_both_shells_bound_a_break_of_the_link_that_they_hold_a_stream_over(
+    village: Namespace, server: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    short = {name: profile.model_copy(update={"stream_beat_s": 2}) for name, profile in profiles().items()}
+    monkeypatch.setattr(device_cache, "profiles", lambda: short)
+    async with contextlib.AsyncExitStack() as stack:
+        agents = [await install(stack, village, server, tmp_path, kind, 8020 + n) for n, kind in enumerate(SHELLS)]
+        for agent in agents:
+            for name in ("curl", "mkfifo", "ls"):
+                if not (agent.machine.tools / name).exists():
+                    (agent.machine.tools / name).symlink_to(shutil.which(name) or "")
+            await hold_stream(agent)
+        began = uptime_s()
+        answer_pings(village, answered=False)
+        for agent in agents:
+            agent.link.passing.clear()
+        await asyncio.sleep(12)
+        ended = uptime_s()
+        answer_pings(village, answered=True)
+        for agent in agents:
+            agent.link.passing.set()
+        for agent in agents:
+            await wait_until(lambda agent=agent: agent.machine.read("breaks"))  # type: ignore[misc]
+            found = json.loads(agent.machine.read("breaks").splitlines()[0])
+            assert found["heard_s"] - 1 <= began <= found["from_s"], found
+            assert found["lost_s"] <= ended <= found["to_s"], found
