@@ -20,6 +20,7 @@ log = structlog.get_logger()
 
 TICK_S, STALL_S = 2.0, 1.0  # a tick that comes so much later was held up, and with it whatever was read meanwhile
 WRITE_S = 14.0  # a stream's arrival is queued before its site's push is missed
+CLOSE_S = 1.5
 MOST_KEPT = 20_000  # breaks and stretches, while the database is away
 
 
@@ -55,7 +56,9 @@ class StreamRecorder:
             self._running.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._running
-            await self.write()
+            with contextlib.suppress(TimeoutError):  # a stop does not wait for a database that is away
+                async with asyncio.timeout(CLOSE_S):
+                    await self.write()
 
     async def _run(self) -> None:
         """Until no stream is open and all is written."""
