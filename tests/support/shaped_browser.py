@@ -44,6 +44,9 @@ def shaped_link() -> Iterator[ShapedLink]:
         link = ShapedLink(namespace, f"sdn{namespace.pid}"[:15], f"sdf{namespace.pid}"[:15])
         run("ip", "link", "add", link.near, "type", "veth", "peer", "name", link.far, "netns", str(namespace.pid))
         try:
+            for name, inside in ((link.near, list), (link.far, namespace.command)):  # IPv6 chatters: none of our bytes
+                quiet = inside(["sysctl", "-qw", f"net.ipv6.conf.{name}.disable_ipv6=1"])
+                subprocess.run(quiet, check=False, capture_output=True)
             run("ip", "addr", "add", f"{OURS}/30", "dev", link.near)
             run("ip", "link", "set", link.near, "up")
             run(*namespace.command(["ip", "addr", "add", f"{THEIRS}/30", "dev", link.far]))

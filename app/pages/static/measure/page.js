@@ -81,7 +81,7 @@
     const row = {code: site.code, down: null, up: null}, begun = Date.now();
     isBusy = button.disabled = true;
     bar.hidden = false;
-    line.echoes(`${words.api}/echo`, isOwn ? 3 : 10, progress).then(found => {
+    line.echoes(`${words.api}/echo`, isOwn ? 2 : 10, progress).then(found => {
       Object.assign(row, found);
       row.tests = !isOwn && consent.checked && row.rtt.length;
       return row.tests && visit(row.code).then(begun => begun.speed && speed(row, begun));
