@@ -68,24 +68,24 @@ const line = (() => {
     return new Blob(parts);
   };
 
-  // Resolves with {status, rate: {bytes, ms} or null}. Ends after maxS seconds of data; what came until then counts.
+  // Resolves with {status, rate: {bytes, ms} or null}. The service ends it after maxS seconds, and what came counts.
+  // Were it ended here, what is under way already would still arrive, in the way of what is measured next.
   const transfer = (up, url, bytes, maxS, each) => new Promise(done => {
     const x = new XMLHttpRequest(), samples = [], begin = performance.now();
-    const end = s => setTimeout(() => x.abort(), s * 1000), limits = [end(maxS + 20)];
+    const limit = setTimeout(() => x.abort(), (maxS + 20) * 1000);
     x.open(up ? "POST" : "GET", url);
     if (!up) x.responseType = "arraybuffer";
     (up ? x.upload : x).onprogress = event => {
-      if (!samples.length) limits.push(end(maxS));
       samples.push([performance.now(), event.loaded]);
       each(event.loaded / bytes);
     };
     x.onloadend = () => {
       const took = Math.round(performance.now() - begin), told = up && x.status === 200 && read(x.responseText);
       let rate = steady(samples);
-      limits.forEach(clearTimeout);
+      clearTimeout(limit);
       // What fits into the buffers of this device is "sent" at once: then only the answer tells when it arrived.
-      if (told && told.ms > took / 2) rate = {bytes, ms: told.ms};
-      else if (told && !(rate && rate.ms > took / 3)) rate = {bytes, ms: took};
+      if (told && told.ms > took / 2) rate = {bytes: told.bytes, ms: told.ms};
+      else if (told && !(rate && rate.ms > took / 3)) rate = {bytes: told.bytes, ms: took};
       done({status: x.status, rate});
     };
     x.send(up ? random(bytes) : null);
