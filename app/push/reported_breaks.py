@@ -44,7 +44,7 @@ def place(
     *,
     is_exact: bool = False,
 ) -> list[ReportedBreak]:
-    """Return those of the last days with their moments by our clock.
+    """Return those of the last days with their moments by our clock; of those that cannot be of one link, the first.
 
     `epoch_us`: when the boot's uptime was 0; `is_exact`: it is not too late by the time that the push was on its way.
     """
@@ -52,7 +52,13 @@ def place(
     booted_at = datetime.fromtimestamp(epoch_us // 1_000_000, UTC) + timedelta(microseconds=epoch_us % 1_000_000)
     placed = [ReportedBreak(site_id, boot, item.seq, _bounds(item, booted_at, received_at, early)) for item in items]
     oldest, latest = received_at - MAX_AGE, received_at + ON_ITS_WAY
-    return [one for one in placed if oldest <= one.bounds.started_after and one.bounds.ended_after <= latest]
+    placed.sort(key=lambda one: one.bounds.started_after)
+    kept: list[ReportedBreak] = []
+    for one in placed:
+        is_in_time = oldest <= one.bounds.started_after and one.bounds.ended_after <= latest
+        if is_in_time and not (kept and one.bounds.crowds(kept[-1].bounds)):
+            kept.append(one)
+    return kept
 
 
 def _bounds(item: DeviceBreak, booted_at: datetime, received_at: datetime, early: timedelta) -> Break:

@@ -1,10 +1,16 @@
 """Breaks of a link as the server and as the device saw them, and what both together say. Pure."""
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
+from itertools import accumulate
 from typing import NamedTuple
+
+APART = timedelta(seconds=5)  # by which two accounts of a moment may differ
+ROUNDING = timedelta(seconds=6)  # by which one break may seem to reach into the next
+LEAST_APART = timedelta(seconds=5)  # beginnings of two breaks of a device
 
 
 class SeenBy(StrEnum):
@@ -49,6 +55,14 @@ class Break:
     def overlaps(self, start: datetime, end: datetime) -> bool:
         return self.started_after < end and start < self.ended_before
 
+    def crowds(self, before: "Break") -> bool:
+        """Whether a device cannot have seen both: it begins before the other is over, or at once after its beginning.
+
+        Whoever makes breaks up makes no more of them than a link can have.
+        """
+        overlap = before.ended_before - self.started_after
+        return overlap > ROUNDING or self.started_after < before.started_after + LEAST_APART
+
     def excused_by(self, ranges: Iterable[tuple[datetime, datetime]]) -> "Break":
         """Return it excused if only the server saw it, and it may lie in one of our own stops."""
         if self.seen_by is SeenBy.SERVER and any(self.overlaps(start, end) for start, end in ranges):
@@ -68,24 +82,34 @@ class ReportedBreak(NamedTuple):
 def merge(breaks: Iterable[Break]) -> list[Break]:
     """Return each break once, in the order of time: what server and device both saw is one, within both their bounds.
 
-    Where the device saw several in one silence of the server's, its bounds are the closer ones.
+    A break of the device's is one of the server's if it lies around the line that the server missed, and it is one
+    only: so no account of a device, however wide or narrow, takes the server's others away. Where the device saw
+    several in one silence of the server's, its bounds are the closer ones.
     """
     given = sorted(breaks, key=lambda item: item.started_after)
     by_device = [item for item in given if item.seen_by is SeenBy.DEVICE]
+    begins = [item.started_after for item in by_device]
+    ended_by = list(accumulate((item.ended_before for item in by_device), max))  # ascending, so that it can be searched
     merged: list[Break] = []
     witnessed: dict[int, Break] = {}
     for of_server in (item for item in given if item.seen_by is not SeenBy.DEVICE):
+        first, last = bisect_right(ended_by, of_server.started_after), bisect_left(begins, of_server.ended_before)
         same = [
             index
-            for index, item in enumerate(by_device)
-            if item.overlaps(of_server.started_after, of_server.ended_before)
+            for index in range(first, last)
+            if index not in witnessed and by_device[index].overlaps(of_server.started_after, of_server.ended_before)
         ]
+        if not any(_is_around(by_device[index], of_server.ended_after) for index in same):
+            merged.append(of_server)
+            continue
         for index in same:
             witnessed[index] = _both(by_device[index], of_server, alone=len(same) == 1)
-        if not same:
-            merged.append(of_server)
     merged += [witnessed.get(index, item) for index, item in enumerate(by_device)]
     return sorted(merged, key=lambda item: item.started_after)
+
+
+def _is_around(of_device: Break, lost_at: datetime) -> bool:
+    return of_device.started_after - APART <= lost_at <= of_device.ended_before + APART
 
 
 def _both(of_device: Break, of_server: Break, *, alone: bool) -> Break:

@@ -12,13 +12,14 @@ from app.streams.models import StreamSpan
 from app.witnesses.statement import Says, Statement, WitnessKind
 
 SECOND = timedelta(seconds=1)
+MOST = 5  # of one second
 
 
 async def statements_at(session: AsyncSession, site_id: int, at: datetime) -> list[Statement]:
     """Return its break around that second, else the stretch in which it was heard; [] if neither is known."""
     breaks = await store.list_breaks(session, site_id, at, at + SECOND)
     if breaks:
-        return [_of_break(one, at) for one in breaks]
+        return [_of_break(one, at) for one in breaks[-MOST:]]
     span = await store.find_span(session, site_id, at)
     return [] if span is None else [_of_span(span, utc_now())]
 

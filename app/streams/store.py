@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.periods import Period
 from app.judging.models import Blind
-from app.streams.break_bounds import Break, ReportedBreak, SeenBy, merge
+from app.streams.break_bounds import LEAST_APART, ROUNDING, Break, ReportedBreak, SeenBy, merge
 from app.streams.models import StreamBreak, StreamSpan
 from probes.contract import CENTRAL, SILENCE
 
@@ -28,6 +28,24 @@ INSERT_BREAKS = text("""
     SELECT n.* FROM json_to_recordset(cast(:rows AS json)) AS n(
         site_id int, seen_by text, started_after timestamptz, started_before timestamptz, ended_after timestamptz,
         ended_before timestamptz, heard_at timestamptz, excuse text, boot text, seq bigint)
+    ORDER BY n.site_id, n.seq
+    ON CONFLICT DO NOTHING
+""")
+# What a device cannot have seen beside what it reported before is left out (Break.crowds).
+INSERT_REPORTED = text(f"""
+    INSERT INTO stream_break (site_id, seen_by, started_after, started_before, ended_after, ended_before, heard_at,
+        excuse, boot, seq)
+    SELECT n.* FROM json_to_recordset(cast(:rows AS json)) AS n(
+        site_id int, seen_by text, started_after timestamptz, started_before timestamptz, ended_after timestamptz,
+        ended_before timestamptz, heard_at timestamptz, excuse text, boot text, seq bigint)
+    WHERE NOT EXISTS (
+        SELECT FROM stream_break b WHERE b.site_id = n.site_id AND b.seen_by = '{SeenBy.DEVICE}'
+            AND b.ended_before >= n.started_after AND b.started_after < n.ended_before AND (
+                least(b.ended_before, n.ended_before) - greatest(b.started_after, n.started_after)
+                    > make_interval(secs => {ROUNDING.total_seconds()})
+                OR abs(extract(epoch FROM b.started_after - n.started_after)) < {LEAST_APART.total_seconds()}
+            )
+    )
     ORDER BY n.site_id, n.seq
     ON CONFLICT DO NOTHING
 """)
@@ -70,10 +88,10 @@ async def record_seen(session: AsyncSession, breaks: Sequence[tuple[int, Break]]
 
 
 async def record_reported(session: AsyncSession, reported: Sequence[ReportedBreak]) -> None:
-    """Record what devices saw; what is known already changes nothing."""
+    """Record what devices saw; what is known already, or cannot be beside it, changes nothing."""
     if reported:
         rows = [_row(one.site_id, one.bounds) | {"boot": one.boot, "seq": one.seq} for one in reported]
-        await session.execute(INSERT_BREAKS, {"rows": _json(rows)})
+        await session.execute(INSERT_REPORTED, {"rows": _json(rows)})
 
 
 async def list_breaks(session: AsyncSession, site_id: int, start: datetime, end: datetime) -> list[Break]:

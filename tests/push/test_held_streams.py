@@ -182,3 +182,26 @@ async def test_a_push_that_came_needs_no_other_proof(app: FastAPI, agent: Agent,
         await heard(streams, agent, 1)
         await streams.recorder.write()
         assert await agent.dequeue() == []
+
+
+async def test_a_stream_held_from_another_network_is_told_as_a_push_from_there(
+    app: FastAPI, agent: Agent, streams: DeviceStreams
+) -> None:
+    async with held(app, agent.token) as (_, theirs):
+        theirs.write("1000\n")
+        await heard(streams, agent, 1)
+        await agent.push(BEAT)
+        async with agent.session.begin():
+            await agent.session.execute(
+                text("""
+                    WITH known AS (
+                        INSERT INTO push_source (site_id, address, first_at, last_at)
+                        SELECT site_id, '36.70.1.9', now() - interval '1 day', now() FROM device
+                    )
+                    UPDATE device
+                    SET heard_at = now() - interval '80 seconds', address = '36.70.1.9', address_at = now()
+                """)
+            )
+        await streams.recorder.write()
+    device = await agent.row("device")
+    assert (device["address"], device["network_changed_at"] is not None) == ("198.51.100.7", True)

@@ -90,3 +90,20 @@ async def test_breaks_are_seen_by_who_sees_the_site(agent: Agent, cast: Cast) ->
     assert (
         await agent.client.get(f"{API}{path}", headers={"Authorization": f"Bearer {agent.token}"})
     ).status_code == 401
+
+
+def test_breaks_that_no_link_can_have_are_not_taken() -> None:
+    epoch_us, received = int(AT.timestamp() * 1_000_000), AT + timedelta(seconds=5_000)
+    crowd = [DeviceBreak(seq, 80 + seq / 20, 4_000, 4_000, 4_100) for seq in range(MAX_BREAKS)]
+    assert len(place(7, "k3f9", epoch_us, received, crowd)) == 1
+    flapping = [DeviceBreak(seq, 20 * seq, 20 * seq + 2, 20 * seq + 9, 20 * seq + 20) for seq in range(MAX_BREAKS)]
+    assert len(place(7, "k3f9", epoch_us, received, flapping)) == MAX_BREAKS, "a link that breaks without a rest may"
+
+
+async def test_breaks_made_up_by_other_boots_are_no_more_than_a_link_can_have(cast: Cast, agent: Agent) -> None:
+    break_ = {"seq": 1, "heard_s": 10, "from_s": 12, "lost_s": 90, "to_s": 95}
+    for boot in ("a", "b", "c"):
+        batch = {"boot": boot, "uptime_s": 100, "batch": [], "breaks": [break_]}
+        await agent.push(batch)
+    shown = (await cast.ana.get(f"/sites/{agent.site['id']}/breaks?period=24h")).json()
+    assert shown["breaks"] == 1

@@ -38,9 +38,18 @@ def test_breaks_apart_stay_apart() -> None:
     assert merge([far, SERVER]) == [SERVER, far]
 
 
-def test_bounds_that_contradict_each_other_are_the_devices() -> None:
+def test_a_break_away_from_the_line_that_the_server_missed_is_another_one() -> None:
     before = seen(SeenBy.DEVICE, -20, -15, -10, 2)
-    assert merge([SERVER, before]) == [replace(before, seen_by=SeenBy.BOTH)]
+    assert merge([SERVER, before]) == [before, SERVER]
+
+
+def test_no_account_of_a_device_takes_away_what_the_server_saw() -> None:
+    silences = [seen(SeenBy.SERVER, 100 * n, 100 * n + 31, 100 * n + 30, 100 * n + 58) for n in range(20)]
+    wide = seen(SeenBy.DEVICE, -10, 2_500, -10, 2_500)
+    narrow = [seen(SeenBy.DEVICE, 100 * n + 1, 100 * n + 1, 100 * n + 2, 100 * n + 2) for n in range(20)]
+    told = total(merge([*silences, wide]))
+    assert (told["breaks"], told["seconds_max"]) == (20, 20 * 58)
+    assert total(merge([*silences, *narrow]))["seconds_max"] >= 20 * 58
 
 
 def test_a_stop_of_ours_excuses_what_the_server_alone_saw() -> None:
