@@ -17,6 +17,7 @@ from app.visitors.models import VisitDirection, VisitNetwork
 from app.visitors.visited_sites import SpentBytes, VisitedSite
 
 UNTESTED_SHARE_PCT = 50  # of a site that the service itself does not test
+WIRE_PCT = 104  # of a transfer's bytes: with TLS, TCP, acknowledgements, what is sent again (measured: 102-103)
 AHEAD = timedelta(days=3)
 MIN_PUSHES = 20  # from which the average cost of one is used
 
@@ -47,16 +48,21 @@ class SpeedOffer:
     def cost(self, direction: VisitDirection) -> int:
         """Return what a direction costs at most."""
         slack = SLACK_BYTES if direction is VisitDirection.DOWN else UP_SLACK_BYTES
-        return self.allowed(direction) + slack
+        return wire_bytes(self.allowed(direction)) + slack
 
     @property
     def total_cost(self) -> int:
         return sum(self.cost(direction) for direction in VisitDirection)
 
 
+def wire_bytes(size: int) -> int:
+    """Return what a transfer of that size costs on the line."""
+    return -(-size * WIRE_PCT // 100)
+
+
 def offer_of(profile: Profile) -> SpeedOffer | None:
     """Return the sizes of a visitor's test; None where visitors test no speed."""
-    net = profile.visit_max_mb * MB - SLACK_BYTES - UP_SLACK_BYTES
+    net = (profile.visit_max_mb * MB - SLACK_BYTES - UP_SLACK_BYTES) * 100 // WIRE_PCT - 1
     if net <= 0:
         return None
     down = int(net * DOWN_SHARE)

@@ -14,7 +14,7 @@ from app.profiles import profiles
 from app.throughput.budget import month_of
 from app.visitors import visited_sites
 from app.visitors.models import VisitDirection, VisitNetwork, VisitTraffic, VisitTransfer
-from app.visitors.speed_offer import SpeedOffer, SpeedRefusal, decide
+from app.visitors.speed_offer import SpeedOffer, SpeedRefusal, decide, wire_bytes
 from app.visitors.visit_token import OLDEST_ROW
 from probes.rate import Rate
 
@@ -124,8 +124,9 @@ async def settle(
         .returning(row.id)
     )
     if settled is not None:
-        released = min(size, reserved.reserved_bytes) if open_end else reserved.reserved_bytes
-        await _spend(session, reserved.site_id, reserved.month, size=size, reserved=-released)
+        cost = wire_bytes(size)
+        released = min(cost, reserved.reserved_bytes) if open_end else reserved.reserved_bytes
+        await _spend(session, reserved.site_id, reserved.month, size=cost, reserved=-released)
 
 
 async def add_page_bytes(session: AsyncSession, bytes_of_sites: Mapping[int, int], now: datetime) -> None:

@@ -15,7 +15,7 @@ from app.profiles import Profile, Technology
 from app.throughput.budget import MB
 from app.visitors import transfers
 from app.visitors.models import VisitNetwork
-from app.visitors.speed_offer import SpeedOffer, SpeedRefusal, decide, left_bytes, share_bytes
+from app.visitors.speed_offer import SpeedOffer, SpeedRefusal, decide, left_bytes, share_bytes, wire_bytes
 from app.visitors.visited_sites import SpentBytes, VisitedSite
 from tests.conftest import Cast
 from tests.factories import register
@@ -92,7 +92,7 @@ async def test_a_download_is_reserved_settled_used_once_and_shown(
         "identity",
         "no-store, no-transform",
     )
-    assert await traffic(session) == (len(download.content), 0)
+    assert await traffic(session) == (wire_bytes(len(download.content)), 0)
     again = await visitor.ask("GET", "/down", **asked)
     assert (again.status_code, again.json()["reason"]) == (409, "used")
     upload = await visitor.ask("POST", "/up", content=b"x" * 500_000, **asked)
