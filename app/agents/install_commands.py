@@ -21,6 +21,17 @@ REMOVE_COMMANDS = {
     AgentKind.LINUX: "sudo sinyal-agent remove",
     AgentKind.WINDOWS: r"powershell -ExecutionPolicy Bypass -File 'C:\Program Files\Sinyal\agent.ps1' -Remove",
 }
+OPEN_NOTES = {  # Indonesian, English: where a clerk pastes the line
+    AgentKind.LINUX: (
+        "Buka Terminal (Ctrl+Alt+T), tempel baris ini, Enter; kata sandi komputer ini diminta. Hasilnya ditulis di situ.",
+        "Open a terminal, paste the line, Enter; it asks for this computer's password and says how it went",
+    ),
+    AgentKind.WINDOWS: (
+        "Tekan Windows+X, pilih Terminal (Admin) atau PowerShell (Admin), jawab Ya, klik kanan untuk menempel baris "
+        "ini, Enter. Hasilnya ditulis di situ.",
+        "Windows+X, Terminal (Admin), Yes; right-click pastes the line, Enter; it says how it went",
+    ),
+}
 MODE_COMMAND = "/system/device-mode/update mode=advanced"
 MODE_NOTES = {  # Indonesian, English: what a device does not allow as it leaves the factory
     AgentKind.ROUTEROS: (
@@ -52,7 +63,8 @@ def install_commands(url: str, code: str) -> dict[AgentKind, str]:
         ":onerror e in={/import sd.rsc} do={:put $e}; /file remove sd.rsc }",
         AgentKind.OPENWRT: f"f=$(mktemp) && wget -O $f --post-data='{forms[AgentKind.OPENWRT]}' '{url}/enrol' "
         "&& sh $f; rm -f $f",
-        AgentKind.LINUX: f"curl -sS -d '{forms[AgentKind.LINUX]}' '{url}/enrol' | sudo sh",
+        AgentKind.LINUX: f"(curl -sS -d '{forms[AgentKind.LINUX]}' '{url}/enrol' || "
+        f"wget -qO- --content-on-error --post-data='{forms[AgentKind.LINUX]}' '{url}/enrol') | sudo sh",
         AgentKind.WINDOWS: "[Net.ServicePointManager]::SecurityProtocol = 'Tls12'; "
         f"irm '{url}/enrol' -Method Post -Body '{forms[AgentKind.WINDOWS]}' | iex",
     }

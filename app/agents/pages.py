@@ -103,7 +103,8 @@ def card(details: EnrolmentDetails, url: str, code: str) -> str:
 
 def _notes(kind: AgentKind, *, https: bool) -> list[tuple[str, str]]:
     """Return what is to be done on the device before, in Indonesian and in English."""
-    sources = (install_commands.MODE_NOTES, install_commands.CERTIFICATE_NOTES if https else {})
+    certificates = install_commands.CERTIFICATE_NOTES if https else {}
+    sources = (install_commands.OPEN_NOTES, install_commands.MODE_NOTES, certificates)
     return [notes[kind] for notes in sources if kind in notes]
 
 

@@ -184,10 +184,9 @@ def test_the_windows_script_sends_a_valid_push() -> None:
     text = rendered(AgentKind.WINDOWS)
     (row,) = re.findall(r"\$row = '(.*)' -f", text)
     (body,) = re.findall(r"\n    '(\{\{\"agent.*)' -f", text)
-    row_json = row.format("k3f9ab2c", 7, "100.25", 3, "21,22", ',"clock":"2026-11-25T03:00:00Z"')
-    push = parser.parse(
-        parser.load(body.format("k3f9ab2c", "101.50", 4, 0, ',"sent_at":"2026-11-25T03:00:01Z"', row_json).encode())
-    )
+    row_json = row.format("k3f9ab2c", 7, "100.25", 3, "21,22")
+    sent_at, epochs = ',"sent_at":"2026-11-25T03:00:01Z"', ',"epochs":{"k3f9ab2c":1795575599.50}'
+    push = parser.parse(parser.load(body.format("k3f9ab2c", "101.50", 4, 0, sent_at, epochs, row_json).encode()))
     assert push.faults == []
     assert (push.agent, push.waiting, push.rows[0].rtt_us) == ("windows/2", 4, (21_000, 22_000))
 
@@ -211,7 +210,8 @@ def test_the_install_commands_are_short_and_quoted() -> None:
     assert all(len(line) < 250 and "\n" not in line for line in commands.values())
     assert "?" not in commands[AgentKind.ROUTEROS], "a question mark opens the help of its console"
     assert commands[AgentKind.LINUX] == (
-        "curl -sS -d 'code=K7QX2MRD&kind=linux' 'https://sinyal.kaltimprov.go.id/enrol' | sudo sh"
+        "(curl -sS -d 'code=K7QX2MRD&kind=linux' 'https://sinyal.kaltimprov.go.id/enrol' || "
+        "wget -qO- --content-on-error --post-data='code=K7QX2MRD&kind=linux' 'https://sinyal.kaltimprov.go.id/enrol') | sudo sh"
     )
 
 

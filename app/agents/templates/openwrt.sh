@@ -12,14 +12,14 @@
 install() {
     ROOT=${SINYAL_ROOT:-}
     if [ -z "$ROOT" ] && [ "$(id -u)" != 0 ]; then
-        echo "Jalankan sebagai root / run as root" >&2
+        echo "Belum terpasang: jalankan sebagai root / not installed: run as root" >&2
         return 1
     fi
     umask 077
     mkdir -p "$ROOT/etc/crontabs" "$ROOT/usr/bin" "$ROOT/lib/upgrade/keep.d" || return 1
     # delete readings of another site
     grep -qs "^SITE=«site.code|sh»$" "$ROOT/etc/sinyal.conf" || rm -rf "$ROOT/var/run/sinyal"
-    rm -f "$ROOT/var/run/sinyal/next" "$ROOT/var/run/sinyal/pause" "$ROOT/var/run/sinyal/said"
+    rm -f "$ROOT/var/run/sinyal/next" "$ROOT/var/run/sinyal/pause" "$ROOT/var/run/sinyal/said" "$ROOT/var/run/sinyal/code"
     # replaced atomically: a running agent keeps reading the file that it started from
     cat > "$ROOT/etc/sinyal.conf.new" <<'SINYAL_CONF' || return 1
 «% include "agent.conf" %»
@@ -42,8 +42,19 @@ SINYAL_AGENT
         echo "cron tidak berjalan, agen tidak akan mengukur / cron is not running: the agent will not measure" >&2
         return 1
     fi
+    holder=$(readlink /var/run/sinyal/loop.lock) && grep -q sinyal "/proc/$holder/cmdline" && kill "$holder" # of an earlier one
     sinyal-agent tick
-    sinyal-agent status
+    sinyal-agent each-minute
+    echo
+    echo "Sinyal Desa untuk "«site.code|sh»", "«site.village|sh»":"
+    echo "  Agen terpasang, mengukur tiap «beat_s» detik, dan jalan sendiri setelah router dinyalakan lagi."
+    if sinyal-agent status > /dev/null; then
+        echo "  BERHASIL: server sudah menerima laporan dari router ini. / installed and reporting"
+    else
+        echo "  Laporan BELUM diterima. Hasil ukur disimpan dan dikirim begitu tersambung: / nothing received yet:"
+        sinyal-agent status | sed 's/^/  /'
+    fi
+    echo "Periksa kapan saja: sinyal-agent status      Hapus: sinyal-agent remove"
 }
 
 install
