@@ -23,7 +23,7 @@ REMOVE_COMMANDS = {
 }
 OPEN_NOTES = {  # Indonesian, English: where a clerk pastes the line
     AgentKind.LINUX: (
-        "Buka Terminal (Ctrl+Alt+T), tempel baris ini, Enter; kata sandi komputer ini diminta. Hasilnya ditulis di situ.",
+        "Buka Terminal (Ctrl+Alt+T), tempel baris ini, Enter; kata sandi komputer diminta. Hasilnya ditulis di situ.",
         "Open a terminal, paste the line, Enter; it asks for this computer's password and says how it went",
     ),
     AgentKind.WINDOWS: (

@@ -211,7 +211,8 @@ def test_the_install_commands_are_short_and_quoted() -> None:
     assert "?" not in commands[AgentKind.ROUTEROS], "a question mark opens the help of its console"
     assert commands[AgentKind.LINUX] == (
         "(curl -sS -d 'code=K7QX2MRD&kind=linux' 'https://sinyal.kaltimprov.go.id/enrol' || "
-        "wget -qO- --content-on-error --post-data='code=K7QX2MRD&kind=linux' 'https://sinyal.kaltimprov.go.id/enrol') | sudo sh"
+        "wget -qO- --content-on-error --post-data='code=K7QX2MRD&kind=linux' "
+        "'https://sinyal.kaltimprov.go.id/enrol') | sudo sh"
     )
 
 

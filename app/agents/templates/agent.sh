@@ -37,6 +37,7 @@ start_boot() {
     for slot in skip seq epoch; do new_slot "$RUN/$slot" '' || return 1; done
     [ -s "$SPOOL/unreported" ] || new_slot "$SPOOL/unreported" 0
     new_slot "$RUN/dropped" "$(read_number "$SPOOL/unreported" 0)" && write_file "$RUN/boot" "$boot" || return 1
+    true >> "$SPOOL/rows"
     reserve_room
     remember_boot - "$(hardware_clock)"
 }

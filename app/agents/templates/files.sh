@@ -26,7 +26,7 @@ lock() { # NAME SECONDS
     left=$2
     until ln -s "$$" "$RUN/$1.lock" 2>/dev/null; do
         holder=$(readlink "$RUN/$1.lock")
-        if [ -n "$holder" ] && ! grep -q sinyal "/proc/$holder/cmdline" 2>/dev/null; then
+        if [ "$holder" = "$$" ] || { [ -n "$holder" ] && ! grep -q sinyal "/proc/$holder/cmdline" 2>/dev/null; }; then
             rm -f "$RUN/$1.lock"
         else
             [ "$left" -gt 0 ] || return 1

@@ -16,11 +16,19 @@ store_row() { # ROW
         ends_in_newline "$rows" || newline='
 '
     fi
-    if ! printf '%s%s\n' "$newline" "$1" 2>/dev/null >> "$rows"; then
+    if ! printf '%s%s\n' "$newline" "$1" 2>/dev/null >> "$rows" && ! store_in_room "$1"; then
         if [ ! -s "$rows" ] || ends_in_newline "$rows" || [ "$(wc -c < "$rows")" -eq "$before" ]; then count_dropped 1; fi
         log_message "penyimpanan penuh: hasil ukur hilang / disk full: readings are lost"
     fi
     unlock spool
+}
+
+# What of the row was written is taken back, and the room in RAM given to the rows.
+store_in_room() { # ROW
+    [ "$SPOOL" = "$RUN" ] && [ -e "$RUN/room" ] || return 1
+    rm -f "$RUN/room"
+    { head -c "$before" "$rows" > "$rows.new" && mv -f "$rows.new" "$rows"; } 2>/dev/null || { rm -f "$rows.new"; return 1; }
+    printf '%s%s\n' "$newline" "$1" 2>/dev/null >> "$rows"
 }
 
 count_waiting() { echo $(($(count_lines "$SPOOL/rows") - $(read_number "$RUN/skip" 0))); }
