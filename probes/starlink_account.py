@@ -8,6 +8,7 @@ may have been lost. Columns are read by the names that come with the rows; posit
 
 import asyncio
 import time
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -21,6 +22,8 @@ from probes.telemetry import MAX_WORD, LinkState, Telemetry, fraction, milliseco
 BASE_URL = "https://starlink.com/api"
 TOKEN_PATH, STREAM_PATH = "/auth/connect/token", "/public/v2/telemetry/stream"
 BATCH_ROWS, LINGER_MS = 5_000, 1_000
+MAX_ROWS = 4 * BATCH_ROWS  # and of each a few tens of values
+MAX_COMMAS = 50 * MAX_ROWS  # a million empty values take long to parse
 MAX_ANSWER = 8_000_000  # bytes; 5,000 rows are about 1 MB
 ANSWER_S = 30.0  # as a whole
 TIMEOUTS = {"connect": 10.0, "read": 20.0, "write": 10.0, "pool": 10.0}
@@ -129,9 +132,16 @@ async def _post(
 
 
 async def _read_body(response: httpx.Response) -> bytes:
-    body = bytearray()
-    async for piece in response.aiter_bytes():
-        body += piece
+    """Unpack it here: what a small answer becomes is bounded before it is unpacked."""
+    encoding = response.headers.get("content-encoding", "identity").strip().lower()
+    if encoding not in {"identity", "gzip"}:
+        raise AccountProblem("unknown_encoding", lost=True)
+    body, unpacking = bytearray(), zlib.decompressobj(31) if encoding == "gzip" else None  # 31: gzip format
+    async for piece in response.aiter_raw():
+        try:
+            body += piece if unpacking is None else unpacking.decompress(piece, MAX_ANSWER + 1 - len(body))
+        except zlib.error:
+            raise AccountProblem("bad_gzip", lost=True) from None
         if len(body) > MAX_ANSWER:
             raise AccountProblem("too_long", lost=True)
     return bytes(body)
@@ -143,6 +153,8 @@ def _reason(error: Exception) -> str:
 
 def parse_batch(body: bytes) -> TelemetryBatch:
     """Raises AccountProblem for what is no batch; a row that cannot be read is skipped and counted."""
+    if body.count(b",") > MAX_COMMAS:
+        raise AccountProblem("too_many_values")
     answer = _object(body)
     data, enums = _dict(answer.get("data")), _dict(_dict(answer.get("metadata")).get("enums"))
     rows, columns = data.get("values"), _dict(data.get("columnNamesByDeviceType"))
@@ -150,6 +162,8 @@ def parse_batch(body: bytes) -> TelemetryBatch:
         rows = []
     if type(rows) is not list:
         raise AccountProblem("no_batch")
+    if len(rows) > MAX_ROWS:
+        raise AccountProblem("too_many_rows")
     kinds = {key for key, name in _dict(enums.get("DeviceType")).items() if name == TERMINAL} or {TERMINAL_KEY}
     alerts = _dict(enums.get("AlertsByDeviceType"))
     found = [*_read_rows(rows, kinds, columns, alerts)]
@@ -174,7 +188,9 @@ def _read_rows(
 
 def _sample(row: Mapping[str, Any], alert_names: Mapping[str, Any]) -> Telemetry | None:
     device, stamp = row.get("DeviceId"), row.get("UtcTimestampNs")
-    if type(device) is not str or not 0 < len(device) <= MAX_WORD or type(stamp) is not int or not 0 < stamp < 2**63:
+    if type(device) is not str or not 0 < len(device) <= MAX_WORD or not device.isprintable():
+        return None
+    if type(stamp) is not int or not 0 < stamp < 2**63:
         return None
     alerts = named(row.get("ActiveAlerts"), alert_names)
     drop_rate = fraction(row.get("PingDropRateAvg"))

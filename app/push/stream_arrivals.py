@@ -18,7 +18,8 @@ KEPT_S = 7200  # longer than any interval of pushes
 GRACE_S = 5  # a push that is due may be on its way
 # A push that was heard later than the stream needs no other proof.
 OVERDUE = text("""
-    SELECT d.site_id, d.address, d.address_at, d.heard_at FROM device d JOIN site s ON s.id = d.site_id AND s.lifecycle = 'active' AND s.probe = 'push'
+    SELECT d.site_id, d.address, d.address_at, d.heard_at FROM device d
+        JOIN site s ON s.id = d.site_id AND s.lifecycle = 'active' AND s.probe = 'push'
         JOIN unnest(cast(:sites AS int[]), cast(:every AS int[]), cast(:heard AS timestamptz[]))
             AS n(site_id, every_s, at) ON n.site_id = d.site_id
     WHERE d.heard_at < n.at - make_interval(secs => n.every_s + :grace)

@@ -85,9 +85,10 @@ async def take(session: AsyncSession, account_id: int, answer: AccountAnswer, *,
     sites = {row.device_id: row.site_id for row in rows}
     said = {site_id: devices[device] for device, site_id in sites.items()}
     late = await recording.record(session, TelemetryKind.STARLINK_ACCOUNT, said, now=now) if said else 0
-    times = [sample.at for sample in answer.samples]
-    if times:
-        await session.execute(END_GAPS, {"id": account_id, "first_at": min(times)})
+    times = [sample.at for sample in answer.samples if now - recording.MAX_AGE <= sample.at <= now + recording.AHEAD]
+    newer = [at for at in times if account.taken_until is None or at > account.taken_until]
+    if newer:  # one that was held back on its way says nothing of a gap
+        await session.execute(END_GAPS, {"id": account_id, "first_at": min(newer)})
     values = {
         "id": account_id,
         "now": now,

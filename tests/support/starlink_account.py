@@ -53,6 +53,8 @@ class AccountApi:
         self.tokens = 0
         self.status = 200
         self.cut = False
+        self.packed: bytes | None = None  # the answer as it is, in this encoding
+        self.encoding = "identity"
         self.port = 0
         self.headers: list[dict[str, str]] = []
         self.before_asked: Callable[[], Awaitable[None]] | None = None  # before the index moves
@@ -95,11 +97,14 @@ class AccountApi:
         self.index += len(rows)
         if self.before_answer:
             await self.before_answer()
+        if self.packed is not None:
+            return response(200, self.packed, f"\r\nContent-Encoding: {self.encoding}")
         return None if self.cut else response(200, answer_of(rows))
 
 
-def response(status: int, body: bytes) -> bytes:
+def response(status: int, body: bytes, more: str = "") -> bytes:
     head = f"HTTP/1.1 {status} X\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\nConnection: close"
+    head += more
     return head.encode() + b"\r\n\r\n" + body
 
 

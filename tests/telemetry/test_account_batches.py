@@ -1,7 +1,8 @@
 """Accounts whose read index moves: batches by column names, joined into stretches, once; what is lost is told."""
 
+import gzip
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -90,6 +91,65 @@ def test_a_terminal_without_a_service_line_is_down_and_one_without_a_figure_says
 def test_what_is_no_batch_is_a_problem(body: bytes) -> None:
     with pytest.raises(AccountProblem):
         parse_batch(body)
+
+
+@pytest.mark.parametrize(
+    ("body", "problem"),
+    [
+        (answer_of([["u"]] * 20_001), "too_many_rows"),
+        (b'{"data": {"values": [' + b"0," * 1_000_001 + b"0]}}", "too_many_values"),
+    ],
+)
+def test_an_answer_larger_than_any_batch_is_not_worked_through(body: bytes, problem: str) -> None:
+    with pytest.raises(AccountProblem, match=problem):
+        parse_batch(body)
+
+
+def test_a_terminal_whose_name_cannot_be_stored_is_skipped() -> None:
+    batch = parse_batch(answer_of([terminal_row(NOW, device="ut-\0"), terminal_row(NOW)]))
+    assert ([sample.device for sample in batch.samples], batch.skipped) == ([DEVICE], 1)
+
+
+@pytest.mark.parametrize(("times", "encoding"), [(1, "gzip"), (2, "gzip, gzip"), (0, "gzip")])
+async def test_an_answer_is_unpacked_no_further_than_a_batch_is_long(
+    cast: Cast, session: AsyncSession, api: AccountApi, reader: TelemetryReader, times: int, encoding: str
+) -> None:
+    account = await make_account(cast, session, api)
+    api.packed = bytes(50_000_000 if times else 0)
+    for _ in range(times):
+        api.packed = gzip.compress(api.packed)
+    api.encoding = encoding
+    await reader.read_due()
+    found = (await cast.sari.get(f"/telemetry/accounts/{account}")).json()
+    assert found["problem"] == {1: "too_long", 2: "unknown_encoding", 0: "no_json"}[times]
+    assert [gap["reason"] for gap in found["gaps"]] == ["lost_answer"]
+
+
+async def test_a_row_held_back_or_of_no_time_at_all_closes_no_gap(
+    cast: Cast, session: AsyncSession, sessions: Sessions, api: AccountApi
+) -> None:
+    account = await make_account(cast, session, api)
+    ago = [timedelta(minutes=n) for n in (30, 20, 10)]
+    for n, rows in enumerate(
+        (
+            [terminal_row(NOW - ago[0])],
+            [],  # lost
+            [terminal_row(NOW + timedelta(days=3_000)), terminal_row(NOW - timedelta(days=20_000))],
+            [terminal_row(NOW - ago[0] - timedelta(minutes=1)), terminal_row(NOW - ago[2])],
+        )
+    ):
+        batch = parse_batch(answer_of(rows))
+        async with transaction(sessions) as own:
+            await account_batches.begin(own, account, now=NOW)
+            if n == 1:
+                await account_batches.fail(own, account, "cut", lost=True, now=NOW)
+            else:
+                await account_batches.take(
+                    own, account, account_batches.AccountAnswer(batch.samples, batch.rows, batch.size), now=NOW
+                )
+    (gap,) = (await cast.sari.get(f"/telemetry/accounts/{account}")).json()["gaps"]
+    assert datetime.fromisoformat(gap["started_at"]) == NOW - ago[0]
+    assert datetime.fromisoformat(gap["ended_at"]) == NOW - ago[2]
 
 
 async def test_answers_become_stretches_of_the_site_and_the_token_is_asked_once(
