@@ -75,12 +75,12 @@ async def reserve(
         raise NotFound("This access point is not measured by visitors")
     decided = decide(site, profiles()[site.technology], network, now, direction=direction)
     if isinstance(decided, SpeedRefusal):
-        raise _refused(decided)
+        raise refused(decided)
     running = (await session.execute(RUNNING, {"site_id": site_id, "source": source, "now": now})).one()
     if running.of_site or running.tested or running.of_network >= AT_ONCE_OF_NETWORK:
-        raise _refused(SpeedRefusal.BUSY)
+        raise refused(SpeedRefusal.BUSY)
     if running.begun >= MOST_OF_NETWORK:
-        raise _refused(SpeedRefusal.USED)
+        raise refused(SpeedRefusal.USED)
     return await _insert(session, site_id, direction, decided, visitor, source, now)
 
 
@@ -107,7 +107,7 @@ async def _insert(
     )
     transfer_id = await session.scalar(made.on_conflict_do_nothing().returning(VisitTransfer.id))
     if transfer_id is None:
-        raise _refused(SpeedRefusal.USED)
+        raise refused(SpeedRefusal.USED)
     await _spend(session, site_id, month_of(now), reserved=cost)
     return Reserved(transfer_id, site_id, month_of(now), allowed, offer.max_s, cost)
 
@@ -171,7 +171,8 @@ async def _spend(session: AsyncSession, site_id: int, month: date, *, size: int 
     )
 
 
-def _refused(reason: SpeedRefusal) -> Problem:
+def refused(reason: SpeedRefusal) -> Problem:
+    """Return what is answered to who may not test."""
     if reason is SpeedRefusal.BUSY:
         return TooManyRequests(BUSY_RETRY_S)
     return Conflict(REFUSED[reason], reason=reason.value)

@@ -22,6 +22,9 @@ from app.visitors.visit_token import Visit, VisitKeys
 from app.visitors.visited_sites import VisitedSite, VisitedSites, read_code
 from probes.rate import rate_of
 
+# Of no spending, so that they hold for a site that was read a minute ago.
+NEVER_NOW = frozenset({SpeedRefusal.OFF, SpeedRefusal.OTHER_NETWORK, SpeedRefusal.OUTSIDE_HOURS})
+
 
 @dataclass(frozen=True, slots=True)
 class OpenedVisit:
@@ -74,8 +77,15 @@ class Visits:
     async def transfer(
         self, token: str, direction: VisitDirection, address: str | None, now: datetime
     ) -> AsyncIterator["OpenTransfer"]:
-        """Reserve a direction of the visit. The process' share is freed when the caller is done with it."""
+        """Reserve a direction of the visit. The process' share is freed when the caller is done with it.
+
+        Who may not test anyway is refused before that, and without the database: however often it asks, nobody waits.
+        """
+        self.limits.charge_visit(address)
         visit, site, network = await self._of_visit(token, address, now)
+        decided = decide(site, profiles()[site.technology], network, now, direction=direction)
+        if decided in NEVER_NOW:
+            raise transfers.refused(SpeedRefusal(decided))
         if not self.limits.has_free_test:
             raise TooManyRequests(BUSY_RETRY_S)
         self.limits.speed_tests += 1

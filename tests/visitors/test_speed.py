@@ -1,5 +1,6 @@
 """A visitor's download and upload: inside the site's data budget, once an hour, timed by this service as well."""
 
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -11,6 +12,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.clock import WITA
+from app.core.errors import TooManyRequests
 from app.profiles import Profile, Technology
 from app.throughput.budget import MB
 from app.visitors import transfers
@@ -124,6 +126,22 @@ async def test_a_test_from_elsewhere_or_beyond_the_limits_is_refused_before_its_
     assert (often.status_code, often.json()["reason"]) == (409, "used")
     assert await traffic(session) == (0, 0)
     assert app.state.visits.limits.speed_tests == 0
+
+
+async def test_who_asks_for_tests_again_and_again_takes_nobodys_place(
+    cast: Cast, app: FastAPI, site: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    visit = (await Visitor(app, HOME).open(site["code"]))["visit"]
+    limits, stranger = app.state.visits.limits, Visitor(app, ELSEWHERE)
+    monkeypatch.setattr(transfers, "reserve", None)  # not even asked
+    limits.speed_tests = 8
+    refused = await stranger.ask("GET", "/down", params={"visit": visit})
+    assert (refused.status_code, refused.json()["reason"]) == (409, "other_network")
+    for _ in range(300):
+        with suppress(TooManyRequests):
+            limits.charge_visit(ELSEWHERE)
+    assert (await stranger.ask("GET", "/down", params={"visit": visit})).status_code == 429
+    limits.speed_tests = 0
 
 
 async def test_a_rate_counts_only_where_this_service_served_and_timed_it(
