@@ -27,7 +27,7 @@ MOST = 50  # statements; the rest would be of one witness that says the same aga
 
 
 async def evidence(session: AsyncSession, site: Site, at: datetime, *, caller: Caller, now: datetime) -> dict[str, Any]:
-    """Return the fields of an EvidenceOut of the second that begins at `at`."""
+    """Return the fields of a SecondEvidenceOut of the second that begins at `at`."""
     second = await explained_second(session, site, at, caller=caller, now=now)
     statements = await statements_at(session, site, at, second)
     says = _ledger_says(second)

@@ -4,7 +4,7 @@ from fastapi import APIRouter
 
 from app.core.clock import utc_now
 from app.evidence.collecting import evidence
-from app.evidence.schemas import EvidenceOut
+from app.evidence.schemas import SecondEvidenceOut
 from app.explaining.params import PastSecond
 from app.registry import store as registry
 from app.registry.params import SiteId
@@ -14,7 +14,7 @@ from app.web.problem_details import problems
 router = APIRouter()
 
 
-@router.get("/sites/{id}/evidence", response_model=EvidenceOut, responses=problems(404), tags=["one site"])
+@router.get("/sites/{id}/evidence", response_model=SecondEvidenceOut, responses=problems(404), tags=["one site"])
 async def get_site_evidence(session: Session, caller: Reader, id: SiteId, at: PastSecond) -> dict[str, Any]:
     """Who said what about a second of one site.
 

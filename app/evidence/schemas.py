@@ -1,14 +1,14 @@
 from datetime import datetime
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import BaseModel, ConfigDict, Field
 
 from app.core.moments import WitaMoment
 from app.core.words import Words
 from app.explaining.schemas import SecondKind
 from app.measurements.simulated_past import MarksSimulatedPast
 from app.registry.models import State, UnknownReason
-from app.witnesses.kinds import Proof, Says, WitnessKind
+from app.witnesses.kinds import Provable, Says, WitnessKind
 from app.witnesses.rules import Believed
 
 AT = "2026-11-24T21:33:00+08:00"
@@ -88,8 +88,8 @@ class StatementOut(BaseModel):
     is_claim: bool = Field(description="reported later, of a time in which nobody heard the witness: proves nothing")
     proves: bool = Field(description="whether it proves what it says")
     counts: bool = Field(description="whether it is among what makes the state")
-    may_prove: list[Proof] = Field(description="what such a witness may prove at all", examples=[["up", "down"]])
-    detail: dict[str, JsonValue] = Field(
+    may_prove: list[Provable] = Field(description="what such a witness may prove at all", examples=[["up", "down"]])
+    detail: dict[str, Any] = Field(
         description="what it knows beside: packets, round trip, what answered near the device; no address, no person",
         examples=[{"sent": 5, "received": 0}],
     )
@@ -107,7 +107,7 @@ class DisagreementOut(BaseModel):
     words: Words = Field(description="what follows")
 
 
-class EvidenceOut(MarksSimulatedPast):
+class SecondEvidenceOut(MarksSimulatedPast):
     """Who said what about a second, and which of it counts."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [EXAMPLE]})

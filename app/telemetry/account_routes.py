@@ -87,7 +87,7 @@ async def patch_telemetry_account(
     return (await accounts.present(session, [account]))[0]
 
 
-@router.delete("/{id}", status_code=204, responses=problems(403))
+@router.delete("/{id}", status_code=204, responses=problems(403, 404))
 async def delete_telemetry_account(session: Session, caller: Provincial, id: RowId) -> None:
     """Stop reading an account.
 

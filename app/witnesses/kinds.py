@@ -25,7 +25,7 @@ class Says(StrEnum):
     NOTHING = "nothing"
 
 
-class Proof(StrEnum):
+class Provable(StrEnum):
     """What a witness may prove: that the link was `up`, that it was `down`, or the `cause` of an outage."""
 
     UP = "up"

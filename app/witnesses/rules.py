@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from app.witnesses.kinds import Proof, Says, WitnessKind
+from app.witnesses.kinds import Provable, Says, WitnessKind
 
 
 class Reach(StrEnum):
@@ -30,21 +30,21 @@ class WitnessRule:
     proofs make the site's state, and so what is counted."""
 
     may_say: frozenset[Says]
-    proves: Mapping[Proof, Reach]
-    decides: frozenset[Proof] = frozenset()
+    proves: Mapping[Provable, Reach]
+    decides: frozenset[Provable] = frozenset()
 
 
 ANYTHING = frozenset(Says)
-STATE = frozenset({Proof.UP, Proof.DOWN})
+STATE = frozenset({Provable.UP, Provable.DOWN})
 RULES: Mapping[WitnessKind, WitnessRule] = {
-    WitnessKind.CENTRAL: WitnessRule(ANYTHING, {Proof.UP: Reach.LOOK, Proof.DOWN: Reach.LOSSES}, STATE),
+    WitnessKind.CENTRAL: WitnessRule(ANYTHING, {Provable.UP: Reach.LOOK, Provable.DOWN: Reach.LOSSES}, STATE),
     WitnessKind.AGENT: WitnessRule(
-        ANYTHING, {Proof.UP: Reach.LOOK, Proof.DOWN: Reach.LOSSES, Proof.CAUSE: Reach.OUTAGE}, STATE
+        ANYTHING, {Provable.UP: Reach.LOOK, Provable.DOWN: Reach.LOSSES, Provable.CAUSE: Reach.OUTAGE}, STATE
     ),
-    WitnessKind.STREAM: WitnessRule(ANYTHING, {Proof.UP: Reach.BEAT, Proof.DOWN: Reach.GAP}, frozenset({Proof.UP})),
-    WitnessKind.TERMINAL: WitnessRule(ANYTHING, {Proof.CAUSE: Reach.OUTAGE}),
+    WitnessKind.STREAM: WitnessRule(ANYTHING, {Provable.UP: Reach.BEAT, Provable.DOWN: Reach.GAP}, frozenset({Provable.UP})),
+    WitnessKind.TERMINAL: WitnessRule(ANYTHING, {Provable.CAUSE: Reach.OUTAGE}),
     WitnessKind.PROVIDER: WitnessRule(ANYTHING, {}),
-    WitnessKind.VISITOR: WitnessRule(frozenset({Says.UP, Says.NOTHING}), {Proof.UP: Reach.SECOND}),
+    WitnessKind.VISITOR: WitnessRule(frozenset({Says.UP, Says.NOTHING}), {Provable.UP: Reach.SECOND}),
 }
 
 
@@ -84,15 +84,15 @@ def may_say(witness: WitnessKind, says: Says) -> bool:
     return says in RULES[witness].may_say
 
 
-def may_prove(witness: WitnessKind) -> list[Proof]:
-    return [proof for proof in Proof if proof in RULES[witness].proves]
+def may_prove(witness: WitnessKind) -> list[Provable]:
+    return [proof for proof in Provable if proof in RULES[witness].proves]
 
 
 def proves(witness: WitnessKind, says: Says) -> bool:
     """Whether a statement of that kind proves what it says of the link."""
-    return says is not Says.NOTHING and Proof(says.value) in RULES[witness].proves
+    return says is not Says.NOTHING and Provable(says.value) in RULES[witness].proves
 
 
 def decides(witness: WitnessKind, says: Says) -> bool:
     """Whether such a statement makes the site's state."""
-    return says is not Says.NOTHING and Proof(says.value) in RULES[witness].decides
+    return says is not Says.NOTHING and Provable(says.value) in RULES[witness].decides

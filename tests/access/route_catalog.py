@@ -92,6 +92,7 @@ EXPECTED_STATUS |= {"POST /console/sign-in": 401}
 EXPECTED_STATUS |= {"POST /layar": 303, "GET /layar/stream": 401}
 # Only device tokens are accepted here.
 EXPECTED_STATUS |= {f"POST {API}/push": 401, f"POST {API}/push/end": 401}
+EXPECTED_STATUS |= {f"GET {API}/stream": 401, f"POST {API}/stream": 401}
 # Authorized by a speed test grant, which no caller here has.
 EXPECTED_STATUS |= dict.fromkeys((f"GET {SPEED_TEST}", f"POST {SPEED_TEST}", f"POST {SPEED_TEST}/report"), 404)
 # Authorized by a visit; it begins with the code of an access point, and the matrix has none of that code.

@@ -7,7 +7,7 @@ import pytest
 
 from app.settings import ROOT
 from app.witnesses import rules
-from app.witnesses.kinds import Proof
+from app.witnesses.kinds import Provable
 from app.witnesses.rules import OURS, RULES, THEIRS, Believed, difference
 from app.witnesses.statement import Says, Statement, WitnessKind
 
@@ -26,8 +26,8 @@ def test_the_page_says_what_each_witness_may_prove() -> None:
         [
             witness.value,
             ", ".join(says for says in Says if says in rule.may_say),
-            *(rule.proves[proof].value if proof in rule.proves else "–" for proof in Proof),
-            ", ".join(proof for proof in Proof if proof in rule.decides) or "–",
+            *(rule.proves[proof].value if proof in rule.proves else "–" for proof in Provable),
+            ", ".join(proof for proof in Provable if proof in rule.decides) or "–",
         ]
         for witness, rule in RULES.items()
     ]
@@ -48,7 +48,7 @@ def test_the_indonesian_page_proves_the_same() -> None:
     for witness, rule in RULES.items():
         (line,) = (line for line in lines if f"(`{witness}`)" in line)
         cells = [cell.strip() for cell in line.strip("| ").split(" | ")][2:]
-        assert [cell != "tidak" for cell in cells[:3]] == [proof in rule.proves for proof in Proof], witness
+        assert [cell != "tidak" for cell in cells[:3]] == [proof in rule.proves for proof in Provable], witness
         assert (cells[3] != "tidak") == bool(rule.decides), witness
 
 
@@ -56,7 +56,7 @@ def test_every_witness_has_a_rule_and_decides_nothing_that_it_does_not_prove() -
     assert set(RULES) == set(WitnessKind) == OURS | THEIRS | {WitnessKind.VISITOR}
     assert all(rule.decides <= set(rule.proves) for rule in RULES.values())
     assert all(
-        proof is Proof.CAUSE or Says(proof.value) in rule.may_say for rule in RULES.values() for proof in rule.proves
+        proof is Provable.CAUSE or Says(proof.value) in rule.may_say for rule in RULES.values() for proof in rule.proves
     )
 
 
