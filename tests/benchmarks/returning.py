@@ -131,7 +131,9 @@ def _watch(running: Service, agents: "subprocess.Popen[str]", began: float) -> d
         figures = running.figures()
         print(
             f"{time.time() - began:5.0f} s  inbox {waiting:>6,} pushes {size / 1e6:6.1f} MB, latency "
-            f"{figures.get('inbox_age_seconds', 0):.0f} s, {dict(sorted(states.items()))}",
+            f"{figures.get('inbox_age_seconds', 0):.0f} s, {dict(sorted(states.items()))}, beats "
+            f"{figures.get('own_beats_heard', 0)} of {figures.get('own_beats_sent', 0)}, silences "
+            f"{figures.get('silences', 0)}",
             flush=True,
         )
     return most
