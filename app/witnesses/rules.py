@@ -41,7 +41,9 @@ RULES: Mapping[WitnessKind, WitnessRule] = {
     WitnessKind.AGENT: WitnessRule(
         ANYTHING, {Provable.UP: Reach.LOOK, Provable.DOWN: Reach.LOSSES, Provable.CAUSE: Reach.OUTAGE}, STATE
     ),
-    WitnessKind.STREAM: WitnessRule(ANYTHING, {Provable.UP: Reach.BEAT, Provable.DOWN: Reach.GAP}, frozenset({Provable.UP})),
+    WitnessKind.STREAM: WitnessRule(
+        ANYTHING, {Provable.UP: Reach.BEAT, Provable.DOWN: Reach.GAP}, frozenset({Provable.UP})
+    ),
     WitnessKind.TERMINAL: WitnessRule(ANYTHING, {Provable.CAUSE: Reach.OUTAGE}),
     WitnessKind.PROVIDER: WitnessRule(ANYTHING, {}),
     WitnessKind.VISITOR: WitnessRule(frozenset({Says.UP, Says.NOTHING}), {Provable.UP: Reach.SECOND}),
