@@ -21,7 +21,7 @@ def _placed(received: ReceivedPush) -> list[ReportedBreak]:
     if not push.breaks or site is None or push.boot is None:
         return []
     epoch_us = epochs_of(push, received.received_us).get(push.boot)
-    if epoch_us is None:
+    if epoch_us is None or epoch_us > received.received_us:  # a boot that is yet to come
         return []
     is_exact = push.epochs_us.get(push.boot) == epoch_us
     return place(site.site_id, push.boot, epoch_us, received.received_at, push.breaks, is_exact=is_exact)

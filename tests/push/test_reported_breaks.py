@@ -107,3 +107,9 @@ async def test_breaks_made_up_by_other_boots_are_no_more_than_a_link_can_have(ca
         await agent.push(batch)
     shown = (await cast.ana.get(f"/sites/{agent.site['id']}/breaks?period=24h")).json()
     assert shown["breaks"] == 1
+
+
+async def test_a_boot_of_the_year_9999_has_no_breaks_and_its_push_is_stored(agent: Agent) -> None:
+    late = {"seq": 1, "heard_s": 1e9, "from_s": 1e9, "lost_s": 1e9, "to_s": 1e9}
+    body = {"boot": "a", "epochs": {"a": 253_402_300_799}, "batch": [], "breaks": [late]}
+    assert (await agent.push(body))["rejected"] == []
