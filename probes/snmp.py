@@ -120,11 +120,13 @@ def _access(access: str | SnmpUser) -> Any:
 
 
 def _number_or_text(value: Any) -> int | str | None:
-    """Return None for an object that the router does not have."""
-    kind = type(value).__name__
-    if kind in {"NoSuchObject", "NoSuchInstance", "EndOfMibView", "Null"}:
+    """Return None for an object that the router does not have, or gives as something else than such objects are."""
+    if type(value).__name__ == "OctetString":
+        return str(value.prettyPrint())[:60]
+    try:
+        return int(value)
+    except (TypeError, ValueError):  # an address, an identifier; NoSuchObject, Null
         return None
-    return str(value.prettyPrint())[:60] if kind == "OctetString" else int(value)
 
 
 def _telemetry(values: Sequence[int | str | None]) -> Telemetry:

@@ -1,6 +1,7 @@
 """Streams through a real nginx with the example configuration, without its addresses and TLS."""
 
 import asyncio
+import re
 import time
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 from app.status import stream as streaming
 from tests.factories import register
 from tests.support.demo_process import wait_for
-from tests.support.nginx import NGINX, behind_nginx
+from tests.support.nginx import NGINX, behind_nginx, example_config
 from tests.support.served_api import Served
 from tests.support.status_streams import judged, ticket, until_told
 
@@ -36,3 +37,13 @@ async def test_nginx_passes_a_stream_unbuffered_and_does_not_log_its_ticket(
     logged = (tmp_path / "access.log").read_text()
     assert '"GET /api/v1/status/stream" 200' in logged
     assert good not in logged
+
+
+def test_connections_that_last_leave_others_their_places() -> None:
+    """nginx counts a zone's connections together, whichever location they are in."""
+    zones = {
+        place: re.search(rf"location (?:= )?{place} {{\n(?:.*\n)*? +limit_conn (\w+)", example_config())
+        for place in ("/api/v1/push", "/api/v1/stream")
+    }
+    found = [match[1] for match in zones.values() if match is not None]
+    assert len(set(found)) == 2

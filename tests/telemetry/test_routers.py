@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
+from pysnmp.proto import rfc1902
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -13,7 +14,7 @@ from app.settings import Settings
 from app.telemetry.snmp_sources import EVERY_S, next_at
 from app.worker.telemetry_reader import TelemetryReader
 from probes.policy import AddressPolicy
-from probes.snmp import SnmpProblem, SnmpReader, SnmpTarget
+from probes.snmp import SnmpProblem, SnmpReader, SnmpTarget, _number_or_text
 from probes.snmp_access import SnmpUser
 from probes.sweep import Prober
 from probes.telemetry import LinkState
@@ -168,3 +169,8 @@ def test_routers_are_read_at_their_own_seconds_of_five_minutes() -> None:
     waits = [(next_at(number, now) - now).total_seconds() for number in range(1, 101)]
     assert all(0 < wait <= EVERY_S for wait in waits)
     assert len(set(waits)) == 100
+
+
+@pytest.mark.parametrize("value", [rfc1902.IpAddress("1.2.3.4"), rfc1902.ObjectIdentifier("1.3.6"), rfc1902.Bits(b"x")])
+def test_a_value_of_another_kind_than_asked_for_is_as_good_as_none(value: Any) -> None:
+    assert _number_or_text(value) is None
