@@ -1,13 +1,13 @@
 """Group commit: one writer commits all waiting pushes in one transaction; each is answered after the commit."""
 
 import asyncio
-import contextlib
 from collections import deque
 from collections.abc import Callable, Sequence
 
 import structlog
 
 from app.core.errors import Problem, Unavailable
+from app.core.single_task import SingleTask, reject, resolve
 from app.postgres.engine import Sessions, is_unavailable, sqlstate, transaction
 from app.push import inbox, receipts
 from app.push.dedupe import PushResult, ReceivedPush
@@ -44,7 +44,7 @@ class GroupCommit:
         self._rows = 0  # of all that wait
         self._has_room = asyncio.Event()
         self._has_room.set()
-        self._writer: asyncio.Task[None] | None = None
+        self._writer = SingleTask(self._write_all)
         self._announces_start = self._start_due = announces_start
 
     def __len__(self) -> int:
@@ -65,15 +65,12 @@ class GroupCommit:
         future: asyncio.Future[PushResult] = asyncio.get_running_loop().create_future()
         self._waiting.append((received, future))
         self._add_rows(len(received.rows))
-        if self._writer is None or self._writer.done():
-            self._writer = asyncio.create_task(self._write_all())
+        self._writer.ensure_running()
         return await future
 
     async def close(self) -> None:
         """Wait until all that was submitted is written."""
-        if self._writer is not None:
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._writer
+        await self._writer.close()
 
     async def _write_all(self) -> None:
         while self._waiting:
@@ -82,7 +79,7 @@ class GroupCommit:
                 await self._write(group)
             finally:
                 for _, future in group:
-                    _fail(future, Unavailable())
+                    reject(future, Unavailable())
 
     def _next_group(self) -> list[Waiting]:
         group: list[Waiting] = []
@@ -120,11 +117,10 @@ class GroupCommit:
                 [(received, future)] = group
                 site_id = received.site and received.site.site_id
                 log.error("push_not_stored", site=site_id, rows=len(received.rows), exc_info=error)
-                _fail(future, NotStored())
+                reject(future, NotStored())
             return
         for (_, future), result in zip(group, results, strict=True):
-            if not future.done():  # cancelled if its request is gone: its rows are stored all the same
-                future.set_result(result)
+            resolve(future, result)
 
     async def _commit(self, pushes: list[ReceivedPush]) -> list[PushResult]:
         for attempt in range(1, ATTEMPTS + 1):
@@ -140,9 +136,3 @@ class GroupCommit:
                 if not may_retry or attempt == ATTEMPTS:
                     raise
         raise AssertionError("unreachable")
-
-
-def _fail(future: asyncio.Future[PushResult], problem: Problem) -> None:
-    if not future.done():
-        future.set_exception(problem)
-        future.exception()  # retrieved here: asyncio would log it if the request is gone

@@ -1,7 +1,6 @@
 """Stores visitors' results: judged, once each, many requests in one transaction; answered after its commit."""
 
 import asyncio
-import contextlib
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.clock import floor_second
 from app.core.errors import Unavailable
+from app.core.single_task import SingleTask, reject, resolve
 from app.postgres.engine import Sessions, transaction
 from app.profiles import Technology
 from app.visitors import transfers
@@ -72,7 +72,7 @@ class ResultsWriter:
     def __init__(self, sessions: Callable[[], Sessions]) -> None:
         self._sessions = sessions
         self._waiting: deque[_Waiting] = deque()
-        self._writer: asyncio.Task[None] | None = None
+        self._writer = SingleTask(self._write_all)
 
     async def submit(self, received: ReceivedResults) -> int:
         """Return how many rows were new, after their commit. Raises Unavailable if there was none."""
@@ -80,15 +80,12 @@ class ResultsWriter:
             raise Unavailable("Too many results are waiting to be written; send them again shortly")
         waiting = _Waiting(received)
         self._waiting.append(waiting)
-        if self._writer is None or self._writer.done():
-            self._writer = asyncio.create_task(self._write_all())
+        self._writer.ensure_running()
         return await waiting.accepted
 
     async def close(self) -> None:
         """Wait until all that was submitted is written."""
-        if self._writer is not None:
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._writer
+        await self._writer.close()
 
     async def _write_all(self) -> None:
         while self._waiting:
@@ -99,13 +96,10 @@ class ResultsWriter:
             except Exception as error:
                 log.warning("visits_not_stored", error=type(error).__name__, requests=len(group))
                 for waiting in group:
-                    _fail(waiting.accepted)
+                    reject(waiting.accepted, Unavailable())
             else:
                 for waiting, count in zip(group, counts, strict=True):
-                    if (
-                        not waiting.accepted.done()
-                    ):  # cancelled if its request is gone: its rows are stored all the same
-                        waiting.accepted.set_result(count)
+                    resolve(waiting.accepted, count)
 
     def _next_group(self) -> list[_Waiting]:
         group: list[_Waiting] = []
@@ -190,9 +184,3 @@ def _page_bytes(requests: Sequence[ReceivedResults]) -> dict[int, int]:
         if received.network is VisitNetwork.SAME:
             sizes[received.visit.site_id] += received.size_bytes + REQUEST_BYTES
     return dict(sizes)
-
-
-def _fail(accepted: asyncio.Future[int]) -> None:
-    if not accepted.done():
-        accepted.set_exception(Unavailable())
-        accepted.exception()  # retrieved here: asyncio would log it if the request is gone

@@ -13,6 +13,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.errors import TooManyRequests
+from app.core.single_task import reject
 from app.postgres.engine import Sessions, transaction
 from app.profiles import Technology
 from app.registry import regions
@@ -113,8 +114,7 @@ class VisitedSites:
                     sites = await read_sites(session, asked, now)
             except Exception as error:
                 for found in asked.values():
-                    found.set_exception(error)
-                    found.exception()  # retrieved here: asyncio would log it if those who asked are gone
+                    reject(found, error)
                 continue
             for ident, found in asked.items():
                 found.set_result(self._cache(ident, sites.get(ident)))

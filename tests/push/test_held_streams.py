@@ -16,7 +16,7 @@ from app.push.device_streams import DeviceStreams
 from app.push.timestamps import STREAM
 from app.streams.held import LATE_S
 from tests.support.agent_fixtures import Agent
-from tests.support.held_requests import HeldRequest, held
+from tests.support.held_requests import held, refused
 from tests.support.push_samples import BEAT
 
 
@@ -81,9 +81,7 @@ async def test_a_revoked_token_ends_the_stream_with_its_next_line(
         theirs.write("1000.5\n")
         await theirs.over()
         await ours.over()
-    refused = HeldRequest(app, "GET", "boot=k3f9&number=2", agent.token)
-    await refused.over()
-    assert refused.status == 401
+    assert (await refused(app, "GET", agent.token, number=2)).status == 401
 
 
 @pytest.mark.parametrize("lines", ["1.5\n" * 13, "x" * 40, "-1\n", "nan\n", "1 2\n"])
@@ -107,9 +105,7 @@ async def test_a_stop_of_ours_tells_each_device_when_to_come_back(
         await ours.over()
         await theirs.over()
         assert ours.text in ("beat 30\nwait 1\n", "beat 30\nwait 2\n")
-        late = HeldRequest(app, "GET", "boot=k3f9&number=2", agent.token)
-        await late.over()
-        assert late.status == 503
+        assert (await refused(app, "GET", agent.token, number=2)).status == 503
     assert streams.held.breaks == [], "our own stop is nobody's break"
 
 
@@ -118,18 +114,16 @@ async def test_a_site_whose_profile_has_no_stream_is_told_so(
 ) -> None:
     async with agent.session.begin():
         await agent.session.execute(text("UPDATE site SET technology = 'geo'"))
-    refused = HeldRequest(app, "POST", "boot=k3f9&number=1", agent.token)
-    await refused.over()
-    assert (refused.status, "not-streamed" in refused.text) == (409, True)
+    answer = await refused(app, "POST", agent.token)
+    assert (answer.status, "not-streamed" in answer.text) == (409, True)
 
 
 async def test_more_streams_than_the_process_may_hold_are_refused(
     app: FastAPI, agent: Agent, streams: DeviceStreams
 ) -> None:
     streams._max = 0
-    refused = HeldRequest(app, "GET", "boot=k3f9&number=1", agent.token)
-    await refused.over()
-    assert (refused.status, "too-many-streams" in refused.text) == (503, True)
+    answer = await refused(app, "GET", agent.token)
+    assert (answer.status, "too-many-streams" in answer.text) == (503, True)
 
 
 async def test_a_line_that_is_missed_and_comes_late_is_a_break_to_be_read(

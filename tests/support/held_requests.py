@@ -10,6 +10,7 @@ from fastapi import FastAPI
 
 from app.api.app import API
 from app.push.device_streams import DeviceStreams
+from tests.support.raw_requests import http_scope
 
 
 class HeldRequest:
@@ -21,21 +22,8 @@ class HeldRequest:
         self._changed = asyncio.Event()
         if method == "GET":
             self._inbox.put_nowait({"type": "http.request", "body": b"", "more_body": False})
-        scope = {
-            "type": "http",
-            "asgi": {"version": "3.0"},
-            "http_version": "1.1",
-            "method": method,
-            "scheme": "http",
-            "path": f"{API}/stream",
-            "raw_path": f"{API}/stream".encode(),
-            "query_string": query.encode(),
-            "root_path": "",
-            "headers": [(b"authorization", f"Bearer {token}".encode()), (b"host", b"test")],
-            "client": ("198.51.100.7", 40_000),
-            "server": ("test", 80),
-            "extensions": {},
-        }
+        authorization = [("Authorization", f"Bearer {token}".encode())]
+        scope = http_scope(method, f"{API}/stream", query=query, headers=authorization)
         self._running = asyncio.create_task(app(scope, self._inbox.get, self._send))
 
     async def _send(self, message: Any) -> None:
@@ -67,6 +55,13 @@ class HeldRequest:
         self.disconnect()
         with contextlib.suppress(Exception):
             await self.over()
+
+
+async def refused(app: FastAPI, method: str, token: str, *, boot: str = "k3f9", number: int = 1) -> HeldRequest:
+    """Return a request of a stream that the service has answered and ended."""
+    request = HeldRequest(app, method, f"boot={boot}&number={number}", token)
+    await request.over()
+    return request
 
 
 @asynccontextmanager

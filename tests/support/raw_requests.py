@@ -27,19 +27,10 @@ class RawResponse:
         return [error["field"] for error in self.json()["errors"]]
 
 
-async def send_raw(
-    app: FastAPI,
-    method: str,
-    path: str,
-    *,
-    query: str = "",
-    headers: Iterable[tuple[str, bytes]] = (),
-    body: bytes = b"",
-    client: str = "198.51.100.7",
-) -> RawResponse:
-    """Call the app as a server does. `path` and `query` are encoded already."""
-    messages: list[Message] = []
-    scope = {
+def http_scope(
+    method: str, path: str, *, query: str, headers: Iterable[tuple[str, bytes]], client: str = "198.51.100.7"
+) -> dict[str, Any]:
+    return {
         "type": "http",
         "asgi": {"version": "3.0"},
         "http_version": "1.1",
@@ -53,6 +44,21 @@ async def send_raw(
         "client": (client, 1),
         "server": ("test", 80),
     }
+
+
+async def send_raw(
+    app: FastAPI,
+    method: str,
+    path: str,
+    *,
+    query: str = "",
+    headers: Iterable[tuple[str, bytes]] = (),
+    body: bytes = b"",
+    client: str = "198.51.100.7",
+) -> RawResponse:
+    """Call the app as a server does. `path` and `query` are encoded already."""
+    messages: list[Message] = []
+    scope = http_scope(method, path, query=query, headers=headers, client=client)
 
     async def receive() -> Message:
         return {"type": "http.request", "body": body, "more_body": False}

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -39,6 +39,15 @@ async def at_once(order: PullTest, on_bytes: OnBytes) -> DownloadResult:
 async def count(month: Month, what: str) -> int:
     async with transaction(month.sessions) as session:
         return int(await session.scalar(text(f"SELECT count(*) FROM throughput_test WHERE {what}")) or 0)
+
+
+async def start_until(month: Month, runner: SpeedtestRunner, mode: str) -> datetime:
+    """Let time pass until a test of this mode runs; return when that is."""
+    at = month.now
+    while not await count(month, f"mode = '{mode}' AND status = 'running'"):
+        await runner.start_due(at)
+        at += timedelta(minutes=20)
+    return at
 
 
 async def test_moments_that_passed_while_no_worker_ran_say_so(month: Month) -> None:
@@ -106,10 +115,7 @@ async def test_a_test_that_a_dead_worker_left_is_given_up_and_counts_in_full(mon
         return DownloadResult()
 
     dead = SpeedtestRunner(month.sessions, run)
-    at = month.now
-    while not await count(month, "mode = 'pull' AND status = 'running'"):
-        await dead.start_due(at)
-        at += timedelta(minutes=20)
+    at = await start_until(month, dead, "pull")
     for task in dead.running.values():
         task.cancel()
     await SpeedtestRunner(month.sessions, at_once).start_due(at + timedelta(minutes=2))
@@ -137,10 +143,8 @@ async def test_a_grant_that_ends_by_its_time_keeps_reserved_what_nobody_counted(
     happened: str, status: str, reason: str, kept: str, month: Month
 ) -> None:
     await month.register(1, [None])
-    speed, at = SpeedtestRunner(month.sessions, at_once), month.now
-    while not await count(month, "mode = 'push' AND status = 'running'"):
-        await speed.start_due(at)
-        at += timedelta(minutes=20)
+    speed = SpeedtestRunner(month.sessions, at_once)
+    at = await start_until(month, speed, "push")
     async with transaction(month.sessions) as session:
         if happened:
             await session.execute(text(f"UPDATE throughput_test SET {happened} WHERE status = 'running'"), {"at": at})
@@ -153,10 +157,8 @@ async def test_a_grant_that_ends_by_its_time_keeps_reserved_what_nobody_counted(
 
 async def test_a_test_whose_link_stays_in_use_ends_as_deferred_and_costs_nothing(month: Month) -> None:
     await month.register(1, [None])
-    speed, at = SpeedtestRunner(month.sessions, at_once), month.now
-    while not await count(month, "mode = 'push' AND status = 'running'"):
-        await speed.start_due(at)
-        at += timedelta(minutes=20)
+    speed = SpeedtestRunner(month.sessions, at_once)
+    at = await start_until(month, speed, "push")
     async with transaction(month.sessions) as session:
         await session.execute(
             text("UPDATE throughput_test SET expires_at = now() + interval '1 h' WHERE grant_code <> ''")
