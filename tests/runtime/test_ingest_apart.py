@@ -19,17 +19,24 @@ from tests.support.push_samples import BEAT
 pytestmark = pytest.mark.real_time
 
 
-@pytest.fixture
-def processes(fleet: tuple[str, list[str]], tmp_path: Path) -> Iterator[tuple[Api, Api]]:
-    """An api and an ingest over one database."""
-    api, ingest = Api(fleet[0], tmp_path / "api"), Api(fleet[0], tmp_path / "ingest", command="ingest")
-    for process in (api, ingest):
-        process.start()
-    for process in (api, ingest):
-        wait_for(lambda process=process: process.ready, 300)  # type: ignore[misc]
+@pytest.fixture(scope="module")
+def api_and_ingest(fleet: tuple[str, list[str]], tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Api, Api]]:
+    folder = tmp_path_factory.mktemp("apart")
+    api, ingest = Api(fleet[0], folder / "api"), Api(fleet[0], folder / "ingest", command="ingest")
     yield api, ingest
     for process in (api, ingest):
         process.close()
+
+
+@pytest.fixture
+def processes(api_and_ingest: tuple[Api, Api]) -> tuple[Api, Api]:
+    """An api and an ingest over one database; one that a test has ended is started again."""
+    for process in api_and_ingest:
+        if not process.is_running:
+            process.start()
+    for process in api_and_ingest:
+        wait_for(lambda process=process: process.ready, 300)  # type: ignore[misc]
+    return api_and_ingest
 
 
 async def test_a_stalled_api_deafens_nobody(processes: tuple[Api, Api], fleet: tuple[str, list[str]]) -> None:

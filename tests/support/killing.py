@@ -105,21 +105,30 @@ class Api:
         return self._process.pid if self._process is not None else None
 
     @property
+    def is_running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    @property
     def ready(self) -> bool:
         return is_ready(self._client, self.url)
 
     def kill(self) -> None:
         if self._process is not None:
             self._process.kill()
-            self._process.wait()
-            assert self._process.stdin is not None
-            self._process.stdin.close()
+            self._reap()
 
     def end(self) -> int:
         """Stop it in an orderly way; return its exit code."""
         assert self._process is not None
         self._process.terminate()
-        return self._process.wait(120)
+        return self._reap()
+
+    def _reap(self) -> int:
+        assert self._process is not None
+        assert self._process.stdin is not None
+        code = self._process.wait(120)
+        self._process.stdin.close()
+        return code
 
     def close(self) -> None:
         self.kill()
