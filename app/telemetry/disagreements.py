@@ -1,7 +1,8 @@
 """Where a terminal or provider says otherwise than the ledger: compared anew after every judgement. It changes nothing.
 
 A stretch speaks of a time only where it must have answers in it: one of which any `widest_gap_s` holds none may have
-been silent there. So the time in common is three such gaps at least, and five minutes.
+been silent there. So the time in common is three such gaps at least, and five minutes; of all stretches together that
+say the same in one segment of the ledger, as an answer that says nothing now and then divides them.
 """
 
 from collections.abc import Collection, Sequence
@@ -21,20 +22,24 @@ LEAST_S = 300
 FORGET = text("DELETE FROM telemetry_disagreement WHERE ended_at > :since")
 COMPARE = text(f"""
     INSERT INTO telemetry_disagreement (site_id, kind, started_at, ended_at, witness, said)
-    SELECT t.site_id, t.kind, greatest(t.started_at, g.started_at) AS starts, max(least(t.seen_at, g.ends)), t.witness,
-        t.state
-    FROM telemetry_stretch t
-    CROSS JOIN LATERAL (
-        SELECT s.started_at, coalesce(s.ended_at, CASE s.state WHEN 'down' THEN now() ELSE c.evidence_at END) AS ends
-        FROM state_segment s JOIN site_status c ON c.site_id = s.site_id
-        WHERE s.site_id = t.site_id AND s.started_at < t.seen_at AND coalesce(s.ended_at, 'infinity') > t.started_at
-            AND s.state = ANY(CASE t.state WHEN 'up' THEN '{{down}}'::text[] ELSE '{{up,degraded}}'::text[] END)
-    ) g
-    WHERE t.seen_at > :since AND t.state IN ('up', 'down')
-        AND least(t.seen_at, g.ends) > :since
-        AND least(t.seen_at, g.ends) - greatest(t.started_at, g.started_at)
-            >= make_interval(secs => greatest({LEAST_S}, 3 * t.widest_gap_s))
-    GROUP BY t.site_id, t.kind, starts, t.witness, t.state
+    SELECT site_id, kind, starts, max(ends), witness, state FROM (
+        SELECT t.site_id, t.kind, t.witness, t.state, c.starts, c.ends,
+            sum(c.ends - c.starts) OVER alike AS total, max(t.widest_gap_s) OVER alike AS widest_gap_s
+        FROM telemetry_stretch t
+        CROSS JOIN LATERAL (
+            SELECT s.started_at AS began, greatest(t.started_at, s.started_at) AS starts, least(t.seen_at, coalesce(
+                s.ended_at, CASE s.state WHEN 'down' THEN now() ELSE st.evidence_at END)) AS ends
+            FROM state_segment s JOIN site_status st ON st.site_id = s.site_id
+            WHERE s.site_id = t.site_id AND s.started_at < t.seen_at
+                AND coalesce(s.ended_at, 'infinity') > t.started_at
+                AND s.state = ANY(CASE t.state WHEN 'up' THEN '{{down}}'::text[] ELSE '{{up,degraded}}'::text[] END)
+        ) c
+        WHERE t.seen_at > cast(:since AS timestamptz) - interval '1 day' AND t.state IN ('up', 'down')
+            AND c.ends > c.starts
+        WINDOW alike AS (PARTITION BY t.site_id, t.kind, t.witness, t.state, c.began)
+    ) common
+    WHERE ends > :since AND total >= make_interval(secs => greatest({LEAST_S}, 3 * widest_gap_s))
+    GROUP BY site_id, kind, starts, witness, state
     ON CONFLICT DO NOTHING
 """)
 SUM = text("""

@@ -103,6 +103,15 @@ async def test_a_provider_that_says_down_while_its_line_answers_disagrees_as_wel
     assert await village.compare() == [("down", "up", 0, 900)]
 
 
+async def test_answers_that_say_nothing_in_between_do_not_hide_a_disagreement(village: Village) -> None:
+    for minute in range(60):
+        await village.say(HOUR + 60 * minute, HOUR + 60 * minute + 30)
+        await village.say(HOUR + 60 * minute + 45, HOUR + 60 * minute + 45, drop=None)
+    told = await village.compare()
+    assert len(told) == 60
+    assert sum(end - start for *_, start, end in told) == 60 * 30
+
+
 @pytest.mark.parametrize(
     ("first", "last", "every"),
     [
