@@ -1,4 +1,4 @@
-"""Says since when a site's device has been present as it is: the one field whose past may be corrected (ADR 47)."""
+"""Says since when a site's device has been present as it is: the one field whose past may be corrected (ADR 52)."""
 
 from collections.abc import Iterator
 from datetime import datetime
