@@ -5,6 +5,8 @@ import subprocess
 from datetime import UTC, datetime
 
 import pytest
+import tree_sitter_powershell
+from tree_sitter import Language, Parser
 
 from app.agents import install_commands, scripts
 from app.agents.models import AgentKind
@@ -147,6 +149,15 @@ def unbalanced(text: str, *, escape: str) -> list[str]:
             assert open_brackets.pop() == pairs[character], text[offset - 60 : offset + 1]
         offset += 1
     return [*open_brackets, *quote]
+
+
+def test_powershell_can_parse_the_installer_and_the_agent_in_it() -> None:
+    installer = rendered(AgentKind.WINDOWS)
+    (agent,) = re.findall(r"@'\n(.*)\n'@", installer, re.DOTALL)
+    parser_of_powershell = Parser(Language(tree_sitter_powershell.language()))
+    for script in (installer, agent):
+        assert not parser_of_powershell.parse(script.encode()).root_node.has_error
+    assert parser_of_powershell.parse(agent.replace("function Uptime {", "").encode()).root_node.has_error
 
 
 def test_the_routeros_script_sends_a_valid_push() -> None:

@@ -54,7 +54,7 @@ function Say([string]$text) {
     $log = Join-Path $folder 'log.txt'
     try {
         Add-Content $log ('{0:yyyy-MM-dd HH:mm:ss} {1}' -f (Get-Date), $text) -Encoding UTF8
-        if ((Get-Item $log).Length -gt 200KB) { Move-Item $log "$log.old" -Force }
+        if ((Get-Item $log).Length -gt 200000) { Move-Item $log "$log.old" -Force }
     } catch { } # a full disk
 }
 
