@@ -10,9 +10,10 @@ from app.judging.rejudge import rejudgeable_since
 from app.registry import presence_correction
 from app.registry.params import SiteId
 from app.web.deps import Session, Writer
+from app.web.json_body import JsonRoute
 from app.web.problem_details import problems
 
-router = APIRouter()
+router = APIRouter(route_class=JsonRoute)
 
 
 @router.post("/sites/{id}/presence", response_model=PresenceOut, responses=problems(403, 404, 422), tags=["registry"])

@@ -32,6 +32,7 @@ REFUSED = {413, 422, 431}
 CPU_S, STALL_S = 0.5, 1.0  # of one request; while another one waits. CPU seconds, whatever else the machine does
 SHORTENED = {"accept", "accept-language"}  # only their beginning is read
 BY_ROW = {f"{API}/push", f"{API}/push/end"}  # the device's token comes first; rows at fault are listed in a 200
+SMALL, FITS = {f"{API}/visits/results"}, 15_000  # bodies of at most 100 kB; what fits in there, with its escapes
 JSON = ("Content-Type", b"application/json")
 
 
@@ -144,7 +145,7 @@ async def test_160_kB_in_any_text_field_is_refused_by_name_and_holds_nobody_up(
             for text in texts:
                 if text is not MARKS and place.name[0] in SHORTENED:
                     continue
-                response = await attacker.send(place, text)
+                response = await attacker.send(place, text[:FITS] if place.call.path in SMALL else text)
                 sent += 1
                 if response.cpu_s > CPU_S:
                     wrong.append(f"{place}: {response.cpu_s:.2f} s of CPU")
@@ -258,9 +259,7 @@ async def test_of_many_unknown_parameters_the_first_fifty_are_listed(app: FastAP
 
 
 def test_every_route_with_a_json_body_parses_it_strictly(app: FastAPI) -> None:
-    lenient = [
-        route.path
-        for route in iter_route_contexts(app.routes)
-        if isinstance(route, APIRoute) and route.body_field is not None and not isinstance(route, JsonRoute)
-    ]
-    assert lenient == []
+    routes = [context.original_route for context in iter_route_contexts(app.routes)]
+    with_body = [route for route in routes if isinstance(route, APIRoute) and route.body_field is not None]
+    assert len(with_body) > 40
+    assert [route.path for route in with_body if not isinstance(route, JsonRoute)] == []
