@@ -23,6 +23,7 @@ RECORD_WORDS: Mapping[str, Mapping[str, str]] = {
         "readings_refused": "hasil ukur ditolak",
         "readings_dropped": "hasil ukur terbuang di perangkat",
         "not_measuring": "agen tidak dapat mengukur",
+        "only_streaming": "sambungan tetap tanpa laporan",
         "forged_visits": "hasil pengunjung tidak mungkin benar",
         "telemetry_disagrees": "penyedia atau terminal berkata lain",
         "telemetry_unread": "telemetri tidak terbaca",

@@ -7,6 +7,7 @@ from app.core.errors import Fault
 
 RECENT_DAYS = 7  # older facts about an agent are not reported
 CLOCK_OFF_S = 60
+SILENT_HOURS = 3  # more than the longest interval of pushes
 
 HINTS = frozenset({"device_clock", "network_changed"})
 
@@ -119,6 +120,20 @@ CHECKS = {
             "readings_dropped",
             "The agent dropped {dropped} readings since it started: its buffer was full",
             "It was offline for longer than its buffer lasts: enlarge the buffer, or use a device with more memory",
+        ),
+    ),
+    "only_streaming": (
+        f"""
+        {_SITE}, jsonb_build_object('hours', floor(extract(epoch FROM now() - device.heard_at) / 3600)::int) AS detail
+        {_FROM_DEVICES} AND device.heard_at < now() - interval '{SILENT_HOURS} hours' AND (
+            SELECT s.ended_at FROM stream_span s WHERE s.site_id = site.id ORDER BY s.started_at DESC LIMIT 1
+        ) > now() - interval '1 hour'
+        """,
+        Fault(
+            "probe",
+            "only_streaming",
+            "The device holds its stream, and has reported nothing for {hours} hours",
+            "The stream alone says that the link is up: have the agent repaired, and ask who holds its token",
         ),
     ),
     "not_measuring": (

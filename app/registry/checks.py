@@ -13,7 +13,7 @@ class Check(StrEnum):
     technology), `former_village` (its code was replaced). Of villages: `village_without_site`. Of devices:
     `never_heard`, `two_agents` (with one token), `two_networks` (in turn), `network_changed`, `unheard_boot` (claims a
     time in which it was silent), `device_clock` (wrong), `readings_refused`, `readings_dropped` (for lack of room),
-    `not_measuring` (its ping cannot run).
+    `not_measuring` (its ping cannot run), `only_streaming` (it holds its stream and reports nothing).
     Of what others say: `telemetry_disagrees` (with what was measured), `telemetry_unread` (for a day).
     Of visitors: `forged_visits` (results that cannot be true).
     """
@@ -37,6 +37,7 @@ class Check(StrEnum):
     READINGS_REFUSED = "readings_refused"
     READINGS_DROPPED = "readings_dropped"
     NOT_MEASURING = "not_measuring"
+    ONLY_STREAMING = "only_streaming"
     TELEMETRY_DISAGREES = "telemetry_disagrees"
     TELEMETRY_UNREAD = "telemetry_unread"
     FORGED_VISITS = "forged_visits"

@@ -82,3 +82,18 @@ async def test_problems_that_an_agent_reports_are_found(
     indonesian = await cast.ana.get("/registry/checks", params={"check": check}, headers={"Accept-Language": "id"})
     said = indonesian.json()["items"][0]["message"]
     assert any(word in said for word in ("agen", "Agen", "Jam perangkat", "Kiriman")), said
+
+
+async def test_a_device_that_only_holds_its_stream_is_found(cast: Cast, session: AsyncSession) -> None:
+    site = await register_push_site(cast, session)
+    spans = "INSERT INTO stream_span SELECT :id, now() - interval '9 days', now(), 30"
+    async with session.begin():
+        await session.execute(text(spans), {"id": site["id"]})
+    assert await list_findings(cast.ana, "only_streaming") == []
+    async with session.begin():
+        await session.execute(text("UPDATE device SET heard_at = now() - interval '49 hours'"))
+    (item,) = await list_findings(cast.ana, "only_streaming")
+    assert (item["code"], item["detail"]) == (site["code"], {"hours": 49})
+    async with session.begin():
+        await session.execute(text("UPDATE stream_span SET ended_at = now() - interval '2 hours'"))
+    assert await list_findings(cast.ana, "only_streaming") == []
