@@ -22,7 +22,7 @@ from app.alerts.models import (
 )
 from app.alerts.plan import GroupState, Timing
 from app.alerts.told import BEGINNING, SETTLING
-from app.core.clock import midnight, to_wita
+from app.core.clock import midnight, month_of
 from app.incidents.models import Incident, IncidentSite
 from app.postgres.engine import among
 
@@ -108,7 +108,7 @@ def _last_told(*conditions: Any) -> Any:
 
 def _ended_with_its_month(told: Row[Any], now: datetime) -> bool:
     """What a month's figures tell ends with the month, and nobody is told that."""
-    return told.kind in OF_MONTH and told.version < midnight(to_wita(now).date().replace(day=1)).timestamp()
+    return told.kind in OF_MONTH and told.version < midnight(month_of(now)).timestamp()
 
 
 async def _load_groups(

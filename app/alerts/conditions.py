@@ -23,9 +23,8 @@ from app.alerts.matching import RuleFacts, earliest
 from app.alerts.models import UNSETTLED, Announcement, AnnouncementKind, HoldReason
 from app.alerts.outbox import group_wait, insert_announcements
 from app.alerts.rule_facts import load_rules
-from app.core.clock import midnight
+from app.core.clock import midnight, month_of
 from app.postgres.engine import among
-from app.throughput.budget import month_of
 
 OF_MONTH = (AnnouncementKind.BUDGET_SPENT, AnnouncementKind.CONTRACT_AT_RISK)
 MONTH_EVERY = timedelta(hours=1)  # what a month's figures tell, which cost more than all others together

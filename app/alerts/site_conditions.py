@@ -10,10 +10,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.alerts.condition import Condition, Finding
 from app.alerts.matching import MemberFacts
 from app.alerts.models import AnnouncementKind
-from app.core.clock import midnight
+from app.core.clock import midnight, month_of
 from app.core.freshness import hold_sql
 from app.throughput import month_budgets
-from app.throughput.budget import month_of
 
 NEVER_SEEN_AFTER = timedelta(hours=24)
 COVERAGE_LOST_AFTER = timedelta(hours=6)  # in which we could see

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
-from app.core.clock import WITA, midnight
+from app.core.clock import WITA, midnight, month_of
 from app.core.periods import Period, first_of_next_month
 from app.core.words import Bilingual, in_words, moment_in_words
 from app.judging.invalidation import CLOSES_AFTER_DAYS
@@ -16,7 +16,7 @@ def notes(period: Period, settled: datetime, now: datetime, *, corrected: int = 
             "The month is not over: figures reach up to {until}, and may still change.",
             until=moment_in_words(period.end),
         )
-    if period.month is None and period.start < midnight(now.astimezone(WITA).date().replace(day=1)):
+    if period.month is None and period.start < midnight(month_of(now)):
         yield in_words("These are the figures as known now: only a whole month is told as it was closed.")
     closes = period.end + timedelta(days=CLOSES_AFTER_DAYS)
     if period.month is not None and period.end <= now < closes:

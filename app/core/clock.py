@@ -28,6 +28,11 @@ def to_wita(moment: datetime) -> datetime:
     return moment.astimezone(WITA)
 
 
+def month_of(moment: datetime) -> date:
+    """Return the first day of the moment's month, WITA."""
+    return moment.astimezone(WITA).date().replace(day=1)
+
+
 def floor_second(moment: datetime) -> datetime:
     return moment.replace(microsecond=0)
 

@@ -7,7 +7,7 @@ from datetime import date, datetime, timedelta
 from operator import attrgetter
 from typing import Any
 
-from app.core.clock import WITA, to_slot
+from app.core.clock import month_of, to_slot
 from app.core.errors import Fault
 from app.core.freshness import overdue_after
 from app.judging.claims import is_claim
@@ -199,7 +199,7 @@ def sum_traffic(pushes: Sequence[ReceivedPush]) -> list[dict[str, Any]]:
     totals: dict[tuple[int, date], list[int]] = {}
     for received in pushes:
         if received.site is not None:
-            month = received.received_at.astimezone(WITA).date().replace(day=1)
+            month = month_of(received.received_at)
             total = totals.setdefault((received.site.site_id, month), [0, 0])
             total[0] += 1
             total[1] += received.size_bytes + OVERHEAD_BYTES

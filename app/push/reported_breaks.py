@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from math import ceil, floor
+from math import ceil
 from typing import Any, NamedTuple
 
+from app.core.clock import floor_second, from_micros
 from app.core.validation import as_text
 from app.push.value_parsers import MAX_UPTIME_S, RejectedValue, missing, not_a_number, not_whole
 from app.streams.break_bounds import Break, ReportedBreak, SeenBy
@@ -49,7 +50,7 @@ def place(
     `epoch_us`: when the boot's uptime was 0; `is_exact`: it is not too late by the time that the push was on its way.
     """
     early = timedelta() if is_exact else ON_ITS_WAY
-    booted_at = datetime.fromtimestamp(epoch_us // 1_000_000, UTC) + timedelta(microseconds=epoch_us % 1_000_000)
+    booted_at = from_micros(epoch_us)
     placed = [ReportedBreak(site_id, boot, item.seq, _bounds(item, booted_at, received_at, early)) for item in items]
     oldest, latest = received_at - MAX_AGE, received_at + ON_ITS_WAY
     placed.sort(key=lambda one: one.bounds.started_after)
@@ -66,9 +67,9 @@ def _bounds(item: DeviceBreak, booted_at: datetime, received_at: datetime, early
         return booted_at + timedelta(seconds=uptime_s)
 
     return Break(
-        started_after=_floor(at(item.heard_s) - early),
+        started_after=floor_second(at(item.heard_s) - early),
         started_before=_ceil(at(item.from_s)),
-        ended_after=_floor(at(item.lost_s) - early),
+        ended_after=floor_second(at(item.lost_s) - early),
         ended_before=_ceil(at(item.to_s)),
         seen_by=SeenBy.DEVICE,
         heard_at=received_at,
@@ -96,10 +97,6 @@ def _uptime(field: str, item: dict[str, Any], name: str) -> float:
     if not 0 <= value <= MAX_UPTIME_S:
         raise RejectedValue(f"{field}.{name}", "out_of_range", given=as_text(value), max=MAX_UPTIME_S)
     return float(value)
-
-
-def _floor(at: datetime) -> datetime:
-    return datetime.fromtimestamp(floor(at.timestamp()), UTC)
 
 
 def _ceil(at: datetime) -> datetime:

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from app.availability.percent import percent
 from app.contracts.restitution_amounts import RestitutionStatus
-from app.core.clock import WITA, midnight
+from app.core.clock import WITA, midnight, month_of
 from app.core.periods import Period, first_of_next_month
 from app.core.words import in_words
 from app.reports.figure_schemas import ReportSite
@@ -58,7 +58,7 @@ def recap_data(fields: dict[str, Any], issued: Sequence[IssuedMonth], missing: S
 def missing_months(valid: Period, issued: Sequence[IssuedMonth]) -> list[str]:
     """Return the months of the period that have no issued report."""
     have = {each.data.period.month for each in issued}
-    month, missing = valid.start.astimezone(WITA).date().replace(day=1), []
+    month, missing = month_of(valid.start), []
     while midnight(month) < valid.end:
         if f"{month:%Y-%m}" not in have:
             missing.append(f"{month:%Y-%m}")

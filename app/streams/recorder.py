@@ -5,13 +5,12 @@ import contextlib
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
-from datetime import date
 from typing import Any, NamedTuple
 
 import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.core.clock import WITA
+from app.core.clock import month_of
 from app.postgres.engine import Sessions, is_unavailable, transaction
 from app.streams import store
 from app.streams.held import HeldSpan, HeldStreams, moment
@@ -115,5 +114,5 @@ def _span_rows(spans: Sequence[HeldSpan]) -> list[dict[str, Any]]:
 
 
 def _traffic_rows(sizes: Counter[int]) -> list[dict[str, Any]]:
-    month: date = moment(time.time()).astimezone(WITA).date().replace(day=1)
+    month = month_of(moment(time.time()))
     return [{"site_id": site_id, "month": month, "bytes": size} for site_id, size in sizes.items() if size]

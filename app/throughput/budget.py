@@ -11,13 +11,14 @@ from functools import cache
 from itertools import pairwise
 from math import ceil
 
-from app.core.clock import WITA, midnight
+from app.core.clock import midnight
 from app.core.periods import first_of_next_month
 
 MB = 1_000_000
 SLACK_BYTES = 65_536  # a download may exceed its limit by this much (probes/throughput.py)
 UP_SLACK_BYTES = 327_680  # an upload: read or buffered before it is counted
 PUSH_BYTES = 6_000  # assumed cost of a push until it is known: handshake, headers, a batch
+MIN_PUSHES = 20  # in the month, from which the average cost of one is used
 DOWN_SHARE = 0.75  # of a push test's bytes: villages mostly download
 MAX_WAIT = timedelta(hours=1)
 GOLDEN_RATIO = 0.6180339887498949
@@ -97,9 +98,9 @@ def month_end(month: date) -> datetime:
     return midnight(first_of_next_month(month))
 
 
-def month_of(moment: datetime) -> date:
-    """Return the first day of the moment's month, WITA."""
-    return moment.astimezone(WITA).date().replace(day=1)
+def push_bytes(total: int, pushes: int) -> float:
+    """Return what a push of the month cost on average; what is assumed while there are few."""
+    return total / pushes if pushes >= MIN_PUSHES else PUSH_BYTES
 
 
 def plan_month(allowance: Allowance, month: date, site_id: int) -> MonthPlan:

@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.core.clock import WITA, midnight
-from app.throughput.budget import DAY_S, GOLDEN_RATIO, HOUR_S, Allowance, month_end, month_of
+from app.core.clock import WITA, midnight, month_of
+from app.throughput.budget import DAY_S, GOLDEN_RATIO, HOUR_S, Allowance, month_end
 from app.throughput.planner import SpeedtestSite
 
 LATEST_IN_HOUR_S = 1_800  # so that a test that waits begins within its hour

@@ -10,11 +10,11 @@ from sqlalchemy import BigInteger, ColumnElement, Integer, Numeric, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access.scope import Caller, in_region, require_region, visible_to
+from app.core.clock import month_of
 from app.profiles import Technology, profiles
 from app.registry.models import Lifecycle, Site
-from app.throughput.budget import MB, PUSH_BYTES, month_end, month_of
+from app.throughput.budget import MB, month_end, push_bytes
 from app.throughput.planner import allowance
-from app.throughput.store import MIN_REQUESTS
 from probes.contract import ProbeKind
 
 NEAR_PCT, SPENT_PCT = 80, 100
@@ -103,7 +103,7 @@ async def list_spending(
 def _budget(row: Any, month: date, now: datetime) -> SiteSpending:
     allowed = allowance(profiles()[row.technology], row.speed_budget_mb, pushes=row.probe is ProbeKind.PUSH)
     tests, push, requests = int(row.tests or 0), int(row.push or 0), row.requests or 0
-    each = push / requests if requests >= MIN_REQUESTS else PUSH_BYTES
+    each = push_bytes(push, requests)
     to_come = allowed.pushes_bytes((month_end(month) - now).total_seconds(), each=each)
     visits = int(row.visits or 0)
     expected = tests + push + visits + int(row.reserved or 0) + to_come

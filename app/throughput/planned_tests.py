@@ -4,8 +4,9 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 from heapq import heapify, heappop, heappush
 
+from app.core.clock import month_of
 from app.core.periods import first_of_next_month
-from app.throughput.budget import MonthPlan, month_of, plan_month
+from app.throughput.budget import MonthPlan, plan_month
 from app.throughput.planner import SpeedtestSite
 
 DueTest = tuple[SpeedtestSite, MonthPlan, datetime]

@@ -8,14 +8,13 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access.scope import PROVINCE
 from app.aggregates.selection import SiteGroup
-from app.core.clock import WITA_SQL
+from app.core.clock import WITA_SQL, month_of
 from app.core.periods import Period
 from app.profiles import profiles
 from app.registry.models import Site, SiteConfiguration
-from app.throughput.budget import MB, PUSH_BYTES, month_end, month_of
+from app.throughput.budget import MB, month_end, push_bytes
 from app.throughput.models import ThroughputTest
 from app.throughput.planner import allowance
-from app.throughput.store import MIN_REQUESTS
 from probes.contract import ProbeKind
 
 MEASURED = "FILTER (WHERE status = 'done')"
@@ -134,8 +133,8 @@ async def budget_of_month(session: AsyncSession, site: Site, moment: datetime, n
     configured = await _configured_before(session, site, month_end(month))
     pushes = configured.probe is ProbeKind.PUSH
     allowed = allowance(profiles()[configured.technology], configured.speed_budget_mb, pushes=pushes)
-    each = spent.push / spent.requests if spent.requests >= MIN_REQUESTS else PUSH_BYTES
-    to_come = allowed.pushes_bytes((month_end(month) - now).total_seconds(), each=float(each))
+    each = push_bytes(spent.push, spent.requests)
+    to_come = allowed.pushes_bytes((month_end(month) - now).total_seconds(), each=each)
     reserved = int(spent.reserved) + spent.visits_reserved
     used = int(spent.tests) + spent.push + spent.visits
     sizes = {

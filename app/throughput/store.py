@@ -12,10 +12,10 @@ from sqlalchemy import text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.availability.maintenance_overlay import running_now
-from app.core.clock import WITA, WITA_SQL
+from app.core.clock import WITA, WITA_SQL, month_of
 from app.registry.models import State
 from app.throughput.admission import AdmissionInputs, AdmissionVerdict, Decision, decide
-from app.throughput.budget import PUSH_BYTES, SLACK_BYTES, UP_SLACK_BYTES, month_end, month_of
+from app.throughput.budget import SLACK_BYTES, UP_SLACK_BYTES, month_end, push_bytes
 from app.throughput.hourly_tests import MIN_SPACING_S, due_tests, kept_bytes
 from app.throughput.models import Mode, PlanningWatermark, SpeedtestStatus, ThroughputTest
 from app.throughput.planned_tests import Plans
@@ -26,7 +26,6 @@ MAX_BACKLOG = timedelta(days=35)  # tests that fell due longer ago while no work
 GRANT_MARGIN_S, PULL_MARGIN_S = 60, 60  # beyond a test's own time, until it expires
 # Agents that run no speed tests: a grant would block their gateway for nothing.
 UNSUPPORTED_AGENTS = re.compile(r"windows/|routeros/1$")
-MIN_REQUESTS = 20  # pushes in the month from which the average cost of one is used
 
 LOCK = text("SELECT pg_advisory_xact_lock(hashtext('sinyal throughput'))")
 PLAN = text(f"""
@@ -196,7 +195,7 @@ def _left_bytes(row: Any, site: SpeedtestSite | None, now: datetime) -> int:
     """Return what is left of the month's budget once the rest of the month's pushes are paid for."""
     if site is None:
         return 0
-    each = row.push_bytes / row.push_requests if row.push_requests >= MIN_REQUESTS else PUSH_BYTES
+    each = push_bytes(row.push_bytes, row.push_requests)
     pushing = site.allowance.pushes_bytes((month_end(row.month) - now).total_seconds(), each=each)
     kept = kept_bytes(site.allowance, now) if row.for_certificate else 0
     visits = min(row.visits_bytes, site.allowance.visits_bytes)

@@ -11,9 +11,8 @@ from typing import Any
 from sqlalchemy import delete, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.core.clock import WITA_SQL, midnight
+from app.core.clock import WITA_SQL, midnight, month_of
 from app.core.periods import Period, Step
-from app.throughput.budget import month_of
 from app.visitors.models import VisitFigure, VisitNetwork, VisitResult
 
 SITES_AT_ONCE = 200  # whose results are deleted in one run

@@ -9,17 +9,16 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from enum import StrEnum
 
-from app.core.clock import WITA, midnight
+from app.core.clock import WITA, midnight, month_of
 from app.profiles import Profile
-from app.throughput.budget import DOWN_SHARE, MB, PUSH_BYTES, SLACK_BYTES, UP_SLACK_BYTES, month_end, month_of
+from app.throughput.budget import DOWN_SHARE, MB, SLACK_BYTES, UP_SLACK_BYTES, month_end, push_bytes
 from app.throughput.planner import allowance
 from app.visitors.models import VisitDirection, VisitNetwork
-from app.visitors.visited_sites import SpentBytes, VisitedSite
+from app.visitors.visited_sites import VisitedSite
 
 UNTESTED_SHARE_PCT = 50  # of a site that the service itself does not test
 WIRE_PCT = 104  # of a transfer's bytes: with TLS, TCP, acknowledgements, what is sent again (measured: 102-103)
 AHEAD = timedelta(days=3)
-MIN_PUSHES = 20  # from which the average cost of one is used
 
 
 class SpeedRefusal(StrEnum):
@@ -94,7 +93,7 @@ def left_bytes(site: VisitedSite, profile: Profile, now: datetime) -> int:
     budget = allowance(profile, site.budget_mb, pushes=site.pushes)
     of_share = int(share_bytes(profile, site.budget_mb, tested=site.tested) * _grown(now)) - site.spent.visits
     left_s = (month_end(month_of(now)) - now).total_seconds()
-    to_come = budget.pushes_bytes(left_s, each=_push_bytes(site.spent))
+    to_come = budget.pushes_bytes(left_s, each=push_bytes(site.spent.push, site.spent.push_requests))
     spent = site.spent.tests + site.spent.push + site.spent.visits
     return max(0, min(of_share, budget.monthly_bytes - spent - to_come))
 
@@ -113,10 +112,6 @@ def _grown(now: datetime) -> float:
 
 def _days(month: date) -> int:
     return monthrange(month.year, month.month)[1]
-
-
-def _push_bytes(spent: SpentBytes) -> float:
-    return spent.push / spent.push_requests if spent.push_requests >= MIN_PUSHES else PUSH_BYTES
 
 
 def _is_open(hours: tuple[int, int], now: datetime) -> bool:

@@ -9,9 +9,9 @@ from sqlalchemy import delete, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.core.clock import month_of
 from app.core.errors import Conflict, NotFound, Problem, TooManyRequests
 from app.profiles import profiles
-from app.throughput.budget import month_of
 from app.visitors import visited_sites
 from app.visitors.models import VisitDirection, VisitNetwork, VisitTraffic, VisitTransfer
 from app.visitors.speed_offer import SpeedOffer, SpeedRefusal, decide, wire_bytes

@@ -14,9 +14,9 @@ from sqlalchemy import delete, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.core.clock import month_of
 from app.core.errors import Fault, Invalid
 from app.postgres.engine import Sessions, transaction
-from app.throughput.budget import month_of
 from app.visitors.models import VisitKey
 
 GOOD_FOR, OLDEST_ROW = timedelta(hours=24), timedelta(days=7)

@@ -12,13 +12,13 @@ from typing import Any
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.core.clock import month_of
 from app.core.errors import TooManyRequests
 from app.core.single_task import reject
 from app.postgres.engine import Sessions, transaction
 from app.profiles import Technology
 from app.registry import regions
 from app.settings import PublicSettings
-from app.throughput.budget import month_of
 from app.visitors.networks import network_of
 from probes.contract import ProbeKind
 

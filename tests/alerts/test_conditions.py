@@ -11,10 +11,9 @@ from sqlalchemy.dialects.postgresql import dialect
 from app.alerts.conditions import ConditionWatch, select_unsettled
 from app.alerts.contract_conditions import find_at_risk
 from app.alerts.models import AlertKind, AlertRule, Channel, Notification, NotificationKind, NotificationState
-from app.core.clock import WITA, midnight
+from app.core.clock import WITA, midnight, month_of
 from app.judging.models import Blind
 from app.postgres.engine import transaction
-from app.throughput.budget import month_of
 from app.worker import writer
 from tests.support.alerts import AlertDesk
 from tests.support.incident_scenario import IncidentScenario

@@ -6,8 +6,9 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.core.clock import month_of
 from app.profiles import Technology
-from app.throughput.budget import MB, Allowance, month_of, plan_month
+from app.throughput.budget import MB, Allowance, plan_month
 from app.throughput.models import Mode
 from app.throughput.planned_tests import Plans
 from app.throughput.planner import SpeedtestSite

@@ -10,7 +10,7 @@ from sqlalchemy import insert, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.availability import monthly_close
-from app.core.clock import WITA, midnight
+from app.core.clock import midnight, month_of
 from app.judging.invalidation import CLOSES_AFTER_DAYS
 from app.measurements.simulated_past import simulated_until
 from app.public.editions import catalogue, data_files, datapackage
@@ -72,7 +72,7 @@ async def publish_next(
 
 async def due_months(session: AsyncSession, now: datetime) -> list[date]:
     """Return the months that are over, counted and closed for every contract, the newest first."""
-    over = (now - timedelta(days=CLOSES_AFTER_DAYS)).astimezone(WITA).date().replace(day=1)
+    over = month_of(now - timedelta(days=CLOSES_AFTER_DAYS))
     not_closed = await monthly_close.oldest_due(session, now)
     months = await session.scalars(COUNTED_MONTHS, {"before": over})
     return [month for month in months if not_closed is None or month < not_closed]
