@@ -15,7 +15,6 @@ from app.push.last_push import LastPush, heard_since
 from app.push.near_rows import NearState
 from app.push.parser import Push
 from app.push.timestamps import PushSite, TimedRow, arrival_reading, unheard
-from app.telemetry.terminal_reports import TerminalReport
 from app.throughput.speedtest_grants import OpenGrant
 from probes.contract import Reading
 
@@ -206,18 +205,4 @@ def sum_traffic(pushes: Sequence[ReceivedPush]) -> list[dict[str, Any]]:
     return [
         {"site_id": site_id, "month": month, "requests": requests, "bytes": size_bytes}
         for (site_id, month), (requests, size_bytes) in totals.items()
-    ]
-
-
-def terminal_reports(pushes: Sequence[ReceivedPush]) -> list[TerminalReport]:
-    """Return what terminals answered. A push without an uptime cannot be told from its repetition by it."""
-    return [
-        TerminalReport(
-            received.site.site_id,
-            f"{push.boot}:{received.received_us if push.uptime_us is None else push.uptime_us}",
-            received.received_at,
-            push.starlink,
-        )
-        for received in pushes
-        if (push := received.push).starlink is not None and received.site is not None
     ]

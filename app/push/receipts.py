@@ -14,14 +14,12 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.measurements import near_looks
-from app.push import backlog, dedupe, device_values, inbox, source_addresses
-from app.push.break_records import record_breaks
+from app.push import backlog, dedupe, inbox, source_addresses
+from app.push.acceptance import AcceptedPushes
+from app.push.beside import record_beside
 from app.push.dedupe import PushResult, Receipt, ReceiptKey, ReceivedPush, SequenceRanges
-from app.push.inbox import Delivery
 from app.push.last_push import LastPush
-from app.push.near_rows import choose_looks, known_state
-from app.push.source_addresses import Sighting
-from app.telemetry import terminal_reports
+from app.push.near_rows import known_state
 from app.throughput import speedtest_grants
 
 RETENTION = timedelta(days=8)  # longer than rows are accepted (timestamps.MAX_AGE_S)
@@ -111,58 +109,35 @@ async def record_pushes(session: AsyncSession, pushes: Sequence[ReceivedPush]) -
     1. Lock the receipts of all boots, and read what is known of each device's last push.
     2. Accept the new rows of each push, in the order of receipt.
     3. Store the receipts, and enqueue the new readings for the worker.
-    4. Update the devices, their traffic and the addresses that they send from.
+    4. Update the devices, their traffic, the addresses that they send from, and what they saw near themselves.
     5. Record what devices told beside their rows.
     6. Add open speed test grants to the results.
 
     Raises ReceiptConflict: then the transaction must be rolled back and retried.
     """
-    receipts = await _lock_receipts(session, pushes)
-    last_pushes = await _last_pushes(session, pushes)
-    sightings: list[Sighting] = []
-    deliveries: list[Delivery] = []
-    devices: dict[int, dict[str, Any]] = {}
-    near_rows: list[dict[str, Any]] = []
+    accepted = AcceptedPushes(await _lock_receipts(session, pushes), await _last_pushes(session, pushes))
     results: list[PushResult] = []
     for received in pushes:
-        site = received.site
-        if site is None:
-            deliveries.append(Delivery.heartbeat(received.received_at))
-            results.append(PushResult())
-            continue
-        last = last_pushes.get(site.site_id)
-        result, readings = dedupe.accept_rows(received, site, receipts, last)
-        deliveries += backlog.deliveries_of(received, site.site_id, readings, last)
-        unheard_boot = dedupe.detect_unheard_boot(received, site, receipts, readings)
-        second_agent = dedupe.detect_second_agent(received, site, receipts, last)
-        looks, near = choose_looks(site.site_id, received.rows, readings, last and last.near)
-        near_rows += looks
-        values = device_values.device_values(
-            received, site, result, second_agent=second_agent, unheard_boot=unheard_boot, near=near
-        )
-        devices[site.site_id] = device_values.merge(devices.get(site.site_id), values)
-        sighting = source_addresses.sighting(received, site, last)
-        sightings += [sighting] if sighting else []
-        last_pushes[site.site_id] = dedupe.next_last_push(
-            received, site, last, stored_address=sighting is not None, near=near
-        )
-        results.append(result)
+        results.append(accepted.add(received))
         if len(received.rows) >= backlog.LONG:
             await asyncio.sleep(0)  # other requests of this process go on
-    await _store_receipts(session, receipts)
-    if deliveries:
-        await inbox.enqueue(session, deliveries)
-    if devices:
-        await session.execute(UPSERT_DEVICES, {"rows": _json(list(devices.values()))})
-        await session.execute(ADD_TRAFFIC, {"rows": _json(dedupe.sum_traffic(pushes))})
-        await source_addresses.record(session, sightings)
-        await near_looks.record(session, near_rows)
-        await terminal_reports.record(session, dedupe.terminal_reports(pushes))
-        await record_breaks(session, pushes)
-        open_grants = await speedtest_grants.list_open(session, list(devices))
+    await _store_receipts(session, accepted.receipts)
+    if accepted.deliveries:
+        await inbox.enqueue(session, accepted.deliveries)
+    if accepted.devices:
+        await _store_devices(session, accepted, pushes)
+        await record_beside(session, pushes)
+        open_grants = await speedtest_grants.list_open(session, list(accepted.devices))
         for received, result in zip(pushes, results, strict=True):
             result.grant = open_grants.get(received.site.site_id) if received.site else None
     return results
+
+
+async def _store_devices(session: AsyncSession, accepted: AcceptedPushes, pushes: Sequence[ReceivedPush]) -> None:
+    await session.execute(UPSERT_DEVICES, {"rows": _json(list(accepted.devices.values()))})
+    await session.execute(ADD_TRAFFIC, {"rows": _json(dedupe.sum_traffic(pushes))})
+    await source_addresses.record(session, accepted.sightings)
+    await near_looks.record(session, accepted.near_looks)
 
 
 async def delete_expired(session: AsyncSession) -> None:
