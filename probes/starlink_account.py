@@ -19,7 +19,6 @@ import orjson
 
 from probes.telemetry import MAX_WORD, LinkState, Telemetry, fraction, milliseconds, named, whole, word
 
-BASE_URL = "https://starlink.com/api"
 TOKEN_PATH, STREAM_PATH = "/auth/connect/token", "/public/v2/telemetry/stream"
 BATCH_ROWS, LINGER_MS = 5_000, 1_000
 MAX_ROWS = 4 * BATCH_ROWS  # and of each a few tens of values

@@ -20,7 +20,8 @@ from app.streams import statements as streams
 from app.telemetry import statements as telemetry
 from app.visitors import statements as visitors
 from app.witnesses import rules
-from app.witnesses.statement import Says, Statement, WitnessKind
+from app.witnesses.kinds import Says, WitnessKind
+from app.witnesses.statement import Statement
 from probes.contract import CENTRAL
 
 MOST = 50  # statements; the rest would be of one witness that says the same again and again

@@ -10,7 +10,8 @@ from app.explaining.readings import JudgedReading
 from app.judging.claims import Claim
 from app.judging.fold import median_us
 from app.measurements.near import Near
-from app.witnesses.statement import Says, Statement, WitnessKind
+from app.witnesses.kinds import Says, WitnessKind
+from app.witnesses.statement import Statement
 from probes.contract import CENTRAL, SILENCE, Outcome
 
 NearLook = tuple[datetime, Near]

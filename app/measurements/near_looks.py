@@ -89,5 +89,5 @@ async def find_last_lost(
     return None if row is None else (row.slot, Near(row.lan, row.terminal, row.carrier))
 
 
-async def delete_older(session: AsyncSession, before: datetime) -> None:
+async def delete_old(session: AsyncSession, before: datetime) -> None:
     await session.execute(delete(NearLook).where(NearLook.slot < before))

@@ -25,10 +25,10 @@ UNDER_CONTRACT = text("""
             least(a.ended_on, k.valid_to)::timestamp AT TIME ZONE 'Asia/Makassar')
         AND coalesce(least(a.ended_on, k.valid_to), 'infinity') > greatest(a.started_on, k.valid_from)
 """)
-MOVE_BOUNDARY = (
-    "UPDATE site_configuration SET ended_at = :since WHERE site_id = :id AND ended_at = :began",
-    "UPDATE site_configuration SET started_at = :since, version = :version WHERE site_id = :id AND started_at = :began",
-)
+END_EARLIER = text("UPDATE site_configuration SET ended_at = :since WHERE site_id = :id AND ended_at = :began")
+BEGIN_EARLIER = text("""
+    UPDATE site_configuration SET started_at = :since, version = :version WHERE site_id = :id AND started_at = :began
+""")
 
 
 async def correct(
@@ -54,16 +54,8 @@ async def correct(
         session, ident, SitePatch(presence=presence), caller=caller, policy=policy, if_match=None
     )
     await session.flush()
-    newest = select(SiteConfiguration).where(SiteConfiguration.site_id == site.id)
-    rows = (await session.scalars(newest.order_by(SiteConfiguration.started_at.desc()).limit(2))).all()
-    contract = await session.scalar(UNDER_CONTRACT, {"id": site.id, "since": since})
-    if faults := list(_faults(rows[0], rows[1] if len(rows) > 1 else None, since, contract)):
-        raise Invalid(*faults)
-    began, version = rows[0].started_at, await next_version(session, Counter.REGISTRY)
-    site.version, site.updated_at = version, utc_now()
-    for statement in MOVE_BOUNDARY:
-        values = {"id": site.id, "since": since, "began": began, "version": version}
-        await session.execute(text(statement), {name: values[name] for name in values if f":{name}" in statement})
+    began = await _began(session, site, since)
+    await _move_boundary(session, site, began, since)
     await audit.record(
         session,
         caller,
@@ -75,6 +67,24 @@ async def correct(
         after={"presence": presence.value, "presence_from": since.isoformat(), "reason": reason},
     )
     return site
+
+
+async def _began(session: AsyncSession, site: Site, since: datetime) -> datetime:
+    """Return when the site's present configuration began. Raises Invalid if it cannot have begun at `since`."""
+    newest = select(SiteConfiguration).where(SiteConfiguration.site_id == site.id)
+    rows = (await session.scalars(newest.order_by(SiteConfiguration.started_at.desc()).limit(2))).all()
+    contract = await session.scalar(UNDER_CONTRACT, {"id": site.id, "since": since})
+    if faults := list(_faults(rows[0], rows[1] if len(rows) > 1 else None, since, contract)):
+        raise Invalid(*faults)
+    return rows[0].started_at
+
+
+async def _move_boundary(session: AsyncSession, site: Site, began: datetime, since: datetime) -> None:
+    version = await next_version(session, Counter.REGISTRY)
+    site.version, site.updated_at = version, utc_now()
+    values = {"id": site.id, "since": since, "began": began}
+    await session.execute(END_EARLIER, values)
+    await session.execute(BEGIN_EARLIER, values | {"version": version})
 
 
 def _faults(

@@ -9,7 +9,8 @@ from app.core.clock import utc_now
 from app.streams import store
 from app.streams.break_bounds import Break
 from app.streams.models import StreamSpan
-from app.witnesses.statement import Says, Statement, WitnessKind
+from app.witnesses.kinds import Says, WitnessKind
+from app.witnesses.statement import Statement
 
 SECOND = timedelta(seconds=1)
 MOST = 5  # of one second

@@ -5,7 +5,7 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 
 from app.telemetry import accounts
-from app.telemetry.schemas import TelemetryAccountIn, TelemetryAccountOut, TelemetryAccountPatch
+from app.telemetry.account_schemas import TelemetryAccountIn, TelemetryAccountOut, TelemetryAccountPatch
 from app.web.deps import Provincial, Session
 from app.web.idempotency import IdempotencyKey
 from app.web.json_body import JsonRoute

@@ -16,8 +16,8 @@ from app.postgres.engine import require_version
 from app.registry import providers
 from app.registry.models import Provider
 from app.telemetry import faults
+from app.telemetry.account_schemas import TelemetryAccountIn, TelemetryAccountPatch
 from app.telemetry.models import TelemetryAccount, TelemetryGap, TelemetrySource
-from app.telemetry.schemas import TelemetryAccountIn, TelemetryAccountPatch
 from app.telemetry.store import present_gaps
 from probes.policy import AddressPolicy
 

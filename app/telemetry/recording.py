@@ -48,8 +48,8 @@ MARK = text("""
     FROM json_to_recordset(cast(:rows AS json)) AS n(site_id int, seen_at timestamptz)
     WHERE s.site_id = n.site_id AND s.kind = :kind
 """)
-DELETE_OLD = text("DELETE FROM telemetry_stretch WHERE seen_at < :before")
-FORGET_GAPS = text("DELETE FROM telemetry_gap WHERE ended_at < :before")
+DELETE_OLD_STRETCHES = text("DELETE FROM telemetry_stretch WHERE seen_at < :before")
+DELETE_OLD_GAPS = text("DELETE FROM telemetry_gap WHERE ended_at < :before")
 
 
 async def record(
@@ -76,10 +76,10 @@ async def record(
     return late
 
 
-async def delete_older(session: AsyncSession, before: datetime) -> None:
+async def delete_old(session: AsyncSession, before: datetime) -> None:
     """Stretches are kept as raw readings are; disagreements longer."""
-    await session.execute(DELETE_OLD, {"before": before})
-    await session.execute(FORGET_GAPS, {"before": before})
+    await session.execute(DELETE_OLD_STRETCHES, {"before": before})
+    await session.execute(DELETE_OLD_GAPS, {"before": before})
 
 
 def _stretch(columns: Sequence[Any]) -> SaidStretch | None:

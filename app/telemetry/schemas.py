@@ -71,35 +71,13 @@ SNMP: dict[str, Any] = {
     "auth_key": "kunci yang panjang",
     "priv_key": "kunci lain yang panjang",
 }
-ACCOUNT: dict[str, Any] = {
-    "id": 2,
-    "provider": "telkom-wms",
-    "name": "Telkomsat Kaltim",
-    "base_url": "https://starlink.com/api",
-    "client_id": "d7a1c0de",
-    "sites": 78,
-    "answered_at": MOMENT,
-    "taken_until": MOMENT,
-    "batches": 5760,
-    "rows": 898_560,
-    "late": 0,
-    "bytes": 188_697_600,
-    "unassigned": ["ut01000000-00000000-001d3311"],
-    "gaps": [GAP],
-    "failures": 0,
-    "problem": None,
-    "retry_at": None,
-    "version": 3,
-    "created_by": "sari",
-    "created_at": MOMENT,
-}
 
 
-def _example(example: dict[str, Any]) -> ConfigDict:
+def with_example(example: dict[str, Any]) -> ConfigDict:
     return ConfigDict(json_schema_extra={"examples": [example]})
 
 
-def _body(example: dict[str, Any]) -> ConfigDict:
+def body_with_example(example: dict[str, Any]) -> ConfigDict:
     return ConfigDict(extra="forbid", json_schema_extra={"examples": [example]})
 
 
@@ -115,7 +93,7 @@ DeviceId = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{4,60}$")]
 
 
 class AccountSourceIn(BaseModel):
-    model_config = _body({"account": 2, "device_id": DEVICE})
+    model_config = body_with_example({"account": 2, "device_id": DEVICE})
 
     account: Annotated[Ident, Field(max_length=100)] = Field(
         description="id or name of the account, which is of the site's own provider"
@@ -126,7 +104,7 @@ class AccountSourceIn(BaseModel):
 class SnmpIn(BaseModel):
     """Without a community or keys, those that it has are kept."""
 
-    model_config = _body(SNMP)
+    model_config = body_with_example(SNMP)
 
     host: ShortText = Field(max_length=253, description="address or name of the router")
     port: int = Field(161, ge=1, le=65_535, description="UDP port")
@@ -147,7 +125,7 @@ class SnmpIn(BaseModel):
 class TelemetrySourceOut(BaseModel):
     """Where a site's telemetry comes from, and what it said last."""
 
-    model_config = _example(SOURCE)
+    model_config = with_example(SOURCE)
 
     kind: TelemetryKind
     witness: WitnessKind = Field(description="whose word it is")
@@ -175,7 +153,7 @@ class TelemetrySourceOut(BaseModel):
 class TelemetryStretchOut(BaseModel):
     """A run of answers that said the same."""
 
-    model_config = _example(STRETCH)
+    model_config = with_example(STRETCH)
 
     kind: TelemetryKind
     witness: WitnessKind = Field(description="whose word it is")
@@ -194,7 +172,7 @@ class TelemetryStretchOut(BaseModel):
 class TelemetryGapOut(BaseModel):
     """A time of which an account's rows may be missing."""
 
-    model_config = _example(GAP)
+    model_config = with_example(GAP)
 
     started_at: WitaMoment = Field(description="time of the newest row before")
     ended_at: WitaMoment | None = Field(description="time of the first row after it; null: none came yet")
@@ -204,7 +182,7 @@ class TelemetryGapOut(BaseModel):
 class TelemetryDisagreementOut(BaseModel):
     """A time in which it said otherwise than this service measured: what was measured counts."""
 
-    model_config = _example(DISAGREEMENT)
+    model_config = with_example(DISAGREEMENT)
 
     kind: TelemetryKind
     witness: WitnessKind = Field(description="whose word it is")
@@ -215,7 +193,7 @@ class TelemetryDisagreementOut(BaseModel):
 
 
 class SiteTelemetryOut(BaseModel):
-    model_config = _example(
+    model_config = with_example(
         {
             "sources": [SOURCE],
             "from": MOMENT,
@@ -234,59 +212,3 @@ class SiteTelemetryOut(BaseModel):
     disagreements: list[TelemetryDisagreementOut] = Field(
         description="where it differs from what was measured, latest first"
     )
-
-
-class TelemetryAccountIn(BaseModel):
-    model_config = _body(
-        {name: ACCOUNT[name] for name in ("provider", "name", "base_url", "client_id")} | {"client_secret": "rahasia"}
-    )
-
-    provider: ShortText = Field(max_length=100, description="slug of the provider whose terminals it has")
-    name: ShortText = Field(max_length=100, description="its name, for people")
-    base_url: ShortText = Field(
-        "https://starlink.com/api", max_length=200, description="address of the account's API, https"
-    )
-    client_id: Annotated[str, Field(pattern=r"^[!-~]{1,100}$")] = Field(description="of the service account")
-    client_secret: Annotated[SecretStr, Field(min_length=1, max_length=200)] = Field(
-        description="of the service account; sealed, never shown", examples=["rahasia"]
-    )
-
-
-class TelemetryAccountPatch(BaseModel):
-    model_config = _body({"client_secret": "rahasia"})
-
-    name: ShortText | None = Field(None, max_length=100, description="its name, for people")
-    base_url: ShortText | None = Field(
-        None, max_length=200, description="address of the account's API, https", examples=["https://starlink.com/api"]
-    )
-    client_id: Annotated[str, Field(pattern=r"^[!-~]{1,100}$")] | None = Field(
-        None, description="of the service account", examples=["d7a1c0de"]
-    )
-    client_secret: Annotated[SecretStr, Field(min_length=1, max_length=200)] | None = Field(
-        None, description="of the service account; sealed, never shown", examples=["rahasia"]
-    )
-
-
-class TelemetryAccountOut(BaseModel):
-    model_config = _example(ACCOUNT)
-
-    id: int
-    provider: str
-    name: str
-    base_url: str = Field(description="address of the account's API")
-    client_id: str = Field(description="of the service account")
-    sites: int = Field(description="sites that have a terminal of it")
-    answered_at: WitaMoment | None = Field(description="when it last answered; null: never yet")
-    taken_until: WitaMoment | None = Field(description="time of the newest row taken")
-    batches: int = Field(description="answers taken")
-    rows: int = Field(description="rows in them, of all kinds")
-    late: int = Field(description="rows of a time that was taken before, which added nothing")
-    bytes: int = Field(description="bytes received, uncompressed")
-    unassigned: list[str] = Field(description="terminals of the last answer that belong to no site, 200 at most")
-    gaps: list[TelemetryGapOut] = Field(description="times of which rows may be missing, latest first, 20 at most")
-    failures: int = Field(description="failed attempts since the last answer", examples=[0])
-    problem: str | None = Field(description="why the last attempt failed")
-    retry_at: WitaMoment | None = Field(description="when it is asked again after a failure")
-    version: int = Field(description="increases with every change of its fields")
-    created_by: str
-    created_at: WitaMoment

@@ -7,7 +7,8 @@ from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.telemetry.models import TelemetryStretch
-from app.witnesses.statement import Says, Statement, WitnessKind
+from app.witnesses.kinds import Says, WitnessKind
+from app.witnesses.statement import Statement
 from probes.telemetry import LinkState
 
 SECOND = timedelta(seconds=1)

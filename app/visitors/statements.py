@@ -7,7 +7,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.clock import floor_second
 from app.visitors.models import VisitNetwork
-from app.witnesses.statement import Says, Statement, WitnessKind
+from app.witnesses.kinds import Says, WitnessKind
+from app.witnesses.statement import Statement
 
 SECOND = timedelta(seconds=1)
 ARRIVED = text("""

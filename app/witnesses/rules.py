@@ -12,14 +12,14 @@ from app.witnesses.kinds import Provable, Says, WitnessKind
 
 class Reach(StrEnum):
     """How far a proof reaches in time: `look`: to the next look, at most 2.5 intervals; `losses`: from the first lost
-    look to the next answer, once two in a row are lost; `beat`: from each beat to the next; `gap`: between two beats;
-    `second`: the second in which the result arrived; `outage`: the outage that it was reported of.
+    look to the next answer, once two in a row are lost; `beat`: from each beat to the next; `break`: while a break
+    certainly lasted; `second`: the second in which the result arrived; `outage`: the outage that it was reported of.
     """
 
     LOOK = "look"
     LOSSES = "losses"
     BEAT = "beat"
-    GAP = "gap"
+    BREAK = "break"
     SECOND = "second"
     OUTAGE = "outage"
 
@@ -42,7 +42,7 @@ RULES: Mapping[WitnessKind, WitnessRule] = {
         ANYTHING, {Provable.UP: Reach.LOOK, Provable.DOWN: Reach.LOSSES, Provable.CAUSE: Reach.OUTAGE}, STATE
     ),
     WitnessKind.STREAM: WitnessRule(
-        ANYTHING, {Provable.UP: Reach.BEAT, Provable.DOWN: Reach.GAP}, frozenset({Provable.UP})
+        ANYTHING, {Provable.UP: Reach.BEAT, Provable.DOWN: Reach.BREAK}, frozenset({Provable.UP})
     ),
     WitnessKind.TERMINAL: WitnessRule(ANYTHING, {Provable.CAUSE: Reach.OUTAGE}),
     WitnessKind.PROVIDER: WitnessRule(ANYTHING, {}),

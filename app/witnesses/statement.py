@@ -8,8 +8,6 @@ from typing import Any
 from app.witnesses.kinds import Says, WitnessKind
 from app.witnesses.rules import may_say
 
-__all__ = ["Says", "Statement", "WitnessKind"]
-
 
 @dataclass(frozen=True, slots=True)
 class Statement:

@@ -17,8 +17,7 @@ from app.push import receipts, source_addresses
 from app.reviews import survey
 from app.streams import store as streams
 from app.telemetry import recording as telemetry
-from app.visitors import figures as visitors
-from app.visitors import transfers, visit_token
+from app.visitors import figures, transfers, visit_token
 from app.worker.context import WorkerContext
 from app.worker.jobs import Job
 
@@ -39,19 +38,16 @@ async def clean_up(context: WorkerContext) -> None:
         dropped = await partitions.drop_oldest(session, utc_now(), keep_days=context.settings.raw_retention_days)
         if dropped:
             await bump(session, Counter.ROLLUP)  # parts of hours in there are read from whole hours from now on
-        for store in (idempotency_store, login_throttle, sessions, stream_tickets):
-            await store.delete_old(session)
+        for expiring in (idempotency_store, login_throttle, sessions, stream_tickets):
+            await expiring.delete_old(session)
         await diagnoses.delete_old(session)
         await kept_uploads.delete_old(session)
         await receipts.delete_expired(session)
         oldest = utc_now() - timedelta(days=context.settings.raw_retention_days)
-        await telemetry.delete_older(session, oldest)
-        await source_addresses.delete_old(session, oldest)
-        await near_looks.delete_older(session, oldest)
-        await streams.delete_old(session, oldest)
+        for kept in (near_looks, source_addresses, streams, telemetry, transfers):
+            await kept.delete_old(session, oldest)
         await survey.forget(session, before=today())
-        await visitors.delete_old(session, utc_now(), retention_days=context.settings.raw_retention_days)
-        await transfers.delete_old(session, utc_now() - timedelta(days=context.settings.raw_retention_days))
+        await figures.delete_old(session, utc_now(), retention_days=context.settings.raw_retention_days)
         await visit_token.delete_old_keys(session, utc_now())
         await checkpoints.delete_older(session, await rejudgeable_since(session))
     if dropped:

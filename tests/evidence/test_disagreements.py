@@ -7,8 +7,9 @@ import pytest
 
 from app.evidence.disagreements import disagreements
 from app.witnesses import rules
+from app.witnesses.kinds import Says, WitnessKind
 from app.witnesses.rules import OURS, Believed
-from app.witnesses.statement import Says, Statement, WitnessKind
+from app.witnesses.statement import Statement
 
 AT = datetime(2026, 11, 24, 6, tzinfo=UTC)
 CENTRAL, AGENT, STREAM = WitnessKind.CENTRAL, WitnessKind.AGENT, WitnessKind.STREAM

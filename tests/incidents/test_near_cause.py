@@ -155,5 +155,5 @@ async def test_looks_are_kept_as_long_as_raw_readings(scenario: IncidentScenario
     site = await scenario.site()
     await write_looks(scenario, site, (0, True, LINK), (60, True, LINK))
     async with transaction(scenario.sessions) as session:
-        await near_looks.delete_older(session, scenario.at(60))
+        await near_looks.delete_old(session, scenario.at(60))
         assert await session.scalar(text("SELECT count(*) FROM near_look")) == 1

@@ -11,7 +11,7 @@ from app.judging.models import Blind
 from app.streams import store
 from app.streams.break_bounds import Break, SeenBy
 from app.streams.statements import statements_at
-from app.witnesses.statement import Says, WitnessKind
+from app.witnesses.kinds import Says, WitnessKind
 from probes.contract import SILENCE
 from tests.conftest import Cast
 from tests.factories import register

@@ -11,7 +11,7 @@ from app.core.clock import floor_second, utc_now
 from app.postgres.engine import Sessions, transaction
 from app.telemetry import account_batches, disagreements
 from app.telemetry.statements import statements_at
-from app.witnesses.statement import Says, WitnessKind
+from app.witnesses.kinds import Says, WitnessKind
 from probes.starlink_account import parse_batch
 from tests.conftest import Cast
 from tests.support.registry_checks import list_findings

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.clock import utc_now
 from app.visitors import figures, statements
-from app.witnesses.statement import Says, WitnessKind
+from app.witnesses.kinds import Says, WitnessKind
 from tests.conftest import Cast
 from tests.factories import register
 from tests.support.visitors import ELSEWHERE, HOME, Visitor, add_network, result

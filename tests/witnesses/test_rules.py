@@ -7,9 +7,9 @@ import pytest
 
 from app.settings import ROOT
 from app.witnesses import rules
-from app.witnesses.kinds import Provable
+from app.witnesses.kinds import Provable, Says, WitnessKind
 from app.witnesses.rules import OURS, RULES, THEIRS, Believed, difference
-from app.witnesses.statement import Says, Statement, WitnessKind
+from app.witnesses.statement import Statement
 
 AT = datetime(2026, 11, 24, 6, tzinfo=UTC)
 
