@@ -7,7 +7,6 @@ where they work by guessing elsewhere.
 
 import hashlib
 from dataclasses import dataclass
-from ipaddress import IPv6Address, ip_address, ip_network
 from math import ceil
 
 from sqlalchemy import text
@@ -45,19 +44,6 @@ def sign_in_limits(username: str, network: str, *, familiar: bool) -> list[Failu
 def code_guess_limit(purpose: str, network: str) -> FailureLimit:
     """For codes that need no account: wrong ones count by network."""
     return FailureLimit(_digest(purpose, network), free=20, forgiven_s=60)
-
-
-def network_of(client_address: str | None) -> str:
-    """Return an IPv4 address, or the /64 of an IPv6 one: its owner has all of that."""
-    try:
-        address = ip_address(client_address or "")
-    except ValueError:
-        return "unknown"
-    if isinstance(address, IPv6Address):
-        if address.ipv4_mapped is not None:
-            return str(address.ipv4_mapped)
-        return str(ip_network((int(address), 64), strict=False))
-    return str(address)
 
 
 CHARGE = """

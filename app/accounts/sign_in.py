@@ -18,6 +18,7 @@ from app.access.scope import Caller
 from app.accounts.store import set_password
 from app.core.clock import utc_now
 from app.core.errors import Fault, Invalid, WrongPassword
+from app.core.networks import limit_key
 from app.postgres.engine import Sessions, transaction
 
 
@@ -93,7 +94,7 @@ async def _attempt(sessions: Sessions, username: str, password: str, *, address:
 
 
 async def _attempt_counted(sessions: Sessions, username: str, password: str, *, address: str | None) -> _Attempt:
-    network = login_throttle.network_of(address)
+    network = limit_key(address)
     async with transaction(sessions) as session:
         account = await session.scalar(
             select(Account).where(Account.username == username, Account.disabled_at.is_(None))
@@ -132,7 +133,7 @@ async def _confirm(session: AsyncSession, attempt: _Attempt) -> Account:
 
 
 async def _open(session: AsyncSession, account: Account, *, address: str | None, ttl: timedelta) -> OpenedSession:
-    network = login_throttle.network_of(address)
+    network = limit_key(address)
     opened, secret = await console_sessions.open_sign_in(session, account, network=network, ttl=ttl)
     return OpenedSession(opened, account, secret)
 

@@ -21,6 +21,7 @@ from app.agents.models import AgentKind, Device, DeviceToken, Enrolment
 from app.core.clock import utc_now
 from app.core.errors import EnrolmentCodeInvalid, EnrolmentCodeUsed, EnrolmentCodeWithdrawn
 from app.core.freshness import holds_until
+from app.core.networks import limit_key
 from app.postgres.engine import Sessions, transaction
 from app.profiles import Profile, profiles
 from app.registry.models import Lifecycle, Site, SiteStatus
@@ -79,7 +80,7 @@ class EnrolmentDetails:
 
 async def get(sessions: Sessions, code: str, *, address: str | None) -> EnrolmentDetails:
     """Raises EnrolmentCodeInvalid for an unknown or expired code alike, TooManyAttempts after too many of them."""
-    limit = login_throttle.code_guess_limit("enrolment", login_throttle.network_of(address))
+    limit = login_throttle.code_guess_limit("enrolment", limit_key(address))
     async with transaction(sessions) as session:
         await login_throttle.require_free(session, limit)
         details = await _find(session, code)

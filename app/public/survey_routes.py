@@ -7,8 +7,8 @@ from urllib.parse import parse_qs
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import RedirectResponse
 
-from app.access.login_throttle import network_of
 from app.core.clock import today
+from app.core.networks import limit_key
 from app.core.token_bucket import TokenBuckets
 from app.pages.responses import html_page
 from app.postgres.engine import transaction
@@ -34,7 +34,7 @@ class SurveyLimit:
         self.running = 0
 
     def allows(self, address: str | None) -> bool:
-        return self.running < AT_ONCE and self._buckets.take(network_of(address).encode(), time.monotonic()) == 0
+        return self.running < AT_ONCE and self._buckets.take(limit_key(address).encode(), time.monotonic()) == 0
 
 
 async def take_answer(request: Request, code: str) -> Response:

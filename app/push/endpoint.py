@@ -18,9 +18,10 @@ from app.access.api_tokens import digest
 from app.agents import agent_tokens
 from app.core import i18n
 from app.core.errors import Fault, Invalid, NotSignedIn, Problem, TooLarge, TooManyRequests, Unavailable
+from app.core.networks import canonical
 from app.core.validation import MESSAGES
 from app.postgres.engine import Sessions, transaction
-from app.push import parser, rejections, source_addresses
+from app.push import parser, rejections
 from app.push.admission import Admission
 from app.push.dedupe import PushResult, ReceivedPush
 from app.push.device_cache import UNKNOWN_TOKEN, DeviceCache, RegisteredDevice
@@ -150,7 +151,7 @@ def _received_push(
 ) -> ReceivedPush:
     received_at = datetime.fromtimestamp(received_us // 1_000_000, UTC).replace(microsecond=received_us % 1_000_000)
     rows = assign_slots(push, received_us, device.site) if device.site is not None else []
-    source = source_addresses.canonical(address)
+    source = canonical(address)
     return ReceivedPush(device.site, received_at, received_us, size_bytes, push, rows, device.token_id, source)
 
 

@@ -5,8 +5,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from math import ceil
 
-from app.access.login_throttle import network_of
 from app.core.errors import TooManyRequests, Unavailable
+from app.core.networks import limit_key
 from app.core.token_bucket import TokenBuckets
 from app.settings import LimitsSettings, PushSettings
 
@@ -47,7 +47,7 @@ class PushLimits:
         The charge is taken back at the end, but for an error that is the sender's: so any number of devices may share
         an address, and nobody who makes up tokens uses up the limits of the devices that are known.
         """
-        network = network_of(address).encode()
+        network = limit_key(address).encode()
         _take(self._networks, network)
         try:
             yield

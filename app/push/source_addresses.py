@@ -122,15 +122,6 @@ def source_network(address: str) -> Any:
     return ip_network((address, NETWORK_BITS[ip_address(address).version]), strict=False)
 
 
-def canonical(address: str | None) -> str | None:
-    """Return an address in its shortest spelling, None for what is none (a Unix socket's peer, a test client)."""
-    try:
-        parsed = ip_address((address or "").partition("%")[0])
-    except ValueError:
-        return None
-    return str(getattr(parsed, "ipv4_mapped", None) or parsed)
-
-
 async def delete_old(session: AsyncSession, before: datetime) -> None:
     """Forget the addresses that were last seen before that moment, and all but the latest of each site."""
     await session.execute(DELETE_UNSEEN, {"before": before})

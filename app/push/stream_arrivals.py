@@ -6,9 +6,10 @@ from typing import Any
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.core.networks import canonical
 from app.push import inbox, source_addresses
 from app.push.inbox import Delivery
-from app.push.source_addresses import STORED_EVERY, Sighting, canonical
+from app.push.source_addresses import STORED_EVERY, Sighting
 from app.push.timestamps import STREAM
 from app.streams.held import moment
 from app.streams.recorder import Heard

@@ -10,7 +10,6 @@ import hmac
 import secrets
 from datetime import date
 from enum import StrEnum
-from ipaddress import IPv6Address, ip_address, ip_network
 from typing import NamedTuple
 
 from sqlalchemy import delete, select, text
@@ -18,6 +17,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.sql import func
 
+from app.core.networks import network_of
 from app.reviews.models import SurveyDay, SurveySalt, SurveySource
 
 SCALE = range(1, 6)
@@ -54,7 +54,7 @@ async def take_answer(
     """Count an answer, unless it is one too many."""
     await session.execute(LOCK)
     await forget(session, before=today)
-    source = _digest(await _salt_of(session, today), network_of(address))
+    source = _digest(await _salt_of(session, today), network_of(address) or "unknown")
     row, day = SurveySource, SurveySource.day == today
     of_village = await session.scalar(select(func.count()).where(day, row.village_code == village_code)) or 0
     villages = list(await session.scalars(select(row.village_code).where(day, row.source == source)))
@@ -75,17 +75,6 @@ async def forget(session: AsyncSession, *, before: date) -> None:
     """Delete the salts and digests of days that are over."""
     await session.execute(delete(SurveySource).where(SurveySource.day < before))
     await session.execute(delete(SurveySalt).where(SurveySalt.day < before))
-
-
-def network_of(address: str | None) -> str:
-    """Return the /24 of an IPv4 address, the /48 of an IPv6 one; "unknown" for anything else."""
-    try:
-        given = ip_address(address or "")
-    except ValueError:
-        return "unknown"
-    mapped = given.ipv4_mapped if isinstance(given, IPv6Address) else None
-    shown = mapped or given
-    return str(ip_network((int(shown), 48 if isinstance(shown, IPv6Address) else 24), strict=False))
 
 
 async def _salt_of(session: AsyncSession, day: date) -> bytes:

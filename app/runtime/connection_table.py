@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from ipaddress import ip_address, ip_network
 from typing import Protocol
 
-from app.access.login_throttle import network_of
+from app.core.networks import limit_key
 
 CHECK_S = 1.0
 
@@ -129,7 +129,7 @@ class ConnectionTable:
             address = ip_address(connection.client[0])
             if any(address in network for network in self._proxies):
                 return ""
-        return network_of(connection.client[0])
+        return limit_key(connection.client[0])
 
 
 def _is_network(word: str) -> bool:

@@ -4,8 +4,8 @@ import time
 from collections.abc import Sequence
 from math import ceil
 
-from app.access.login_throttle import network_of
 from app.core.errors import TooManyRequests
+from app.core.networks import limit_key
 from app.core.token_bucket import TokenBuckets
 from app.settings import VisitorsSettings
 from app.visitors.models import VisitNetwork
@@ -36,7 +36,7 @@ class VisitLimits:
 
     def charge_visit(self, address: str | None) -> None:
         """Raises TooManyRequests."""
-        _take([(self._visits, network_of(address).encode())], 1)
+        _take([(self._visits, limit_key(address).encode())], 1)
 
     def charge_results(
         self, rows: int, *, visitor: bytes, address: str | None, site_id: int, network: VisitNetwork
@@ -45,7 +45,7 @@ class VisitLimits:
         _take(
             [
                 (self._visitors, visitor),
-                (self._addresses, network_of(address).encode()),
+                (self._addresses, limit_key(address).encode()),
                 (self._sites, f"{site_id}:{network}".encode()),
                 (self._process, network.encode()),  # apart: whoever floods from elsewhere stops no village
             ],

@@ -8,10 +8,10 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from app.core import i18n
 from app.core.clock import utc_now
 from app.core.errors import Fault, Invalid, TooLarge
+from app.core.networks import network_of
 from app.core.validation import MESSAGES
 from app.throughput.timed_transfer import TimedDownload, read_upload
 from app.visitors.models import VisitDirection
-from app.visitors.networks import network_of
 from app.visitors.result_parser import MAX_BYTES, ParsedResults, parse
 from app.visitors.schemas import RESULTS_BODY, FoundSitesOut, ResultsOut, UploadOut, VisitIn, VisitOut
 from app.visitors.speed_offer import SpeedOffer

@@ -14,12 +14,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.clock import month_of
 from app.core.errors import TooManyRequests
+from app.core.networks import network_of
 from app.core.single_task import reject
 from app.postgres.engine import Sessions, transaction
 from app.profiles import Technology
 from app.registry import regions
 from app.settings import PublicSettings
-from app.visitors.networks import network_of
 from probes.contract import ProbeKind
 
 CACHED_S, MOST_CACHED, MOST_READ = 60.0, 20_000, 500

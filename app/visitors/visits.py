@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from app.core.errors import Fault, Invalid, NotFound, TooManyRequests
+from app.core.networks import network_of
 from app.postgres.engine import Sessions, transaction
 from app.profiles import profiles
 from app.settings import Settings
 from app.throughput.timed_transfer import TimedTransfer
 from app.visitors import transfers
 from app.visitors.models import VisitDirection, VisitNetwork
-from app.visitors.networks import classify, network_of
+from app.visitors.networks import classify
 from app.visitors.rate_limits import VisitLimits
 from app.visitors.recording import ReceivedResults, ResultsWriter
 from app.visitors.result_parser import ParsedResults

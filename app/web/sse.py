@@ -8,9 +8,9 @@ from typing import Any
 from fastapi.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from app.access.login_throttle import network_of
 from app.access.scope import Caller
 from app.core.errors import TooManyStreams, TooManyStreamsOfCaller
+from app.core.networks import limit_key
 from app.settings import StatusSettings
 
 BEAT_S = 15.0  # after so long without an event, a beat
@@ -72,7 +72,7 @@ class EventStream(StreamingResponse):
 
 def _shares(caller: Caller) -> tuple[tuple[str, str], tuple[str, str]]:
     """Return what a stream of the caller counts for: the account, whichever token it uses, and the address."""
-    return ("caller", caller.limit_key), ("address", network_of(caller.address))
+    return ("caller", caller.limit_key), ("address", limit_key(caller.address))
 
 
 def event_stream(description: str, **events: dict[str, Any]) -> dict[str, Any]:

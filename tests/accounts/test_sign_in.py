@@ -20,6 +20,7 @@ from app.access.models import Account, Audit, Role, SignIn, SignInFailure
 from app.accounts import sign_in
 from app.api.app import create_app
 from app.core.errors import TooManyAttempts, TooManySignIns, WrongPassword
+from app.core.networks import limit_key
 from app.postgres.engine import Sessions, transaction
 from app.settings import Settings
 from tests.access.browser import OTHER, PASSWORD, Browser, account
@@ -402,7 +403,7 @@ async def test_what_is_old_is_forgotten(browser: Open, session: AsyncSession) ->
     ],
 )
 def test_a_place_is_an_address_or_a_whole_network_of_ipv6(address: str | None, place: str) -> None:
-    assert login_throttle.network_of(address) == place
+    assert limit_key(address) == place
 
 
 async def test_fifty_guesses_at_once_are_no_more_than_five(committed: Sessions) -> None:

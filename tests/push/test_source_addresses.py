@@ -9,9 +9,10 @@ from fastapi import FastAPI
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.core.networks import canonical
 from app.push import source_addresses
 from app.push.last_push import LastPush, heard_since
-from app.push.source_addresses import Sighting, canonical, network_marks
+from app.push.source_addresses import Sighting, network_marks
 from tests.conftest import Cast
 from tests.support.agent_fixtures import Agent
 from tests.support.push_samples import BEAT

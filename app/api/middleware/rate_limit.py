@@ -13,8 +13,8 @@ from math import ceil
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from app.access.login_throttle import network_of
 from app.core.errors import TooManyRequests
+from app.core.networks import limit_key
 from app.core.token_bucket import TokenBuckets
 from app.web.caller_cache import CallerCache
 from app.web.credentials import find_credential
@@ -55,5 +55,5 @@ class RateLimit:
         caller = self._callers.find_known(credential) if credential is not None else None
         if caller is None:
             client = scope.get("client")
-            return network_of(client[0] if client else None).encode()
+            return limit_key(client[0] if client else None).encode()
         return caller.limit_key.encode()
