@@ -19,6 +19,7 @@ from app.postgres.engine import transaction
 from app.registry import regions
 from app.settings import Settings
 from app.web.auth import cookie
+from app.web.client_address import client_address
 from app.web.credentials import COOKIE
 from app.web.deps import Session, SignedIn, open_to_all
 from app.web.json_body import JsonRoute
@@ -41,7 +42,7 @@ async def sign_in(credentials: SignInIn, request: Request, response: Response) -
         request.app.state.sessions,
         credentials.username,
         credentials.password.get_secret_value(),
-        address=request.client.host if request.client else None,
+        address=client_address(request),
         ttl=_ttl(request),
         previous=request.cookies.get(COOKIE),
     )

@@ -21,6 +21,7 @@ from app.agents.routes import NO_STORE, base_url, ingest_url, settings
 from app.core import i18n
 from app.core.clock import utc_now
 from app.core.errors import EnrolmentCodeInvalid, Problem
+from app.web.client_address import client_address
 from app.web.deps import open_to_all
 from app.web.security_headers import POLICY
 
@@ -128,7 +129,7 @@ async def _script(request: Request, code: str, kind: AgentKind) -> Response:
             kind,
             settings=settings(request),
             url=ingest_url(request),
-            address=request.client.host if request.client else None,
+            address=client_address(request),
         )
     except Problem as problem:
         message = f"Sinyal Desa: {_indonesian(problem)} / {problem.title}"
@@ -166,7 +167,7 @@ async def _show(request: Request, page: CodePage, render: Render) -> Response:
 
 
 async def _details(request: Request, code: str) -> EnrolmentDetails:
-    address = request.client.host if request.client else None
+    address = client_address(request)
     return await enrolment.get(request.app.state.sessions, code[:MAX_FORM], address=address)
 
 

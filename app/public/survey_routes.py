@@ -15,6 +15,7 @@ from app.postgres.engine import transaction
 from app.public.addresses import ENGLISH, PageKind, path_of
 from app.public.routes import RETRY, language_of, pages_of
 from app.reviews import survey
+from app.web.client_address import client_address
 from app.web.deps import open_to_all
 from app.web.problem_details import UNAVAILABLE
 
@@ -40,7 +41,7 @@ class SurveyLimit:
 async def take_answer(request: Request, code: str) -> Response:
     """Count an answer of the form; show what became of it, or which question was left out."""
     pages, language, limit = pages_of(request), language_of(request), limit_of(request)
-    address = request.client.host if request.client else None
+    address = client_address(request)
     try:
         snapshot = await pages.reader.current()
         if code not in snapshot.villages or not pages.publication.shows_villages:

@@ -17,6 +17,7 @@ from starlette.responses import Response
 from app.access.api_tokens import digest
 from app.agents import agent_tokens
 from app.core import i18n
+from app.core.clock import from_micros
 from app.core.errors import Fault, Invalid, NotSignedIn, Problem, TooLarge, TooManyRequests, Unavailable
 from app.core.networks import canonical
 from app.core.validation import MESSAGES
@@ -28,6 +29,7 @@ from app.push.device_cache import UNKNOWN_TOKEN, DeviceCache, RegisteredDevice
 from app.push.group_commit import GroupCommit, NotStored, TooBusy
 from app.push.rate_limits import PushLimits
 from app.push.timestamps import assign_slots
+from app.web.client_address import client_address
 
 MAX_BYTES = 1_000_000  # of a body, compressed and decompressed alike
 MAX_UNKNOWN_BYTES = 100_000  # of one that is parsed for its token, whoever sent it
@@ -109,7 +111,7 @@ async def receive(request: Request, endpoint: PushEndpoint) -> Response:
 
     Where 2, 3, 4 or 5 fails for an authenticated device, its arrival is recorded: a faulty agent is not an outage.
     """
-    authorization, address = request.headers.get("authorization"), request.client.host if request.client else None
+    authorization, address = request.headers.get("authorization"), client_address(request)
     device = await endpoint.authenticate(bearer_token(authorization), address) if authorization else None
     try:
         body = await _read_body(request)
@@ -149,7 +151,7 @@ async def end(request: Request, endpoint: PushEndpoint) -> None:
 def _received_push(
     device: RegisteredDevice, push: parser.Push, received_us: int, size_bytes: int, address: str | None
 ) -> ReceivedPush:
-    received_at = datetime.fromtimestamp(received_us // 1_000_000, UTC).replace(microsecond=received_us % 1_000_000)
+    received_at = from_micros(received_us)
     rows = assign_slots(push, received_us, device.site) if device.site is not None else []
     source = canonical(address)
     return ReceivedPush(device.site, received_at, received_us, size_bytes, push, rows, device.token_id, source)

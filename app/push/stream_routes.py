@@ -9,6 +9,7 @@ from app.push.device_streams import DeviceConnection, DeviceStreams, Half
 from app.push.endpoint import NO_DEVICE_TOKEN, bearer_token
 from app.push.routes import by_device_token
 from app.push.stream_responses import DeviceLines, OurLines
+from app.web.client_address import client_address
 from app.web.problem_details import problems
 
 router = APIRouter(tags=["field"], dependencies=[Depends(by_device_token)])
@@ -69,5 +70,5 @@ async def _open(request: Request, streams: DeviceStreams, connection: DeviceConn
     authorization = request.headers.get("authorization")
     if authorization is None:
         raise NotSignedIn(NO_DEVICE_TOKEN)
-    address = request.client.host if request.client else None
+    address = client_address(request)
     return await streams.open(bearer_token(authorization), address, connection, carries_lines=carries_lines)

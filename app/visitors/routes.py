@@ -18,6 +18,7 @@ from app.visitors.speed_offer import SpeedOffer
 from app.visitors.visit_token import MAX_TOKEN
 from app.visitors.visited_sites import present, read_code
 from app.visitors.visits import OpenedVisit, Visits, unknown_code
+from app.web.client_address import client_address
 from app.web.deps import open_to_all
 from app.web.json_body import JsonRoute
 from app.web.problem_details import problems
@@ -46,10 +47,6 @@ def visits_of(request: Request) -> Visits:
     return visits
 
 
-def address_of(request: Request) -> str | None:
-    return request.client.host if request.client else None
-
-
 @router.get("/site", response_model=FoundSitesOut, responses=problems(429))
 async def find_visit_sites(request: Request, response: Response, code: Code = None) -> dict[str, Any]:
     """Find the access point to measure.
@@ -58,10 +55,10 @@ async def find_visit_sites(request: Request, response: Response, code: Code = No
     caller's network in the last 30 days.
     """
     visits = visits_of(request)
-    visits.limits.charge_visit(address_of(request))
+    visits.limits.charge_visit(client_address(request))
     response.headers.update(NO_STORE)
     if code is None:
-        network = network_of(address_of(request))
+        network = network_of(client_address(request))
         return {"sites": await visits.sites.list_by_network(network, utc_now()), "by": "network"}
     registered = read_code(code)
     if registered is None:
@@ -76,7 +73,7 @@ async def open_visit(request: Request, response: Response, visit_in: VisitIn) ->
     Stores nothing. The token is good for 24 hours; sizes of a speed test are to be told before it is agreed to.
     """
     response.headers.update(NO_STORE)
-    opened = await visits_of(request).open(visit_in.code, visit_in.visitor, address_of(request), utc_now())
+    opened = await visits_of(request).open(visit_in.code, visit_in.visitor, client_address(request), utc_now())
     return _opened(opened)
 
 
@@ -100,7 +97,7 @@ async def download_visit(request: Request, visit: VisitToken) -> Response:
     Random bytes, up to the offered size and time. Once a visitor and hour, inside the site's data budget.
     """
     direction = VisitDirection.DOWN
-    async with visits_of(request).transfer(visit, direction, address_of(request), utc_now()) as opened:
+    async with visits_of(request).transfer(visit, direction, client_address(request), utc_now()) as opened:
         return TimedDownload(opened.timed(kept=True))
 
 
@@ -110,7 +107,7 @@ async def upload_visit(request: Request, visit: VisitToken) -> UploadOut:
 
     Any body, up to the offered size and time; it is counted and discarded. Once a visitor and hour.
     """
-    async with visits_of(request).transfer(visit, VisitDirection.UP, address_of(request), utc_now()) as opened:
+    async with visits_of(request).transfer(visit, VisitDirection.UP, client_address(request), utc_now()) as opened:
         timed = opened.timed()
         await read_upload(request, timed)
     return UploadOut(bytes=timed.bytes, ms=round(timed.ms))
@@ -124,7 +121,7 @@ async def send_visit_results(request: Request) -> Response:
     Invalid ones are listed, with status 200. A result older than a minute is kept and proves nothing.
     """
     parsed, size = await _read(request)
-    accepted, duplicates = await visits_of(request).take(parsed, address_of(request), utc_now(), size_bytes=size)
+    accepted, duplicates = await visits_of(request).take(parsed, client_address(request), utc_now(), size_bytes=size)
     answer = {
         "accepted": accepted,
         "duplicates": duplicates,

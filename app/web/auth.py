@@ -15,6 +15,7 @@ from app.access.stream_tickets import Credential
 from app.core.errors import CsrfTokenInvalid, NotSignedIn
 from app.postgres.engine import transaction
 from app.web.caller_cache import LOOK_UP_S, SAFE_METHODS, CallerCache
+from app.web.client_address import client_address
 from app.web.credentials import COOKIE, find_credential
 from app.web.problem_details import NO_TOKEN, UNAVAILABLE
 from app.web.request_context import context_of
@@ -60,7 +61,7 @@ async def signed_in(
     caller, context.caller_fresh_until = await callers.get(request, context.credential)
     if context.credential.kind is CredentialKind.SESSION and request.method not in SAFE_METHODS:
         _require_csrf_token(request, session_secret or "")
-    return replace(caller, address=request.client.host if request.client else None)
+    return replace(caller, address=client_address(request))
 
 
 async def find_caller(
