@@ -9,18 +9,16 @@ from app.core.freshness import hold_s
 from app.explaining.readings import JudgedReading
 from app.judging.claims import Claim
 from app.judging.fold import median_us
-from app.measurements.near import Near
+from app.measurements.near import NearSeen
 from app.witnesses.kinds import Says, WitnessKind
 from app.witnesses.statement import Statement
 from probes.contract import CENTRAL, SILENCE, Outcome
-
-NearLook = tuple[datetime, Near]
 
 SECOND = timedelta(seconds=1)
 SAYS = {Outcome.OK: Says.UP, Outcome.TIMEOUT: Says.DOWN, Outcome.FAULT: Says.NOTHING}
 
 
-def look_statements(readings: Sequence[JudgedReading], at: datetime, near: NearLook | None) -> Iterator[Statement]:
+def look_statements(readings: Sequence[JudgedReading], at: datetime, near: NearSeen | None) -> Iterator[Statement]:
     """Yield what the newest reading of each witness says of the second, if it reaches as far.
 
     A reading speaks until its witness's next one, at most 2.5 of its intervals; a missed report is one of its device.
@@ -43,7 +41,7 @@ def _witness(judged: JudgedReading) -> WitnessKind:
     return WitnessKind.CENTRAL if judged.reading.source == CENTRAL else WitnessKind.AGENT
 
 
-def _statement(judged: JudgedReading, ended_at: datetime, near: NearLook | None) -> Statement:
+def _statement(judged: JudgedReading, ended_at: datetime, near: NearSeen | None) -> Statement:
     reading = judged.reading
     witness = _witness(judged)
     says = SAYS[judged.observation.outcome]
@@ -56,8 +54,8 @@ def _statement(judged: JudgedReading, ended_at: datetime, near: NearLook | None)
         detail = {"arrival": True}
     if judged.our_fault is not None:
         detail["our_fault"] = judged.our_fault
-    if says is Says.DOWN and witness is WitnessKind.AGENT and near is not None and near[0] >= judged.at:
-        detail |= {name: answered for name, answered in near[1]._asdict().items() if answered is not None}
+    if says is Says.DOWN and witness is WitnessKind.AGENT and near is not None and near.at >= judged.at:
+        detail |= {name: answered for name, answered in near.near._asdict().items() if answered is not None}
     return Statement(witness, says, from_slot(reading.slot), ended_at, detail=detail)
 
 

@@ -21,7 +21,7 @@ from app.judging.rejudge import rejudgeable_since
 from app.judging.settled import sites_settled_until
 from app.measurements import near_looks
 from app.measurements.fields import measurement_fields
-from app.measurements.near import Near
+from app.measurements.near import NearSeen
 from app.registry.models import Site
 
 NEAR_WITHIN = timedelta(minutes=10)
@@ -48,7 +48,7 @@ async def explanation(
         "why": sentences(second, evidence, near=near, settled=settled, readings_kept=kept),
         "segment": _segment(second, now),
         "profile": _profile(second.profile),
-        "near": None if near is None else {"slot": near[0], **near[1]._asdict(), "text": near_words(near[1])},
+        "near": None if near is None else {"slot": near.at, **near.near._asdict(), "text": near_words(near.near)},
         "readings": _readings(evidence.around),
         "beginning": _readings(evidence.beginning),
         "blind_ranges": [
@@ -63,7 +63,7 @@ async def explanation(
     }
 
 
-async def _near(session: AsyncSession, site_id: int, second: Second) -> tuple[datetime, Near] | None:
+async def _near(session: AsyncSession, site_id: int, second: Second) -> NearSeen | None:
     """Return what the site's device saw near itself in its last lost look of the outage up to the second, or None."""
     segment = second.segment
     if segment is None or segment.state not in BAD:

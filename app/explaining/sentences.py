@@ -1,7 +1,6 @@
 """Says in both languages why a second has its state: the rule, the readings and limits behind it, what else decides."""
 
 from collections.abc import Iterator, Sequence
-from datetime import datetime
 
 from app.availability.contract_words import REASONS
 from app.core.words import Bilingual, duration_in_words, in_words, moment_in_words
@@ -11,7 +10,7 @@ from app.explaining.sentences_of_contracts import contract_sentence
 from app.explaining.sentences_of_limits import degraded, up
 from app.incidents.near_words import near_words
 from app.judging.judge import BAD, GOOD
-from app.measurements.near import Near
+from app.measurements.near import NearSeen
 from app.registry.models import Lifecycle, State, UnknownReason
 from probes.contract import SILENCE, Outcome
 
@@ -20,7 +19,7 @@ def sentences(
     second: Second,
     evidence: Evidence,
     *,
-    near: tuple[datetime, Near] | None,
+    near: NearSeen | None,
     settled: bool,
     readings_kept: bool,
 ) -> list[Bilingual]:
@@ -32,7 +31,7 @@ def _sentences(
     second: Second,
     evidence: Evidence,
     *,
-    near: tuple[datetime, Near] | None,
+    near: NearSeen | None,
     settled: bool,
     readings_kept: bool,
 ) -> Iterator[Bilingual]:
@@ -49,7 +48,7 @@ def _sentences(
         yield from _bounds(second)
         if near is not None:
             yield in_words(
-                "By its device's own account, at {at}: {told}.", at=moment_in_words(near[0]), told=near_words(near[1])
+                "By its device's own account, at {at}: {told}.", at=moment_in_words(near.at), told=near_words(near.near)
             )
         yield from _single_loss(second, evidence)
         yield from _blindness(second, evidence)

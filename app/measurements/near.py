@@ -14,6 +14,13 @@ class Near(NamedTuple):
     carrier: bool | None = None
 
 
+class NearSeen(NamedTuple):
+    """What one look saw, and its slot."""
+
+    at: datetime
+    near: Near
+
+
 @dataclass(frozen=True, slots=True)
 class NearStretch:
     """Lost looks in a row that saw the same near the device: the slots of the first and the last."""

@@ -13,7 +13,7 @@ from sqlalchemy import delete, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.measurements.models import NearLook
-from app.measurements.near import Near, NearAccount, NearStretch
+from app.measurements.near import Near, NearAccount, NearSeen, NearStretch
 
 MAX_STRETCHES = 100  # of one outage; a device that flaps more often than that tells nothing
 
@@ -76,9 +76,7 @@ async def of_outages(session: AsyncSession, outages: Sequence[OutageSpan]) -> di
     return {id: NearAccount(told, before.get(id, Near())) for id, told in stretches.items()}
 
 
-async def find_last_lost(
-    session: AsyncSession, site_id: int, after: datetime, until: datetime
-) -> tuple[datetime, Near] | None:
+async def find_last_lost(session: AsyncSession, site_id: int, after: datetime, until: datetime) -> NearSeen | None:
     """Return the last lost look in [after, until] and what it saw, or None."""
     row = await session.scalar(
         select(NearLook)
@@ -86,7 +84,7 @@ async def find_last_lost(
         .order_by(NearLook.slot.desc())
         .limit(1)
     )
-    return None if row is None else (row.slot, Near(row.lan, row.terminal, row.carrier))
+    return None if row is None else NearSeen(row.slot, Near(row.lan, row.terminal, row.carrier))
 
 
 async def delete_old(session: AsyncSession, before: datetime) -> None:

@@ -17,7 +17,7 @@ from app.push import near_fields, value_parsers
 from app.push.reported_breaks import DeviceBreak, parse_breaks
 from app.push.value_parsers import RejectedValue
 
-MAX_ROWS, MAX_SENT, MAX_SEQ = 1000, 100, 2**53
+MAX_ROWS, MAX_SENT = 1000, 100
 MAX_TOKEN = 100  # characters
 MAX_COMMAS = 150_000  # a batch has 120,000 at most; a million empty values take long to parse
 NOT_JSON = re.compile(rb"NaN|Inf(inity)?", re.IGNORECASE)
@@ -172,9 +172,8 @@ def _parse_row(index: int, raw: Any, sender_boot: str | None, beside: list[Fault
         boot = own_boot if own_boot == sender_boot else value_parsers.parse_boot("boot", own_boot)
     if boot is None:
         raise value_parsers.missing("boot")
-    seq, sent, uptime, clock = get("seq"), get("sent"), get("uptime_s"), get("clock")
-    if type(seq) is not int or not 0 <= seq <= MAX_SEQ:
-        raise value_parsers.not_whole("seq", seq, MAX_SEQ)
+    seq = value_parsers.parse_seq("seq", get("seq"))
+    sent, uptime, clock = get("sent"), get("uptime_s"), get("clock")
     if type(sent) is not int or not 0 <= sent <= MAX_SENT:
         raise value_parsers.not_whole("sent", sent, MAX_SENT)
     if (clients := get("clients")) is not None:

@@ -7,11 +7,10 @@ from typing import Any, NamedTuple
 
 from app.core.clock import floor_second, from_micros
 from app.core.validation import as_text
-from app.push.value_parsers import MAX_UPTIME_S, RejectedValue, missing, not_a_number, not_whole
+from app.push.value_parsers import MAX_UPTIME_S, RejectedValue, missing, not_a_number, parse_seq
 from app.streams.break_bounds import Break, ReportedBreak, SeenBy
 
 MAX_BREAKS = 100  # of one push
-MAX_SEQ = 2**53
 MAX_AGE = timedelta(days=7)
 ON_ITS_WAY = timedelta(seconds=1)  # of the push by which moments are placed, where the device tells no epoch
 
@@ -79,9 +78,7 @@ def _bounds(item: DeviceBreak, booted_at: datetime, received_at: datetime, early
 def _parse(field: str, item: Any) -> DeviceBreak:
     if type(item) is not dict:
         raise RejectedValue(field, "not_objects", given=as_text(item))
-    seq = item.get("seq")
-    if type(seq) is not int or not 0 <= seq <= MAX_SEQ:
-        raise not_whole(f"{field}.seq", seq, MAX_SEQ)
+    seq = parse_seq(f"{field}.seq", item.get("seq"))
     heard_s, from_s, lost_s, to_s = (_uptime(field, item, name) for name in ("heard_s", "from_s", "lost_s", "to_s"))
     if not heard_s <= from_s <= to_s or not heard_s <= lost_s <= to_s:
         raise RejectedValue(field, "not_in_order")

@@ -3,10 +3,10 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from app.push.parser import MAX_ROWS, MAX_SENT, MAX_SEQ, MAX_TOKEN
+from app.push.parser import MAX_ROWS, MAX_SENT, MAX_TOKEN
 from app.push.rejections import REJECTION_MESSAGES
 from app.push.reported_breaks import MAX_BREAKS
-from app.push.value_parsers import MAX_EPOCHS
+from app.push.value_parsers import MAX_EPOCHS, MAX_SEQ
 from probes.starlink_terminal import MAX_ANSWER
 
 RTT = {"type": "number", "minimum": 0, "maximum": 60_000, "examples": [21.3]}

@@ -11,7 +11,7 @@ from app.core.validation import EXAMPLE_MOMENT, as_text
 from app.push import rejections
 from probes.starlink_terminal import MAX_ANSWER
 
-MAX_COUNT = 2**31 - 1
+MAX_COUNT, MAX_SEQ = 2**31 - 1, 2**53
 MAX_RTT_MS = 60_000
 MAX_UPTIME_S = 10**9  # 31 years
 MAX_MOMENT_S = 253_402_300_799  # the end of the year 9999
@@ -53,6 +53,12 @@ def parse_agent(field: str, value: Any) -> str:
 def parse_count(field: str, value: Any) -> int:
     if type(value) is not int or not 0 <= value <= MAX_COUNT:
         raise not_whole(field, value, MAX_COUNT)
+    return value
+
+
+def parse_seq(field: str, value: Any) -> int:
+    if type(value) is not int or not 0 <= value <= MAX_SEQ:
+        raise not_whole(field, value, MAX_SEQ)
     return value
 
 
