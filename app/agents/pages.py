@@ -43,6 +43,8 @@ NETWORK_CHANGED: Both = (
 GATEWAY: Both = ("Gerbang (router)", "gateway (router)")
 TERMINAL: Both = ("Terminal (modem, antena)", "terminal (modem, dish)")
 CARRIER: Both = ("Kabel atau sinyal antarmuka", "cable or signal of the interface")
+ANSWERS: tuple[Both, Both] = (("tidak menjawab", "does not answer"), ("menjawab", "answers"))
+PRESENT: tuple[Both, Both] = (("tidak ada", "none"), ("ada", "there"))
 ALARMED_FOR = timedelta(days=7)
 CLOCK_TOLERANCE_S = 5.0  # a larger offset is shown as a problem
 
@@ -163,12 +165,12 @@ def _alarms(device: Device, now: datetime) -> Iterator[tuple[Both, str]]:
             yield words, write_moment(moment)
 
 
-def _near(device: Device | None) -> list[tuple[Both, bool]]:
-    """Return what the device last asked near itself, and whether it answered."""
+def _near(device: Device | None) -> list[tuple[Both, Both]]:
+    """Return what the device last asked near itself, and what it found."""
     if device is None or device.near_at is None:
         return []
-    asked = ((GATEWAY, device.lan), (TERMINAL, device.terminal), (CARRIER, device.carrier))
-    return [(words, answered) for words, answered in asked if answered is not None]
+    asked = ((GATEWAY, device.lan, ANSWERS), (TERMINAL, device.terminal, ANSWERS), (CARRIER, device.carrier, PRESENT))
+    return [(words, answers[found]) for words, found, answers in asked if found is not None]
 
 
 def _may_run(details: EnrolmentDetails, kind: AgentKind) -> bool:

@@ -64,6 +64,8 @@ GUIDE = (
     "Kosongkan Kode titik akses untuk titik akses baru: kode diberikan saat pendaftaran dan tidak pernah berubah.",
     "Lintang dan bujur ditulis dalam derajat desimal, misalnya -0,3617 dan 117,4391, atau dalam derajat, menit, detik.",
     "Titik akses di balik CGNAT (umumnya seluler dan satelit orbit rendah) memakai laporan mandiri.",
+    "Kehadiran perangkat kadang-kadang: untuk laporan mandiri dari PC atau kotak yang memang dimatikan tiap hari; "
+    "diamnya bukan putus layanan. Tulis jam layanan publiknya seperti 08.00-16.00.",
     "Nama dan telepon kontak adalah data pribadi: hanya terlihat oleh petugas kabupaten/kota dan provinsi.",
     "Periksa dulu sebelum menyimpan: setiap baris yang salah diterangkan, dan belum ada yang disimpan.",
 )

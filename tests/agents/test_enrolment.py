@@ -340,7 +340,8 @@ async def test_the_status_page_shows_the_link_and_warns_of_two_devices(
         await session.execute(
             text(
                 "UPDATE device SET two_agents_at = now(), network_changed_at = now() - interval '8 days', "
-                "last_rejection = 'json_invalid', near_at = now(), lan = true, terminal = false WHERE site_id = :site"
+                "last_rejection = 'json_invalid', near_at = now(), lan = true, terminal = false, "
+                "carrier = true WHERE site_id = :site"
             ),
             {"site": agent.site["id"]},
         )
@@ -351,8 +352,12 @@ async def test_the_status_page_shows_the_link_and_warns_of_two_devices(
     assert "jaringan baru" not in page, "longer ago than a week"
     assert "isi laporan tidak dapat dibaca" in page
     assert "json_invalid" not in page
-    answers = re.findall(r"<dt>([^<]+)<small[^<]*</small></dt>\s*<dd>((?:tidak )?menjawab)<", page)
-    assert answers == [("Gerbang (router)", "menjawab"), ("Terminal (modem, antena)", "tidak menjawab")]
+    answers = re.findall(r"<dt>([^<]+)<small[^<]*</small></dt>\s*<dd>((?:tidak )?(?:menjawab|ada))<", page)
+    assert answers == [
+        ("Gerbang (router)", "menjawab"),
+        ("Terminal (modem, antena)", "tidak menjawab"),
+        ("Kabel atau sinyal antarmuka", "ada"),
+    ]
 
 
 async def record_looks(agent: Agent, *rtts_us: tuple[int, ...]) -> None:

@@ -27,7 +27,7 @@
 
   // Which access point
 
-  const place = one => `${one.village}, ${one.district} (${one.code})`;
+  const place = one => `${one.name === one.village ? "" : `${one.name}, `}${one.village}, ${one.district} (${one.code})`;
 
   const find = code => {
     const list = byId("choices");
