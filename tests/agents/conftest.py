@@ -9,7 +9,7 @@ from tests.conftest import drop_database, make_database
 from tests.support.served_api import Served, served
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 async def server(server_url: str, migrated_template: str) -> AsyncIterator[Served]:
     url = await make_database(server_url, migrated_template)
     engine = open_engine(url, name="agents")
