@@ -80,14 +80,14 @@ const line = (() => {
       each(event.loaded / bytes);
     };
     x.onloadend = () => {
-      const took = Math.round(performance.now() - begin), told = up && x.status === 200 && read(x.responseText);
-      let rate = steady(samples);
+      const took = Math.round(performance.now() - begin), ok = x.status === 200;
+      let rate = steady(samples), told = up && ok && read(x.responseText);
       clearTimeout(limit);
       // What fits into the buffers of this device is "sent" at once: then only the answer tells when it arrived.
       if (told && told.ms > took / 2) rate = {bytes: told.bytes, ms: told.ms};
       else if (told && !(rate && rate.ms > took / 3)) rate = {bytes: told.bytes, ms: took};
       // Over before it was steady, or told too coarsely: all of it.
-      else if (!up && !rate && x.status === 200 && x.response) rate = {bytes: x.response.byteLength, ms: took};
+      else if (!up && ok) rate = rate || {bytes: x.response.byteLength, ms: took};
       done({status: x.status, rate});
     };
     x.send(up ? random(bytes) : null);
