@@ -20,7 +20,6 @@ from app.access.models import Account, Audit, Role, SignIn, SignInFailure
 from app.accounts import sign_in
 from app.api.app import create_app
 from app.core.errors import TooManyAttempts, TooManySignIns, WrongPassword
-from app.core.networks import limit_key
 from app.postgres.engine import Sessions, transaction
 from app.settings import Settings
 from tests.access.browser import OTHER, PASSWORD, Browser, account
@@ -390,20 +389,6 @@ async def test_what_is_old_is_forgotten(browser: Open, session: AsyncSession) ->
         await sign_ins.delete_old(session)
         assert (await session.scalars(select(SignInFailure))).all() == []
         assert (await session.scalars(select(SignIn))).all() == []
-
-
-@pytest.mark.parametrize(
-    ("address", "place"),
-    [
-        ("198.51.100.7", "198.51.100.7"),
-        ("::ffff:198.51.100.7", "198.51.100.7"),
-        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
-        (None, "unknown"),
-        ("testclient", "unknown"),
-    ],
-)
-def test_a_place_is_an_address_or_a_whole_network_of_ipv6(address: str | None, place: str) -> None:
-    assert limit_key(address) == place
 
 
 async def test_fifty_guesses_at_once_are_no_more_than_five(committed: Sessions) -> None:

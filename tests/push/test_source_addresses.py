@@ -4,12 +4,10 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 import httpx
-import pytest
 from fastapi import FastAPI
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.core.networks import canonical
 from app.push import source_addresses
 from app.push.last_push import LastPush, heard_since
 from app.push.source_addresses import Sighting, network_marks
@@ -53,22 +51,6 @@ def test_a_device_with_both_families_neither_moves_nor_alternates() -> None:
     seen = {"36.70.1.9": minutes_ago(2), "2404:8000::1": minutes_ago(1)}
     found = network_marks(Sighting(1, "36.70.1.9", NOW, "2404:8000::1", minutes_ago(1)), seen)
     assert found == {"network_changed_at": None, "two_networks_at": None}
-
-
-@pytest.mark.parametrize(
-    ("given", "stored"),
-    [
-        ("36.70.1.9", "36.70.1.9"),
-        ("::ffff:36.70.1.9", "36.70.1.9"),
-        ("2404:8000:0::1", "2404:8000::1"),
-        ("fe80::1%eth0", "fe80::1"),
-        ("testclient", None),
-        ("", None),
-        (None, None),
-    ],
-)
-def test_an_address_has_one_spelling(given: str | None, stored: str | None) -> None:
-    assert canonical(given) == stored
 
 
 def test_rows_are_heard_in_time_since_the_push_before_unless_one_was_overdue() -> None:

@@ -14,7 +14,6 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.clock import today
-from app.core.networks import network_of
 from app.public.pages import PublicPages
 from app.reviews import satisfaction, survey
 from app.reviews.satisfaction import LEAST_ANSWERS, Satisfaction
@@ -79,12 +78,6 @@ def test_only_the_scale_is_an_answer(bad: str) -> None:
     assert read_answer(bad, "3") is None
     assert read_answer("3", bad) is None
     assert read_answer("1", "5") == SurveyAnswer(1, 5)
-
-
-def test_a_network_is_a_part_of_an_address() -> None:
-    assert network_of(None) == network_of("testclient") is None
-    assert network_of("203.0.113.7") == "203.0.113.0/24"
-    assert network_of("2001:db8:1:2::3") == "2001:db8:1::/48"
 
 
 @given(st.lists(st.tuples(st.integers(1, 5), st.integers(1, 5)), max_size=40))
