@@ -136,7 +136,7 @@ async def test_every_question_to_postgresql_is_answered_with_the_readers_rights_
 
 
 async def test_the_dashboards_counts_are_the_services_own(app: FastAPI, cast: Cast, session: AsyncSession) -> None:
-    for number, (state, age_s) in enumerate((("up", 0), ("degraded", 0), ("down", 0), ("up", 140), ("up", 151))):
+    for number, (state, age_s) in enumerate((("up", 0), ("degraded", 0), ("down", 0), ("up", 120), ("up", 180))):
         made = await register(cast, host=f"198.51.100.{number + 20}")
         await judge(session, made["id"], state, age_s=age_s)
     await register(cast, host="198.51.100.30")
