@@ -61,11 +61,11 @@ class Link:
             if self.hangs:
                 while await reader.read(65536):
                     pass
-            elif self.canned_response is not None:
+            elif (response := self.canned_response) is not None:
                 head = await reader.readuntil(b"\r\n\r\n")
                 (length,) = re.findall(rb"content-length: (\d+)", head.lower())
                 await reader.readexactly(int(length))
-                writer.write(self.canned_response)
+                writer.write(response)
                 await writer.drain()
             else:
                 await self._forward(reader, writer)
