@@ -58,10 +58,10 @@ async def create_account(console: Console) -> Response:
     return console.redirect("/telemetry", notice="saved")
 
 
-@router.post("/telemetry/{account_id}/delete")
-async def delete_account(console: Console, account_id: str) -> Response:
+@router.post("/telemetry/{telemetry_account_id}/delete")
+async def delete_account(console: Console, telemetry_account_id: str) -> Response:
     await console.form()
-    await console.api.delete(f"/telemetry/accounts/{account_id}")
+    await console.api.delete(f"/telemetry/accounts/{telemetry_account_id}")
     return console.redirect("/telemetry", notice="telemetry_account_deleted")
 
 

@@ -71,6 +71,9 @@ async def create_hostile_registry(scenario: IncidentScenario, session: AsyncSess
     assert told.status_code == 202, told.text
     (rule, *_) = (await cast.ana.get("/rules")).json()["items"]
     assert (await cast.ana.patch(f"/rules/{rule['id']}", {"name": hostile(80)})).status_code == 200
+    keys = {"client_id": MARK, "client_secret": MARK}
+    telemetry = {"name": hostile(100), "provider": "jahat", "base_url": "https://starlink.example/api", **keys}
+    source = _made(await cast.sari.post("/telemetry/accounts", telemetry))
     async with session.begin():
         report = await store_draft(session, contract["id"], text=HOSTILE)
     ids = {
@@ -88,6 +91,8 @@ async def create_hostile_registry(scenario: IncidentScenario, session: AsyncSess
         "window_id": window["id"],
         "provider_id": "jahat",
         "account_id": person.id,
+        "telemetry_account_id": source["id"],
+        "kind": "snmp",
         "diagnosis_id": await make_diagnosis(session, site),
         "code": "64.02",
         "view_id": 1,
