@@ -71,6 +71,10 @@ async def install(
     stack: contextlib.AsyncExitStack, village: Namespace, server: Served, folder: Path, kind: str, port: int
 ) -> Installation:
     site = await register(server.cast, probe="push", host=None)
+    async with transaction(server.sessions) as session:  # rows of one second move apart, to before it
+        await session.execute(
+            text("UPDATE site SET addressed_at = now() - interval '1 h' WHERE id = :site"), {"site": site["id"]}
+        )
     link = await stack.enter_async_context(open_link(village, port, server.port))
     path = f"/sites/{site['id']}/agent?kind={kind}"
     answer = await server.cast.ana.post(path, headers={"Host": f"{LINK}:{port}"})

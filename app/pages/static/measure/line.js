@@ -68,7 +68,7 @@ const line = (() => {
     return new Blob(parts);
   };
 
-  // Resolves with {status, rate: {bytes, ms} or null}. The service ends it after maxS seconds, and what came counts.
+  // Resolves with {bytes, ms}, or null. The service ends it after maxS seconds, and what came counts.
   // Were it ended here, what is under way already would still arrive, in the way of what is measured next.
   const transfer = (up, url, bytes, maxS, each) => new Promise(done => {
     const x = new XMLHttpRequest(), samples = [], begin = performance.now();
@@ -84,11 +84,11 @@ const line = (() => {
       let rate = steady(samples), told = up && ok && read(x.responseText);
       clearTimeout(limit);
       // What fits into the buffers of this device is "sent" at once: then only the answer tells when it arrived.
-      if (told && told.ms > took / 2) rate = {bytes: told.bytes, ms: told.ms};
+      if (told && told.ms > took / 2) rate = told;
       else if (told && !(rate && rate.ms > took / 3)) rate = {bytes: told.bytes, ms: took};
       // Over before it was steady, or told too coarsely: all of it.
       else if (!up && ok) rate = rate || {bytes: x.response.byteLength, ms: took};
-      done({status: x.status, rate});
+      done(rate);
     };
     x.send(up ? random(bytes) : null);
   });

@@ -106,9 +106,9 @@
     // The next one tells whether there may be another test.
     delete visits[row.code];
     return line.transfer(false, `${words.api}/down${query}`, plan.down_bytes, plan.max_s, progress).then(found => {
-      row.down = found.rate;
+      row.down = found;
       return row.down && line.transfer(true, `${words.api}/up${query}`, plan.up_bytes, plan.max_s, progress);
-    }).then(found => { row.up = found && found.rate; });
+    }).then(found => { row.up = found; });
   };
 
   const result = row => {
