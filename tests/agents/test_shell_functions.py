@@ -98,6 +98,39 @@ def test_a_boot_learns_its_epoch_from_the_answer_without_the_time_of_connecting(
     assert kept == exact, "one that was measured worse changes nothing"
 
 
+def test_an_exchange_that_waited_is_repeated_before_rows_are_dated_by_it_three_times_at_most(
+    shell: list[str], tmp_path: Path
+) -> None:
+    script = """
+        boot=b; hardware_clock() { echo -; }
+        for asked in 0 2 3; do
+            for epoch in '' '1000.00 3.50 5.00' '1000.00 1.50 5.00' '1000.00 1.49 5.00' '1000.00 0.12 5.00' -; do
+                write_slot "$RUN/epoch" "$epoch"; if epoch_is_vague; then printf 'again '; else printf 'rows '; fi
+            done
+            echo
+        done
+    """
+    again = "again again again rows rows rows "
+    assert run(shell, tmp_path, script) == [again, again, "rows " * 6]
+
+
+def test_a_full_disk_loses_no_epoch_and_a_boot_is_forgotten_after_fifteen_others(
+    shell: list[str], tmp_path: Path
+) -> None:
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "script").touch()
+    script = f"""
+        RUN={tmp_path} SPOOL={tmp_path}/disk; hardware_clock() {{ echo -; }}
+        boot=a; remember_boot - -
+        head -c 60000 /dev/zero > "$SPOOL/other" 2>/dev/null
+        for boot in a b c d e f g h i j k l m n o p q; do remember_boot 1000.00 -; done
+        write_slot "$RUN/epoch" "1000.00 0.12 5.00"
+        list_epochs | cut -d ' ' -f 1 | tr '\n' ' '; wc -c < "$SPOOL/boots"
+    """
+    lines = run(shell, tmp_path, script, before=f"mount -t tmpfs -o size=16k disk {tmp_path}/disk")
+    assert lines == ["b c d e f g h i j k l m n o p q 960"]
+
+
 @pytest.mark.parametrize(
     ("boots", "known"),
     [

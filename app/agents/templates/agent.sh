@@ -33,7 +33,7 @@ mkdir -p "$RUN" "$SPOOL" || exit 1
 # earlier one lost and could not report, this one reports.
 start_boot() {
     boot=$(cut -c 1-8 /proc/sys/kernel/random/uuid)
-    rm -f "$RUN/next" "$RUN/pause" "$RUN/limit"
+    rm -f "$RUN/next" "$RUN/pause" "$RUN/limit" "$RUN/asked"
     for slot in skip seq epoch; do new_slot "$RUN/$slot" '' || return 1; done
     [ -s "$SPOOL/unreported" ] || new_slot "$SPOOL/unreported" 0
     new_slot "$RUN/dropped" "$(read_number "$SPOOL/unreported" 0)" && write_file "$RUN/boot" "$boot" || return 1

@@ -1,6 +1,7 @@
 # When the uptime of a boot was 0, by the clock of the server: so rows are dated by uptime, and no clock of this device
 # matters. $RUN/epoch holds EPOCH ERROR UPTIME of this boot, $SPOOL/boots a line for each boot: NAME EPOCH RTC0 RTC, where
 # RTC0 and RTC are what the hardware clock would have shown at uptime 0, read at the start and when the epoch was learned.
+# It has always 16 lines of 60 bytes, written over in place: an epoch is not lost to a full disk, and its rows with it.
 
 clock_is_set() { [ "$(date +%s)" -ge "$SINCE" ]; }
 clock_field() { ! clock_is_set || printf ',"%s":"%s"' "$1" "$(date -u +%Y-%m-%dT%H:%M:%SZ)"; }
@@ -19,8 +20,9 @@ epoch_of_this_boot() { cut -d ' ' -f 1 "$RUN/epoch" 2>/dev/null; }
 
 remember_boot() { # EPOCH RTC: replace the line of this boot
     rtc0=$(sed -n "s/^$boot [^ ]* \([^ ]*\) .*/\1/p" "$SPOOL/boots" 2>/dev/null)
-    { sed "/^$boot /d" "$SPOOL/boots" 2>/dev/null | tail -n 30; echo "$boot $1 ${rtc0:-$2} $2"; } |
-        cat 2>/dev/null > "$SPOOL/boots.new" && mv -f "$SPOOL/boots.new" "$SPOOL/boots" || rm -f "$SPOOL/boots.new"
+    table=$({ sed "/^$boot /d; /^ *$/d" "$SPOOL/boots" 2>/dev/null | tail -n 15; echo "$boot $1 ${rtc0:-$2} $2"; } |
+        awk '{ printf "%-59s\n", $0 } END { for (n = NR; n < 16; n++) printf "%-59s\n", "" }'; echo .)
+    { printf '%s' "${table%.}" 1<> "$SPOOL/boots"; } 2>/dev/null
 }
 
 # Takes the epoch if it is more exact than the one known, which ages by 0.1 ms a second.
@@ -54,6 +56,13 @@ learn_epoch_from_answer() { # uptime BEFORE and AFTER the request; $TIMES: of cu
     if [ $# = 2 ]; then learn_epoch "$@"; else [ -n "$(epoch_of_this_boot)" ] || write_slot "$RUN/epoch" -; fi
 }
 
+# Whether another exchange may tell it much better, at most three in a boot: the first may have waited for lost packets.
+epoch_is_vague() {
+    set -- $(cat "$RUN/epoch" 2>/dev/null)
+    case $#-${2:-} in 3-0.* | 3-1.[0-4]*) return 1 ;; 1-*) return 1 ;; esac
+    [ "$asked" -lt 3 ]
+}
+
 learn_epoch_from_ntp() { # a boot that reaches no server may have reached a time server
     [ -z "$(epoch_of_this_boot)" ] && clock_is_synchronised && clock_is_set || return 0
     learn_epoch "$(awk -v clock="$(date +%s)" -v up="$(uptime_s)" 'BEGIN { printf "%.2f", clock + 0.5 - up }')" 0.6
@@ -63,7 +72,7 @@ learn_epoch_from_ntp() { # a boot that reaches no server may have reached a time
 # had the same error (2 s) at the boots before and after: without a battery it has another.
 list_epochs() {
     cat "$SPOOL/boots" 2>/dev/null | awk -v current="$boot" -v own="$(epoch_of_this_boot)" '
-        $1 != current { n++; name[n] = $1; epoch[n] = $2; rtc0[n] = $3; rtc[n] = $4 }
+        NF && $1 != current { n++; name[n] = $1; epoch[n] = $2; rtc0[n] = $3; rtc[n] = $4 }
         $1 == current { own_rtc0 = $3 }
         END {
             if (own + 0 > 0) { n++; name[n] = current; epoch[n] = own; rtc0[n] = own_rtc0; rtc[n] = "-" }

@@ -42,20 +42,26 @@ push_batch() {
 send_batches() {
     { read -r boot _ < "$RUN/boot"; } 2>/dev/null && lock send 0 || return 0
     free_room
-    most=100
+    most=100 asked=$(read_number "$RUN/asked" 0)
     while [ "$most" -gt 0 ]; do
-        take_batch
+        if epoch_is_vague; then
+            asked=$((asked + 1))
+            lines=0 rows=0 epochs= skip=$(read_number "$RUN/skip" 0)
+        else
+            take_batch
+            [ "$rows" -gt 0 ] || [ "$lines" -gt 0 ] || [ "$most" = 100 ] || break # without rows, one empty push: the site is not silent
+        fi
         if [ "$lines" -gt 0 ] && [ "$rows" = 0 ]; then # none of them can ever be sent
             finish_batch || break
             continue
         fi
-        [ "$rows" -gt 0 ] || [ "$most" = 100 ] || break # without rows, send one empty push: the site is not silent
         most=$((most - 1))
         push_batch
         write_file "$RUN/code" "$CODE"
         [ "$CODE" = 200 ] || { handle_failure && continue; break; }
         finish_batch
         write_slot "$SPOOL/unreported" $(($(read_number "$RUN/dropped" 0) - dropped))
+        write_file "$RUN/asked" "$asked"
         learn_epoch_from_answer "$before" "$after"
         rm -f "$RUN/limit" "$RUN/pause"
         breaks_accepted
