@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 DEV_STAMP := .venv/.dev
-JOBS ?= 4
+JOBS ?= 6
 
 .PHONY: help install dev demo up test lint bench attack screenshots lock clean
 .DEFAULT_GOAL := help
@@ -35,7 +35,7 @@ demo: install  ## every village of Kaltim over a simulated network (PORT=8000, A
 up: install  ## the service (PORT=8000, ARGS=...)
 	@$(if $(PORT),SINYAL_PORT=$(PORT)) $(BIN)/sinyal up $(ARGS)
 
-test: dev  ## all tests, four processes side by side (ARGS=tests/postgres/test_backup.py)
+test: dev  ## all tests, six processes side by side (ARGS=tests/postgres/test_backup.py)
 	@$(BIN)/pytest -n $(JOBS) $(ARGS)
 
 lint: dev  ## style, types, layers

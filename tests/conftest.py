@@ -63,7 +63,7 @@ def pytest_runtest_makereport(
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files that wait for real time begin first: others then run while they wait (`make test` has four processes).
+    """Files that wait for real time begin first: others then run while they wait (`make test` has six processes).
 
     Of the others the largest begin first, so that the last ones are short, and all processes end together.
     """
