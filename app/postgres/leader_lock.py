@@ -125,7 +125,8 @@ class LeaderLock:
         refused_s, is_held = 0.0, False
         while refused_s < GRACE_S and not self.is_superseded:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._news.wait(), CHECK_S if is_held else POLL_S)
+                async with asyncio.timeout(CHECK_S if is_held else POLL_S):
+                    await self._news.wait()
             self._news.clear()
             is_held = await self._holds_lock() or await self._regain_lock()
             if is_held:

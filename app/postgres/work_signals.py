@@ -66,7 +66,8 @@ class WorkSignals:
             waiting = self._waiting.setdefault(kind, asyncio.Event())
             waiting.clear()
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(waiting.wait(), timeout_s)
+                async with asyncio.timeout(timeout_s):  # `wait_for` of 3.11 may swallow a cancellation
+                    await waiting.wait()
 
     def take(self, kind: Work) -> bool:
         """Return whether to look for this work now. Whoever fails to look signals it again."""

@@ -79,7 +79,8 @@ class Child:
             return
         self.process.terminate()
         try:
-            await asyncio.wait_for(self.process.wait(), GRACE_S)
+            async with asyncio.timeout(GRACE_S):
+                await self.process.wait()
         except TimeoutError:
             log.warning("child_killed", child=self.name)
             self.process.kill()

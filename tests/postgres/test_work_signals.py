@@ -38,6 +38,22 @@ def test_work_is_due_when_signalled_or_swept_and_always_while_nobody_listens() -
     assert [signals.take(Work.INBOX) for _ in range(2)] == [True, True]
 
 
+@pytest.mark.parametrize("turns", range(5))
+async def test_who_is_signalled_and_ended_at_once_ends(turns: int) -> None:
+    """`asyncio.wait_for` of Python 3.11 returns instead: a job went on for ever, and its process did not stop."""
+    signals = WorkSignals()
+    signals.listen()
+    waiting = asyncio.create_task(signals.wait(Work.DELIVERIES, 3600))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    signals.signal("deliveries")
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    if waiting.cancel():
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+
+
 async def test_whoever_waits_goes_on_when_work_is_signalled_and_does_not_wait_while_nobody_listens() -> None:
     signals = WorkSignals()
     await signals.wait(Work.ANNOUNCEMENTS, 3600)

@@ -162,7 +162,8 @@ async def delivers_notifications(listener: asyncpg.Connection, sender: asyncpg.C
     await listener.add_listener(channel, lambda *_: received.set())
     await sender.execute("SELECT pg_notify($1, '')", channel)
     with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(received.wait(), NOTIFY_TIMEOUT_S)
+        async with asyncio.timeout(NOTIFY_TIMEOUT_S):
+            await received.wait()
     return received.is_set()
 
 
