@@ -239,6 +239,6 @@ async def test_a_damaged_hour_is_said_and_keeps_its_state(
     async with session.begin():
         damage = "UPDATE reading_pack SET pack = set_byte(pack, 9, 255 - get_byte(pack, 9)) WHERE hour = :hour"
         await session.execute(text(damage), {"hour": hour})
-    for minutes, is_damaged in ((-5, False), (0, True), (59, True), (61, False)):
-        explained = await explain(cast.sari, site, hour + timedelta(minutes=minutes))
+    for seconds, is_damaged in ((-1, False), (0, True), (3540, True), (3600, False)):
+        explained = await explain(cast.sari, site, hour + timedelta(seconds=seconds))
         assert (explained["state"], "are damaged" in said(explained)) == ("up", is_damaged)
