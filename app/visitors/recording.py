@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.core.clock import floor_second
 from app.core.errors import Unavailable
 from app.core.single_task import SingleTask, reject, resolve
-from app.postgres.engine import Sessions, transaction
+from app.postgres.engine import Sessions, is_unavailable, transaction
 from app.profiles import Technology
 from app.visitors import transfers
 from app.visitors.models import VisitDirection, VisitNetwork
@@ -94,7 +94,12 @@ class ResultsWriter:
                 async with transaction(self._sessions()) as session:
                     counts = await record(session, [waiting.received for waiting in group])
             except Exception as error:
-                log.warning("visits_not_stored", error=type(error).__name__, requests=len(group))
+                log.warning(
+                    "visits_not_stored",
+                    error=type(error).__name__,
+                    requests=len(group),
+                    exc_info=not is_unavailable(error),
+                )
                 for waiting in group:
                     reject(waiting.accepted, Unavailable())
             else:
