@@ -8,10 +8,10 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from probes.contract import AGENT, CENTRAL, SILENCE, Outcome, Reading
+from probes.contract import AGENT, CENTRAL, SILENCE, VANTAGES, Outcome, Reading
 
 OUTCOMES = (Outcome.OK, Outcome.TIMEOUT, Outcome.FAULT)
-SOURCES = (CENTRAL, AGENT, SILENCE)
+SOURCES = (CENTRAL, AGENT, SILENCE, *VANTAGES[1:])  # their order is stored: only appended to
 OK, TIMEOUT, FAULT = range(3)  # indices into OUTCOMES
 OUTCOME_CODES = {outcome: code for code, outcome in enumerate(OUTCOMES)}
 SOURCE_CODES = {source: code for code, source in enumerate(SOURCES)}

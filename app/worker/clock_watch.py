@@ -13,8 +13,8 @@ import structlog
 
 from app.core.clock import from_slot
 from app.judging.blind_ranges import BlindRange
+from app.probing.schedule import LATEST_START_S
 from app.worker.context import WorkerContext
-from app.worker.schedule import LATEST_START_S
 
 log = structlog.get_logger()
 

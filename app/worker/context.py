@@ -8,13 +8,13 @@ from app.core.clock import SlotClock, utc_now
 from app.measurements import corrupt_packs
 from app.postgres.engine import Sessions
 from app.postgres.work_signals import WorkSignals
+from app.probing.canaries import Canaries
+from app.probing.schedule import Schedule
+from app.probing.write_buffer import WriteBuffer
 from app.settings import Settings
-from app.worker.canaries import Canaries
 from app.worker.counters import WorkerCounters
 from app.worker.judging_session import JudgingSessions
 from app.worker.peer_quorum import PeerQuorum
-from app.worker.schedule import Schedule
-from app.worker.write_buffer import WriteBuffer
 from probes.sweep import Prober
 
 ECHO_COUNTERS = ("sent", "received", "duplicates", "late", "foreign", "malformed", "drops", "send_errors")

@@ -5,11 +5,11 @@ import time
 from dataclasses import dataclass, field
 
 from app.judging.addressed_block import AddressedBlock
+from app.probing.schedule import DueProbes
+from app.probing.write_buffer import excuse_loaded
 from app.worker.context import WorkerContext
 from app.worker.jobs import Job
-from app.worker.schedule import DueProbes
 from app.worker.speedtest_runner import SpeedtestRunner
-from app.worker.write_buffer import excuse_loaded
 from app.worker.writer import BufferWriter
 from probes.reading_block import FAULT, ReadingBlock
 

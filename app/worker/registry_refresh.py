@@ -17,11 +17,11 @@ from app.judging.ingest import JudgedSite
 from app.measurements import store as measurements
 from app.postgres.engine import transaction
 from app.postgres.work_signals import Work
+from app.probing.probe_plan import ProbePlan
 from app.profiles import Profile, Technology, profiles
 from app.registry.models import SiteKind, State
 from app.worker.context import WorkerContext
 from app.worker.jobs import Job
-from app.worker.probe_plan import ProbePlan
 from app.worker.recount import recount
 from app.worker.rejection import write_in_parts
 from probes.contract import CENTRAL, ProbeKind, Target

@@ -26,12 +26,12 @@ from app.latency import rollup
 from app.measurements import partitions
 from app.postgres.engine import is_unavailable, transaction
 from app.postgres.leader_lock import NoLongerLeader
+from app.probing.write_buffer import BufferBatch
 from app.worker.clock_watch import ClockStep, ClockWatch
 from app.worker.context import WorkerContext
 from app.worker.recount import recount
 from app.worker.rejection import is_entrys_fault, write_in_parts
 from app.worker.steady_readings import record_steady
-from app.worker.write_buffer import BufferBatch
 from probes.contract import CENTRAL
 
 log = structlog.get_logger()

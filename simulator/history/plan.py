@@ -15,9 +15,9 @@ from app.judging.dated_profiles import DatedThresholds
 from app.judging.fold import JudgeConfiguration, JudgeContext, ParentOutage
 from app.judging.judge import JudgeState
 from app.judging.segments import Segment
+from app.probing.probe_plan import ProbePlan
 from app.profiles import Technology, profiles
 from app.registry.models import State, UnknownReason
-from app.worker.probe_plan import ProbePlan
 from probes.contract import CENTRAL, ProbeKind, Reading, Target
 from simulator.history import store
 from simulator.history.samples import HOUR_S, SiteSamples, draw_samples

@@ -16,8 +16,8 @@ from app.judging.fold import JudgeContext, ParentOutage, fold
 from app.judging.ingest import JudgedSite
 from app.judging.judge import BAD, JudgeState, StateChange
 from app.judging.segments import Segment
+from app.probing.probe_plan import CONFIRM_PACKETS, ProbePlan, max_duration_s, repeat_after_s
 from app.registry.models import State
-from app.worker.probe_plan import CONFIRM_PACKETS, ProbePlan, max_duration_s, repeat_after_s
 from probes.contract import AGENT, Outcome, Reading
 from simulator.history import steady_state
 from simulator.history.samples import HOUR_S, PACKETS, Rtts, SiteSamples

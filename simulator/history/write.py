@@ -20,8 +20,8 @@ from app.judging.dirty_range import DirtyRange
 from app.judging.fold import FoldResult
 from app.measurements.simulated_past import SimulatedRange, simulated_until
 from app.postgres.engine import Sessions, open_sessions, transaction
+from app.probing.probe_plan import ProbePlan
 from app.worker import writer as worker
-from app.worker.probe_plan import ProbePlan
 from probes.contract import CENTRAL, Reading
 from simulator.history import offices, store
 from simulator.history.contract_store import write_contracts

@@ -12,10 +12,10 @@ from sqlalchemy import text
 from app.core.errors import NotFound
 from app.judging.addressed_block import AddressedBlock
 from app.postgres.engine import Sessions, transaction
+from app.probing.write_buffer import excuse_loaded
 from app.throughput import speedtest_grants
 from app.throughput.store import PullTest
 from app.worker.speedtest_runner import DRAIN_S, OnBytes, SpeedtestRunner, download_by
-from app.worker.write_buffer import excuse_loaded
 from probes.contract import Outcome, Reading
 from probes.policy import AddressPolicy
 from probes.sweep import Prober

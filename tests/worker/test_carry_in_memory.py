@@ -14,11 +14,11 @@ from app.judging.blind_ranges import BlindRange
 from app.judging.carry_store import CarryOutdated
 from app.measurements.recording import record_block
 from app.postgres.engine import Sessions, transaction
+from app.probing.write_buffer import BufferBatch
 from app.push import inbox
 from app.push.inbox import Delivery
 from app.worker.judging_session import JudgingSessions
 from app.worker.process import Worker
-from app.worker.write_buffer import BufferBatch
 from app.worker.writer import write_round
 from probes.contract import Outcome, Reading
 from probes.reading_block import ReadingBlock

@@ -5,7 +5,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.judging.addressed_block import AddressedBlock
-from app.worker.canaries import Canaries
+from app.probing.canaries import Canaries
 from app.worker.process import Worker
 from probes.contract import Outcome, Reading
 from tests.conftest import Cast

@@ -22,8 +22,8 @@ from app.judging.carry import lost_lately as lost_lately_mask
 from app.judging.carry_store import CarryOutdated
 from app.judging.dirty_range import DirtyRange
 from app.postgres.engine import Sessions, transaction
+from app.probing.write_buffer import BufferBatch
 from app.worker.judging_session import JudgingSessions
-from app.worker.write_buffer import BufferBatch
 from app.worker.writer import write_batch, write_round
 from probes.contract import AGENT, SILENCE, Outcome, Reading
 from tests.conftest import Cast

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from app.core.clock import from_slot
 from app.judging.addressed_block import AddressedBlock, AddressedReading
 from app.judging.blind_ranges import BlindRange
-from app.worker.write_buffer import WriteBuffer
+from app.probing.write_buffer import WriteBuffer
 from probes.contract import Outcome, Reading
 from probes.reading_block import OK, TIMEOUT
 

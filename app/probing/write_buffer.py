@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from app.judging.addressed_block import AddressedBlock
 from app.judging.blind_ranges import BlindRange
-from app.worker.canaries import Canaries
+from app.probing.canaries import Canaries
 from probes.reading_block import FAULT, OK, TIMEOUT
 
 LARGEST_BATCH = 5_000  # readings a transaction

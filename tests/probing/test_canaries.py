@@ -2,8 +2,8 @@ from datetime import UTC, datetime, timedelta
 
 from app.core.clock import from_slot
 from app.judging.addressed_block import AddressedBlock, AddressedReading
-from app.worker.canaries import Canaries
-from app.worker.write_buffer import WriteBuffer
+from app.probing.canaries import Canaries
+from app.probing.write_buffer import WriteBuffer
 from probes.contract import Outcome, Reading
 
 NOW = 1_800_000_000

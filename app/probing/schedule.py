@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from app.core.clock import to_slot
 from app.core.row_index import ABSENT, RowIndex
 from app.judging.ingest import JudgedSite
+from app.probing.probe_plan import CONFIRM_PACKETS, PLAN, PlanRows, ProbePlan, next_regular, plan_rows, repeat_after_s
 from app.registry.models import State
-from app.worker.probe_plan import CONFIRM_PACKETS, PLAN, PlanRows, ProbePlan, next_regular, plan_rows, repeat_after_s
 from probes.echo_batch import PingBatch
 from probes.reading_block import OK, TIMEOUT
 from probes.sockaddr import NO_ADDRESS

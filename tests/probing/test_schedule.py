@@ -4,9 +4,9 @@ from datetime import UTC, datetime
 
 from app.core.clock import from_slot
 from app.judging.ingest import JudgedSite
+from app.probing.probe_plan import ProbePlan
+from app.probing.schedule import Schedule
 from app.registry.models import State
-from app.worker.probe_plan import ProbePlan
-from app.worker.schedule import Schedule
 from probes.contract import ProbeKind, Target
 
 NOW = 1_800_000_000
