@@ -10,11 +10,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access.scope import Caller
 from app.agents import agent_tokens
-from app.agents.models import Device, PushSource, PushTraffic
+from app.agents.models import Device, PushSource
 from app.agents.silence_rule import DEVICE_IS_ADMITTED, HEARD_AT_ADDRESS, IS_ALWAYS_PRESENT, PUSHES, QUORUM
 from app.core.clock import today, utc_now
 from app.core.freshness import overdue_after
 from app.judging import blind_ranges
+from app.measurements.models import PushTraffic
 from app.profiles import Technology, profiles
 from app.registry.models import UnknownReason
 from probes.contract import AGENT

@@ -1,4 +1,3 @@
-from datetime import date
 from enum import StrEnum
 
 from sqlalchemy import BigInteger, ForeignKey, Index, text
@@ -104,14 +103,3 @@ class PushSource(Base):
     address: Mapped[str] = mapped_column(primary_key=True)
     first_at: Mapped[Moment]
     last_at: Mapped[Moment]  # written when the address changes, and hourly
-
-
-class PushTraffic(Base):
-    """Traffic of a site's pushes in a month (WITA): bodies, and an estimate for headers and TLS handshakes."""
-
-    __tablename__ = "push_traffic"
-
-    site_id: Mapped[int] = mapped_column(ForeignKey("site.id"), primary_key=True)
-    month: Mapped[date] = mapped_column(primary_key=True)  # its first day
-    requests: Mapped[int] = mapped_column(BigInteger)
-    bytes: Mapped[int] = mapped_column(BigInteger)

@@ -1,3 +1,5 @@
+from datetime import date
+
 from sqlalchemy import ARRAY, BigInteger, ForeignKey, Index, Integer, SmallInteger, func
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -52,6 +54,17 @@ class NearLook(Base):
     lan: Mapped[bool | None]  # the next hop answered, a device of the site
     terminal: Mapped[bool | None]  # the link's terminal answered
     carrier: Mapped[bool | None]  # the interface towards the next hop has a signal
+
+
+class PushTraffic(Base):
+    """Traffic of a site's pushes and streams in a month (WITA): bodies, and an estimate for headers and TLS."""
+
+    __tablename__ = "push_traffic"
+
+    site_id: Mapped[int] = mapped_column(ForeignKey("site.id"), primary_key=True)
+    month: Mapped[date] = mapped_column(primary_key=True)  # its first day
+    requests: Mapped[int] = mapped_column(BigInteger)  # pushes
+    bytes: Mapped[int] = mapped_column(BigInteger)
 
 
 class SetAsidePack(Base):

@@ -13,7 +13,7 @@ import orjson
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.measurements import near_looks
+from app.measurements import device_traffic, near_looks
 from app.push import backlog, dedupe, inbox, source_addresses
 from app.push.acceptance import AcceptedPushes
 from app.push.beside import record_beside
@@ -88,14 +88,6 @@ UPSERT_DEVICES = text("""
         rx_bps = coalesce(excluded.rx_bps, d.rx_bps), tx_bps = coalesce(excluded.tx_bps, d.tx_bps),
         rates_at = coalesce(excluded.rates_at, d.rates_at)
 """)
-ADD_TRAFFIC = text("""
-    INSERT INTO push_traffic AS t (site_id, month, requests, bytes)
-    SELECT site_id, month, requests, bytes FROM json_to_recordset(cast(:rows AS json)) AS n(
-        site_id int, month date, requests int, bytes bigint)
-    ORDER BY site_id, month
-    ON CONFLICT (site_id, month) DO UPDATE SET
-        requests = t.requests + excluded.requests, bytes = t.bytes + excluded.bytes
-""")
 DELETE_EXPIRED = text("DELETE FROM push_receipt WHERE last_at < now() - cast(:retention AS interval)")
 
 
@@ -135,7 +127,7 @@ async def record_pushes(session: AsyncSession, pushes: Sequence[ReceivedPush]) -
 
 async def _store_devices(session: AsyncSession, accepted: AcceptedPushes, pushes: Sequence[ReceivedPush]) -> None:
     await session.execute(UPSERT_DEVICES, {"rows": _json(list(accepted.devices.values()))})
-    await session.execute(ADD_TRAFFIC, {"rows": _json(dedupe.sum_traffic(pushes))})
+    await device_traffic.add(session, dedupe.sum_traffic(pushes))
     await source_addresses.record(session, accepted.sightings)
     await near_looks.record(session, accepted.near_looks)
 

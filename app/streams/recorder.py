@@ -11,6 +11,7 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.clock import month_of
+from app.measurements import device_traffic
 from app.postgres.engine import Sessions, is_unavailable, transaction
 from app.streams import store
 from app.streams.held import HeldSpan, HeldStreams, moment
@@ -82,7 +83,7 @@ class StreamRecorder:
             async with transaction(self._sessions()) as session:
                 await store.write_spans(session, _span_rows([*spans, *running]))
                 await store.record_seen(session, breaks)
-                await store.add_traffic(session, _traffic_rows(sizes))
+                await device_traffic.add(session, _traffic_rows(sizes))
                 await store.mark_two_agents(session, {site: moment(at) for site, at in alternated.items()})
                 await self._queue_arrivals(session, list(heard.values()))
         except Exception as error:

@@ -49,13 +49,6 @@ INSERT_REPORTED = text(f"""
     ORDER BY n.site_id, n.seq
     ON CONFLICT DO NOTHING
 """)
-ADD_TRAFFIC = text("""
-    INSERT INTO push_traffic AS t (site_id, month, requests, bytes)
-    SELECT n.site_id, n.month, 0, n.bytes FROM json_to_recordset(cast(:rows AS json)) AS n(
-        site_id int, month date, bytes bigint)
-    ORDER BY n.site_id, n.month
-    ON CONFLICT (site_id, month) DO UPDATE SET bytes = t.bytes + excluded.bytes
-""")
 MARK_TWO_AGENTS = text("""
     UPDATE device d SET two_agents_at = greatest(d.two_agents_at, n.at)
     FROM json_to_recordset(cast(:rows AS json)) AS n(site_id int, at timestamptz) WHERE d.site_id = n.site_id
@@ -66,12 +59,6 @@ async def write_spans(session: AsyncSession, spans: Sequence[Mapping[str, Any]])
     """`spans`: site_id, started_at, ended_at, beat_s. One that is written again only grows."""
     if spans:
         await session.execute(UPSERT_SPANS, {"rows": _json(spans)})
-
-
-async def add_traffic(session: AsyncSession, traffic: Sequence[Mapping[str, Any]]) -> None:
-    """`traffic`: site_id, month, bytes, to be added to what the site's pushes cost."""
-    if traffic:
-        await session.execute(ADD_TRAFFIC, {"rows": _json(traffic)})
 
 
 async def mark_two_agents(session: AsyncSession, sites: Mapping[int, datetime]) -> None:

@@ -11,13 +11,13 @@ from functools import cache
 from itertools import pairwise
 from math import ceil
 
-from app.core.clock import midnight
+from app.core.clock import WITA, midnight
 from app.core.periods import first_of_next_month
 
 MB = 1_000_000
 SLACK_BYTES = 65_536  # a download may exceed its limit by this much (probes/throughput.py)
 UP_SLACK_BYTES = 327_680  # an upload: read or buffered before it is counted
-PUSH_BYTES = 6_000  # assumed cost of a push until it is known: handshake, headers, a batch
+PUSH_BYTES = 8_000  # assumed cost of a push until it is known: handshake, headers, a batch
 MIN_PUSHES = 20  # in the month, from which the average cost of one is used
 DOWN_SHARE = 0.75  # of a push test's bytes: villages mostly download
 MAX_WAIT = timedelta(hours=1)
@@ -42,6 +42,10 @@ class Allowance:
     def open_s(self) -> int:
         """Return the allowed seconds of a day."""
         return ((self.hours[1] - self.hours[0] - 1) % 24 + 1) * HOUR_S
+
+    def is_open(self, now: datetime) -> bool:
+        hour, (first, last) = now.astimezone(WITA).hour, self.hours
+        return first <= hour < last if first < last else hour >= first or hour < last
 
     def pushes_bytes(self, seconds: float, *, each: float = PUSH_BYTES) -> int:
         """Return the expected cost of the site's pushes over this time."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from enum import StrEnum
 
-from app.core.clock import WITA, midnight, month_of
+from app.core.clock import midnight, month_of
 from app.profiles import Profile
 from app.throughput.budget import DOWN_SHARE, MB, SLACK_BYTES, UP_SLACK_BYTES, month_end, push_bytes
 from app.throughput.planner import allowance
@@ -82,7 +82,7 @@ def decide(
         return SpeedRefusal.OFF
     if network is VisitNetwork.OTHER:
         return SpeedRefusal.OTHER_NETWORK
-    if not _is_open(profile.speed_hours, now):
+    if not allowance(profile, site.budget_mb, pushes=site.pushes).is_open(now):
         return SpeedRefusal.OUTSIDE_HOURS
     cost = offer.total_cost if direction is None else offer.cost(direction)
     return offer if cost <= left_bytes(site, profile, now) else SpeedRefusal.OVER_BUDGET
@@ -112,8 +112,3 @@ def _grown(now: datetime) -> float:
 
 def _days(month: date) -> int:
     return monthrange(month.year, month.month)[1]
-
-
-def _is_open(hours: tuple[int, int], now: datetime) -> bool:
-    hour, (first, last) = now.astimezone(WITA).hour, hours
-    return first <= hour < last if first < last else hour >= first or hour < last
