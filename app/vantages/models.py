@@ -1,0 +1,83 @@
+from typing import Any
+
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, LargeBinary, SmallInteger, text
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.sql import func
+
+from app.postgres.engine import Base, Moment
+
+
+class Vantage(Base):
+    """A network from which sites are looked at. Number 0: where `sinyal worker` runs."""
+
+    __tablename__ = "vantage"
+    __table_args__ = (CheckConstraint("number BETWEEN 0 AND 8", name="number"),)  # `probes.contract.VANTAGES`
+
+    number: Mapped[int] = mapped_column(SmallInteger, primary_key=True, autoincrement=False)
+    name: Mapped[str] = mapped_column(unique=True)  # a slug
+    label: Mapped[str]
+    version: Mapped[int] = mapped_column(BigInteger, server_default="1")
+
+
+class RegisteredProber(Base):
+    """A process that probes for one vantage, and what it last reported of itself. Only its token's digest is stored.
+
+    The vantage never changes: blocks still in the spool belong to where they were measured.
+    """
+
+    __tablename__ = "prober"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(unique=True)  # a slug
+    vantage: Mapped[int] = mapped_column(SmallInteger, ForeignKey("vantage.number"))
+    digest: Mapped[bytes | None] = mapped_column(LargeBinary, unique=True)  # null: built into the leading worker
+    created_by: Mapped[str]
+    created_at: Mapped[Moment] = mapped_column(server_default=func.now())
+    revoked_at: Mapped[Moment | None]
+    revoked_by: Mapped[str | None]
+    instance: Mapped[str | None]  # drawn by the running process at its start
+    started_at: Mapped[Moment | None]  # when that process began, by the clock that it keeps to ours
+    seen_at: Mapped[Moment | None]  # last beat or delivery, by our clock: the lease counts from it
+    protocol: Mapped[int | None] = mapped_column(SmallInteger)
+    version: Mapped[str | None]  # of the program
+    address: Mapped[str | None]
+    clock_offset_ms: Mapped[int | None]  # our clock minus its machine's
+    blind_since: Mapped[Moment | None]  # since when none of its canaries answers
+    spooled_readings: Mapped[int | None]  # not delivered yet
+    spool_oldest_at: Mapped[Moment | None]  # slot of the oldest of them
+    figures: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
+    readings: Mapped[int] = mapped_column(BigInteger, server_default="0")  # acknowledged since it was created
+    rejected_readings: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    last_rejection: Mapped[str | None]  # code
+    last_rejected_at: Mapped[Moment | None]
+    superseded: Mapped[int] = mapped_column(server_default="0")  # processes that another one with its token replaced
+    superseded_at: Mapped[Moment | None]
+
+
+class ProberReceipt(Base):
+    """A block that was acknowledged: (prober, boot, seq) identifies it, and one delivered twice counts once."""
+
+    __tablename__ = "prober_receipt"
+
+    prober_id: Mapped[int] = mapped_column(ForeignKey("prober.id"), primary_key=True)
+    boot: Mapped[str] = mapped_column(primary_key=True)
+    seq: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    received_at: Mapped[Moment]
+    checksum: Mapped[int] = mapped_column(BigInteger)  # of the readings as they arrived
+
+
+class ProberInbox(Base):
+    """Acknowledged blocks that no worker has judged yet."""
+
+    __tablename__ = "prober_inbox"
+    __table_args__ = (Index("ix_prober_inbox_order", "shard", "id", postgresql_where=text("refused_at IS NULL")),)
+
+    id: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    prober_id: Mapped[int | None] = mapped_column(ForeignKey("prober.id"))  # null: the leading worker's own
+    vantage: Mapped[int] = mapped_column(SmallInteger)
+    shard: Mapped[int] = mapped_column(SmallInteger, server_default="0")
+    received_at: Mapped[Moment]
+    readings: Mapped[int]
+    block: Mapped[bytes] = mapped_column(LargeBinary)  # `probes.reading_wire`, by zlib
+    refused_at: Mapped[Moment | None]  # when it was set aside because it could not be judged
