@@ -50,7 +50,7 @@ class Counter(StrEnum):
 
 
 WORK_AFTER = {  # of who looks at what a counter counts, beside those that read its versions
-    Counter.REGISTRY: (Work.REGISTRY, Work.SPEEDTESTS),
+    Counter.REGISTRY: (Work.REGISTRY, Work.SPEEDTESTS, Work.ASSIGNMENT),
     Counter.ALERT: (Work.ANNOUNCEMENTS, Work.DELIVERIES),
 }
 

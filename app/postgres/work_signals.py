@@ -24,6 +24,7 @@ class Work(StrEnum):
     DIAGNOSES = "diagnoses"
     SPEEDTESTS = "speedtests"
     REGISTRY = "registry"
+    ASSIGNMENT = "assignment"  # of sites to probers
     ANNOUNCEMENTS = "announcements"
     DELIVERIES = "deliveries"
 
@@ -69,11 +70,14 @@ class WorkSignals:
                 async with asyncio.timeout(timeout_s):  # `wait_for` of 3.11 may swallow a cancellation
                     await waiting.wait()
 
-    def take(self, kind: Work) -> bool:
-        """Return whether to look for this work now. Whoever fails to look signals it again."""
+    def take(self, kind: Work, *, sweep_s: float = SWEEP_S) -> bool:
+        """Return whether to look for this work now. Whoever fails to look signals it again.
+
+        `sweep_s`: after how many seconds to look even if nothing is signalled.
+        """
         now = self._clock()
         if self._is_listening and kind not in self._signalled and now < self._sweep_at.get(kind, float("-inf")):
             return False
         self._signalled.discard(kind)
-        self._sweep_at[kind] = now + SWEEP_S
+        self._sweep_at[kind] = now + sweep_s
         return True

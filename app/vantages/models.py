@@ -81,3 +81,21 @@ class ProberInbox(Base):
     readings: Mapped[int]
     block: Mapped[bytes] = mapped_column(LargeBinary)  # `probes.reading_wire`, by zlib
     refused_at: Mapped[Moment | None]  # when it was set aside because it could not be judged
+
+
+class Assignment(Base):
+    """Which prober looks at a site for a vantage. Without one: the built-in prober (vantage 0), or nobody yet.
+
+    In vantage 0 a site that has no row is the built-in prober's, too. Only the leading worker writes here.
+    """
+
+    __tablename__ = "assignment"
+    __table_args__ = (Index("ix_assignment_version", "version"), Index("ix_assignment_prober_id", "prober_id"))
+
+    site_id: Mapped[int] = mapped_column(ForeignKey("site.id"), primary_key=True)
+    vantage: Mapped[int] = mapped_column(SmallInteger, ForeignKey("vantage.number"), primary_key=True)
+    prober_id: Mapped[int | None] = mapped_column(ForeignKey("prober.id"))
+    since: Mapped[Moment]
+    version: Mapped[int] = mapped_column(
+        BigInteger
+    )  # of the registry's counter: moves and changes of sites in one order

@@ -106,7 +106,12 @@ async def test_whoever_leads_is_told_of_committed_work_alone_and_after_a_cut_loo
         await inbox.enqueue(session, [Delivery.heartbeat(utc_now())])
         await next_version(session, Counter.REGISTRY)
         assert await taken(leader.signals) == set(), "not committed"
-    assert await taken(leader.signals) == {Work.INBOX, Work.REGISTRY, Work.SPEEDTESTS}
+    assert await taken(leader.signals) == {
+        Work.INBOX,
+        Work.REGISTRY,
+        Work.SPEEDTESTS,
+        Work.ASSIGNMENT,
+    }
     async with sessions() as session:
         await announce(session, Work.DIAGNOSES)
         await session.rollback()

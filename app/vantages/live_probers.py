@@ -1,0 +1,42 @@
+"""Which probers may look at sites now, and when that changes without anybody's doing. Pure."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+LEASE_S = 30.0  # three missed beats
+BLIND_S = 30.0  # its uplink may be back by then
+
+
+@dataclass(frozen=True, slots=True)
+class ProberState:
+    id: int
+    vantage: int
+    silent_s: float | None  # since it was heard; None: never
+    blind_s: float | None = None  # since no canary of its own answers; None: they do
+
+    @property
+    def has_lease(self) -> bool:
+        return self.silent_s is not None and self.silent_s <= LEASE_S
+
+    @property
+    def can_see(self) -> bool:
+        return self.blind_s is None or self.blind_s <= BLIND_S
+
+
+def live_by_vantage(probers: Iterable[ProberState]) -> dict[int, list[int]]:
+    """Return by vantage who is to have its sites: those that were heard and see; if none sees, all that were heard."""
+    heard: dict[int, list[ProberState]] = {}
+    for prober in probers:
+        if prober.has_lease:
+            heard.setdefault(prober.vantage, []).append(prober)
+    return {
+        vantage: [prober.id for prober in group if prober.can_see] or [prober.id for prober in group]
+        for vantage, group in heard.items()
+    }
+
+
+def next_change_s(probers: Sequence[ProberState]) -> float:
+    """Return the seconds until a lease runs out, or a blindness has lasted too long, if nobody beats until then."""
+    ends = [LEASE_S - prober.silent_s for prober in probers if prober.has_lease and prober.silent_s is not None]
+    ends += [BLIND_S - prober.blind_s for prober in probers if prober.blind_s is not None and prober.can_see]
+    return max(0.0, min(ends, default=float("inf")))
