@@ -1,20 +1,14 @@
 """The probe loop: schedule → sweep → buffer → judge and write. The only bridge between probes and the database."""
 
-import asyncio
-import time
 from dataclasses import dataclass, field
 
 from app.judging.addressed_block import AddressedBlock
-from app.probing.schedule import DueProbes
+from app.probing.sweeping import Sweeping
 from app.probing.write_buffer import excuse_loaded
 from app.worker.context import WorkerContext
 from app.worker.jobs import Job
 from app.worker.speedtest_runner import SpeedtestRunner
 from app.worker.writer import BufferWriter
-from probes.reading_block import FAULT, ReadingBlock
-
-OVERRUN_S = 2.0  # a sweep that takes so much longer than its packets is an overrun
-LAST_SWEEPS_S = 3.0  # at an orderly end, which the supervisor gives 6 s in all
 
 
 @dataclass
@@ -27,40 +21,25 @@ class ProbeLoop:
     context: WorkerContext
     speedtests: SpeedtestRunner
     writer: BufferWriter
-    _sweeps: set[asyncio.Task[None]] = field(default_factory=set)
+    sweeping: Sweeping = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.sweeping = Sweeping(self.context.prober.sweep_block, self.context.counters, self._buffer)
 
     def jobs(self) -> list[Job]:
         return [Job("probe", 1, self.probe_due), Job("write", 1, self.writer.write_due)]
 
     async def probe_due(self) -> None:
-        """Start a sweep of every probe that is due; it ends by itself, beside many others."""
-        due = self.context.schedule.take(self.context.slot)
-        if len(due):
-            self.context.counters.rounds += 1
-            sweep = asyncio.create_task(self._sweep(due))
-            self._sweeps.add(sweep)
-            sweep.add_done_callback(self._sweeps.discard)
+        """Start a sweep of every probe that is due."""
+        self.sweeping.start(self.context.schedule.take(self.context.slot))
 
-    async def _sweep(self, due: DueProbes) -> None:
-        context, started = self.context, time.monotonic()
-        readings = await context.prober.sweep_block(due.targets)
-        self._count(readings, time.monotonic() - started, due.targets.longest_s())
+    def _buffer(self, block: AddressedBlock, started: float) -> None:
         loaded = self.speedtests.sites_loaded_since(started)
-        block = AddressedBlock(readings, due.addressed_at)
-        context.buffer.put(excuse_loaded(block, loaded), ended=context.clock.now())
-
-    def _count(self, readings: ReadingBlock, took_s: float, longest_s: float) -> None:
-        counters = self.context.counters
-        counters.overruns += took_s > longest_s + OVERRUN_S
-        counters.sweep_seconds = round(took_s, 3)
-        counters.sweep_late_seconds = round(max(0.0, took_s - longest_s), 3)
-        counters.readings += len(readings)
-        counters.faults += int((readings.outcome == FAULT).sum())
+        self.context.buffer.put(excuse_loaded(block, loaded), ended=self.context.clock.now())
 
     async def finish_sweeps(self) -> None:
         """Wait a little for the sweeps under way: what they read is in the buffer then."""
-        if self._sweeps:
-            await asyncio.wait(self._sweeps, timeout=LAST_SWEEPS_S)
+        await self.sweeping.finish()
 
     async def flush(self) -> None:
         """Write all that was read, unless the database does not take it."""
