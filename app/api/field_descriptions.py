@@ -29,6 +29,7 @@ COLUMN_EXAMPLES: dict[str, Any] = {
     "device_model": "MikroTik hAP ac2",
     "contact_name": "Budi Santoso",
     "contact_phone": "0812-0000-0000",
+    "vantages": [0, 2],
     "notes": "Kunci ada di kepala desa",
 }
 # The data dictionary of site tables (`GET /sites/export/dictionary`) says what the fields of a site mean.

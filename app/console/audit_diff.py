@@ -9,6 +9,7 @@ import orjson
 
 from app.pages import formats
 from app.pages.words import CHOICE_WORDS, word
+from app.registry import vantage_lists
 from app.registry.spreadsheet_columns import SITE_COLUMNS
 
 INDONESIAN: Mapping[str, str] = {column.field: column.indonesian for column in SITE_COLUMNS} | {
@@ -91,5 +92,7 @@ def _text(name: str, value: Any, language: str) -> str | None:
         return formats.moment(value, language, seconds=True)
     if isinstance(value, str) and name in WORDS:
         return word(WORDS[name], value, language)
+    if name == "vantages" and isinstance(value, list):
+        return vantage_lists.written(value)
     text = value if isinstance(value, str) else orjson.dumps(value, option=orjson.OPT_INDENT_2).decode()
     return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]} …"

@@ -7,6 +7,7 @@ import orjson
 
 from app.core.validation import FaultError
 from app.importing import cells, positions
+from app.registry import vantage_lists
 from app.registry.schemas import EditableFields
 from app.web.problem_details import fault_out
 from probes.contract import ProbeKind
@@ -18,6 +19,7 @@ DEFAULTS = {
     "link_role": "primary",
     "host_static": "true",
     "presence": "always",
+    "vantages": "0",
 }
 NEEDED = {  # what each way of probing needs to know of a site
     ProbeKind.ICMP: ("host", "host_static"),
@@ -30,7 +32,7 @@ MEASURED = ("host", "host_static", "port", "url")
 READ_AS_CELLS = frozenset(
     {
         *("latitude", "longitude", "bandwidth_down_mbps", "bandwidth_up_mbps"),
-        *("port", "speed_budget_mb", "contact_phone"),
+        *("port", "speed_budget_mb", "vantages", "contact_phone"),
     }
 )
 CONCERNS = {  # fields whose change makes a warning worth telling
@@ -53,6 +55,8 @@ def _written(value: Any) -> str:
         return ""
     if isinstance(value, bool):
         return "true" if value else "false"
+    if isinstance(value, list):
+        return vantage_lists.written(value)
     return f"{value:.9f}".rstrip("0").rstrip(".") if isinstance(value, float) else str(value)
 
 

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.access.scope import Caller, visible_to
 from app.core.tabular import Cell
 from app.postgres.engine import Sessions, among, transaction
-from app.registry import store
+from app.registry import store, vantage_lists
 from app.registry.models import Contract, Site
 from app.registry.site_labels import region_labels
 from app.registry.spreadsheet_columns import EXPORT_COLUMNS, SITE_COLUMNS, SheetColumn
@@ -71,4 +71,6 @@ async def _names(session: AsyncSession, query: Select[int, Any]) -> dict[int | N
 def _cell(value: Any) -> Cell:
     if isinstance(value, date):
         return value.isoformat()
+    if isinstance(value, list):
+        return vantage_lists.written(value)
     return value.value if isinstance(value, StrEnum) else value

@@ -17,7 +17,7 @@ from app.core.validation import MESSAGES, FaultError, as_text
 from app.importing import dates, numbers
 from app.importing.cell_words import BLANK, NO, NO_HOST, YES, expected, listed
 from app.importing.positions import degrees
-from app.registry import regions
+from app.registry import regions, vantage_lists
 from app.registry.models import Venue
 from app.registry.vocabulary import CHOICES, MAX_NAME, choices, fold
 
@@ -239,5 +239,6 @@ PARSERS: dict[str, Callable[[str, str, Cell], Any]] = {
     "contact_phone": _phone,
     "host": _host,
     "venue": _venue,
+    "vantages": lambda field, text, cell: vantage_lists.parse(field, text),
     **dict.fromkeys(dates.FIELDS, lambda field, text, cell: dates.parse(field, text)),
 }

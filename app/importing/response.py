@@ -14,7 +14,7 @@ from app.importing.header_detection import COLUMNS, SOURCES
 from app.importing.rows import SheetRow
 from app.importing.store import ImportResult
 from app.importing.verdicts import RowVerdict
-from app.registry import regions
+from app.registry import regions, vantage_lists
 from app.registry.vocabulary import CHOICES, MAX_NAME, YES_NO
 
 COLUMN, ROW = {"id": "kolom", "en": "column"}, {"id": "baris", "en": "row"}
@@ -140,13 +140,18 @@ def _change(field: str, before: Any, after: Any, names: Mapping[int, str], langu
     """Personal data are never shown, only that they change."""
     if field in PERSONAL:
         return CHANGED[language]
-    before, after = names.get(before, before), names.get(after, after)
+    if isinstance(before, int):
+        before = names.get(before, before)
+    if isinstance(after, int):
+        after = names.get(after, after)
     return f"{_value(field, before, language)} → {_value(field, after, language)}"
 
 
 def _value(field: str, value: Any, language: str) -> str:
     if value is None:
         return EMPTY[language]
+    if isinstance(value, list):
+        return vantage_lists.written(value)
     words: Mapping[Any, str] = YES_NO if isinstance(value, bool) else CHOICES.get(field, {})
     return words.get(value, str(value)) if language == "id" else str(value)
 

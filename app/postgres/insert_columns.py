@@ -1,13 +1,13 @@
 """Insert many rows by statements that bind one array a column: no parameter, plan or round trip is of one row."""
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from itertools import islice
 from typing import Any, Final
 
 import orjson
-from sqlalchemy import Column, Table, text
+from sqlalchemy import ARRAY, Column, Table, text
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -37,7 +37,7 @@ async def insert_rows(
 def _statement(table: Table, names: tuple[str, ...], returning: str | None) -> Any:
     arrays = ", ".join(f"CAST(:{name} AS {_array_type(table.c[name])}[])" for name in names)
     columns = ", ".join(f'"{name}"' for name in names)
-    values = ", ".join(f'"{name}"::jsonb' if _is_json(table.c[name]) else f'"{name}"' for name in names)
+    values = ", ".join(f'"{name}"{_cast(table.c[name])}' for name in names)
     back = "" if returning is None else f" RETURNING {returning}"
     return text(  # of names in our own models, never of what a caller sent
         f"INSERT INTO {table.name} ({columns}) SELECT {values} FROM unnest({arrays}) AS rows({columns}){back}"
@@ -46,18 +46,23 @@ def _statement(table: Table, names: tuple[str, ...], returning: str | None) -> A
 
 def _columns(table: Table, rows: Sequence[Row]) -> dict[str, list[Any]]:
     return {
-        name: [_json(row[name]) for row in rows] if _is_json(table.c[name]) else [row[name] for row in rows]
+        name: [row[name] for row in rows]
+        if (as_text := _as_text(table.c[name])) is None
+        else [None if row[name] is None else as_text(row[name]) for row in rows]
         for name in rows[0]
     }
 
 
-def _json(value: Any) -> str | None:
-    return None if value is None else orjson.dumps(value).decode()
+def _as_text(column: Column[Any]) -> Callable[[Any], str] | None:
+    """Return how a value is written that an array cannot hold as it is: an object, or an array of its own."""
+    if isinstance(column.type, JSONB):
+        return lambda value: orjson.dumps(value).decode()
+    return (lambda value: "{" + ",".join(map(str, value)) + "}") if isinstance(column.type, ARRAY) else None
 
 
-def _is_json(column: Column[Any]) -> bool:
-    return isinstance(column.type, JSONB)
+def _cast(column: Column[Any]) -> str:
+    return "" if _as_text(column) is None else f"::{column.type.compile(DIALECT)}"
 
 
 def _array_type(column: Column[Any]) -> str:
-    return "text" if _is_json(column) else column.type.compile(DIALECT)
+    return column.type.compile(DIALECT) if _as_text(column) is None else "text"

@@ -10,6 +10,7 @@ from app.core.errors import Fault
 from app.core.validation import faults_from
 from app.registry.models import Lifecycle, LinkRole, Presence, Provider, Site, SiteKind
 from app.registry.schemas import EditableFields, SiteIn, SitePatch
+from app.registry.vantage_lists import CENTRAL_VANTAGE
 from app.registry.vocabulary import find_choice
 from probes.contract import ProbeKind
 
@@ -20,6 +21,7 @@ DEFAULTS = {
     "link_role": LinkRole.PRIMARY,
     "host_static": True,
     "presence": Presence.ALWAYS,
+    "vantages": [CENTRAL_VANTAGE],
 }
 
 AddressKey = tuple[ProbeKind, str, int]
@@ -88,7 +90,7 @@ def parse(
         fields = model.model_validate(body)
     except ValidationError as error:
         faults = faults_from(map(dict, error.errors()), fields=list(model.model_fields), synonym_of=find_choice)
-        sound = body.keys() & EditableFields.model_fields.keys() - {fault.field for fault in faults}
+        sound = body.keys() & EditableFields.model_fields.keys() - {fault.field.partition(".")[0] for fault in faults}
         fields = EditableFields.model_validate({name: body[name] for name in sound})
     return new(fields) if site is None else change(site, fields), faults
 

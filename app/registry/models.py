@@ -255,6 +255,10 @@ def _of_contract_in_force(column: Any, site_id: Any) -> Any:
     return column_property(in_force.scalar_subquery(), deferred=True, raiseload=True, expire_on_flush=False)
 
 
+def _vantages() -> Mapped[list[int]]:
+    return mapped_column(ARRAY(SmallInteger), server_default=text("'{0}'"))
+
+
 class Site(Base):
     __tablename__ = "site"
     __table_args__ = (
@@ -288,6 +292,7 @@ class Site(Base):
     ssid: Mapped[str | None]
     public_hours: Mapped[str | None]
     presence: Mapped[Presence] = mapped_column(server_default=Presence.ALWAYS.value)
+    vantages: Mapped[list[int]] = _vantages()  # numbers of those that look at it, its primary first
     power_source: Mapped[PowerSource | None]
     power_hours: Mapped[str | None]
     bandwidth_down_mbps: Mapped[float | None]
@@ -345,6 +350,7 @@ DATED_FIELDS = (
     "speed_budget_mb",
     "presence",
     "public_hours",
+    "vantages",
 )
 
 
@@ -375,6 +381,7 @@ class SiteConfiguration(Base):
     speed_budget_mb: Mapped[int | None]
     presence: Mapped[Presence] = mapped_column(server_default=Presence.ALWAYS.value)
     public_hours: Mapped[str | None]
+    vantages: Mapped[list[int]] = _vantages()
     version: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))  # the site's, when it began
 
 

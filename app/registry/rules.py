@@ -17,7 +17,14 @@ Values = dict[str, Any]
 
 
 def check(values: Values, *, policy: AddressPolicy) -> list[Fault]:
-    return [*_host(values, policy), *_probe(values), *_urls(values, policy), *_position(values), *_presence(values)]
+    return [
+        *_host(values, policy),
+        *_probe(values),
+        *_urls(values, policy),
+        *_position(values),
+        *_presence(values),
+        *_vantages(values),
+    ]
 
 
 def warnings(values: Values) -> list[Fault]:
@@ -178,6 +185,11 @@ def _presence(values: Values) -> Iterator[Fault]:
             "Only an access point whose own device reports may be present at times",
             "Set probe=push, or presence=always",
         )
+
+
+def _vantages(values: Values) -> Iterator[Fault]:
+    if len(set(values["vantages"])) < len(values["vantages"]):
+        yield Fault("vantages", "repeated", "A vantage is named twice", "Name each once, the primary first")
 
 
 def in_kaltim(latitude: float, longitude: float) -> bool:

@@ -16,6 +16,7 @@ from app.core.errors import Fault
 from app.core.validation import SLUG, FaultError, as_text, reject_nul
 from app.profiles import Technology
 from app.registry.models import Level, Lifecycle, LinkRole, PowerSource, Presence, SiteKind, State, Venue
+from app.registry.vantage_lists import MOST_VANTAGES
 from app.registry.vocabulary import MAX_NAME, fold
 from app.web.problem_schemas import FaultOut
 from probes.contract import ProbeKind
@@ -36,6 +37,9 @@ Ident = Annotated[
     Text, BeforeValidator(_stringify_id), WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "integer"}]})
 ]
 Host = Annotated[Text, AfterValidator(canonical_host)]
+Vantages = Annotated[
+    list[Annotated[int, Field(ge=0, le=MOST_VANTAGES - 1)]], Field(min_length=1, max_length=MOST_VANTAGES)
+]
 Mbps = Annotated[float, Field(gt=0, le=100_000, allow_inf_nan=False)]
 
 EXAMPLE: dict[str, Any] = {
@@ -68,6 +72,7 @@ OUT_EXAMPLE: dict[str, Any] = {
     "ssid": None,
     "public_hours": None,
     "presence": "always",
+    "vantages": [0],
     "power_hours": None,
     "bandwidth_up_mbps": None,
     "port": None,
@@ -227,6 +232,7 @@ class EditableFields(BaseModel):
     ssid: Text | None = None
     public_hours: Text | None = None
     presence: Presence | None = None
+    vantages: Vantages | None = None
     power_source: PowerSource | None = None
     power_hours: Text | None = None
     bandwidth_down_mbps: Mbps | None = None
@@ -269,6 +275,7 @@ NEVER_NULL = (
     "link_role",
     "probe",
     "presence",
+    "vantages",
     "lifecycle",
 )
 
@@ -311,6 +318,7 @@ class SiteOut(BaseModel):
     ssid: str | None
     public_hours: str | None
     presence: Presence
+    vantages: list[int]
     power_source: PowerSource | None
     power_hours: str | None
     bandwidth_down_mbps: float | None

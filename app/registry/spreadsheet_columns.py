@@ -234,6 +234,13 @@ SITE_COLUMNS = (
         aliases=("kehadiran", "presence"),
     ),
     SheetColumn(
+        "vantages",
+        "Titik pantau",
+        "numbers of the places that look at the site, its primary first, like 0; 2 (0: the central one)",
+        "nomor titik pantau yang mengukurnya, yang utama di depan, misalnya 0; 2 (0: pusat)",
+        aliases=("vantages", "vantage", "titik pengukuran"),
+    ),
+    SheetColumn(
         "power_source",
         "Sumber listrik",
         "pln, pln_limited, genset, solar or none",

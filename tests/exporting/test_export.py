@@ -16,6 +16,7 @@ from app.access.models import Audit
 from app.core.pii import PERSONAL
 from app.core.tabular import guard_formulas, unguard_formulas
 from app.exporting import sites
+from app.registry import vantage_lists
 from app.registry.schemas import SiteIn
 from app.registry.spreadsheet_columns import EXPORT_COLUMNS, REGION_NAMES, SITE_COLUMNS
 from app.registry.vocabulary import CHOICES
@@ -80,14 +81,18 @@ async def test_an_exported_row_registers_the_same_site(cast: Cast, separator: st
         notes='=SUM(1;2), "dua"\nbaris',
         ssid="'=ssid",
         lifecycle="suspended",
+        vantages=[2, 0],
     )
     await register(cast, **body)
     answer = await export(cast, lang="en", contacts="true", separator=separator)
     (row,) = table(answer, {"comma": ",", "semicolon": ";"}[separator])
     not_set = {"code", *(column.field for column in REGION_NAMES)}
-    cells = {field: unguard_formulas(text) for field, text in row.items() if text and field not in not_set}
+    cells: dict[str, Any] = {
+        field: unguard_formulas(text) for field, text in row.items() if text and field not in not_set
+    }
     for field in ("latitude", "longitude", "bandwidth_down_mbps", "bandwidth_up_mbps"):
         cells[field] = cells[field].replace(",", ".")
+    cells["vantages"] = vantage_lists.parse("vantages", cells["vantages"])
     again = SiteIn.model_validate(cells).model_dump(exclude_unset=True)
     assert again.items() >= SiteIn.model_validate(body).model_dump(exclude_unset=True).items()
 

@@ -43,6 +43,7 @@ CASES: dict[str, dict[str, Any]] = {
     "ssid": {"ssid": "desa"},
     "public_hours": {"public_hours": "08-16"},
     "presence": {"presence": "sometimes", "probe": "push", "host": None},
+    "vantages": {"vantages": [1, 0]},
     "power_source": {"power_source": "solar"},
     "power_hours": {"power_hours": "18-06"},
     "bandwidth_down_mbps": {"bandwidth_down_mbps": 5},
@@ -60,7 +61,18 @@ CASES: dict[str, dict[str, Any]] = {
     "notes": {"notes": "catatan"},
     "lifecycle": {"lifecycle": "suspended"},
 }
-ALONE = ["kind", "village_code", "technology", "provider", "parent_id", "contract_id", "probe", "presence", "lifecycle"]
+ALONE = [
+    "kind",
+    "village_code",
+    "technology",
+    "provider",
+    "parent_id",
+    "contract_id",
+    "probe",
+    "presence",
+    "vantages",
+    "lifecycle",
+]
 LABELS = {"name", "code"}
 
 

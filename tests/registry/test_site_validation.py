@@ -3,6 +3,8 @@
 from typing import Any
 
 import pytest
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from tests.conftest import Cast
 from tests.factories import register, site
@@ -91,7 +93,7 @@ async def test_suggestions_name_the_probable_value(cast: Cast) -> None:
     assert "64.02" in await suggestion(village_code="6403050003")
     assert "64.02.05.2003" in await suggestion(village_code="64.02.5.2003")
     assert "telkom-wms" in await suggestion(provider="telkom_wms")
-    for field, text, expected in (
+    for field, word, expected in (
         ("technology", "lte", "cellular"),
         ("technology", "VSAT", "geo"),
         ("technology", "fo", "fiber"),
@@ -101,7 +103,7 @@ async def test_suggestions_name_the_probable_value(cast: Cast) -> None:
         ("power_source", "PLTS", "solar"),
         ("technology", "x", "None"),
     ):
-        assert await suggestion(**{field: text}) in {f"Did you mean {expected}?", expected}, text
+        assert await suggestion(**{field: word}) in {f"Did you mean {expected}?", expected}, word
     filtered = await cast.sari.get("/status?technology=starlink")
     assert filtered.json()["errors"][0]["suggestion"] == "Did you mean leo?"
     for host in ("10.0.0.1", "localhost"):
@@ -162,6 +164,31 @@ async def test_a_patch_reports_all_faults_at_once(cast: Cast) -> None:
 @pytest.mark.parametrize("changes", [{}, {"probe": "push", "host": None, "kind": "node"}], ids=["pinged", "node"])
 async def test_what_others_look_for_is_there_always(cast: Cast, changes: dict[str, Any]) -> None:
     assert await faults(cast, presence="sometimes", **changes) == {"presence": "presence_needs_reports"}
+
+
+@pytest.mark.parametrize(
+    ("vantages", "code"),
+    [
+        *(([], "too_short"), ([9], "less_than_equal"), ([-1], "greater_than_equal"), ([0, 0], "repeated")),
+        *(([*range(9), 0], "too_long"), ("0", "list_type"), ([0.5], "int_from_float")),
+    ],
+    ids=str,
+)
+async def test_a_site_is_looked_at_from_known_places_each_once(cast: Cast, vantages: Any, code: str) -> None:
+    found = await faults(cast, vantages=vantages)
+    assert [(field.split(".")[0], given) for field, given in found.items()] == [("vantages", code)]
+
+
+async def test_from_where_a_site_is_looked_at_is_dated_and_audited(cast: Cast, session: AsyncSession) -> None:
+    created = (await cast.sari.post("/sites", site())).json()
+    assert created["vantages"] == [0]
+    await session.execute(text("UPDATE site_configuration SET started_at = started_at - interval '1 hour'"))
+    changed = (await cast.ana.patch(f"/sites/{created['id']}", {"vantages": [2, 0]})).json()
+    assert changed["vantages"] == [2, 0]
+    dated = await session.scalars(text("SELECT vantages FROM site_configuration ORDER BY started_at"))
+    assert list(dated) == [[0], [2, 0]]
+    entries = (await cast.sari.get("/audit?object=site")).json()["items"]
+    assert any((entry["after"] or {}).get("vantages") == [2, 0] for entry in entries)
 
 
 async def test_neither_its_provider_nor_a_reader_may_declare_a_site_present_at_times(cast: Cast) -> None:
