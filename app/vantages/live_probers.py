@@ -24,15 +24,12 @@ class ProberState:
 
 
 def live_by_vantage(probers: Iterable[ProberState]) -> dict[int, list[int]]:
-    """Return by vantage who is to have its sites: those that were heard and see; if none sees, all that were heard."""
-    heard: dict[int, list[ProberState]] = {}
+    """Return by vantage who may be given sites: those that were heard, and see. A vantage without any is left out."""
+    live: dict[int, list[int]] = {}
     for prober in probers:
-        if prober.has_lease:
-            heard.setdefault(prober.vantage, []).append(prober)
-    return {
-        vantage: [prober.id for prober in group if prober.can_see] or [prober.id for prober in group]
-        for vantage, group in heard.items()
-    }
+        if prober.has_lease and prober.can_see:
+            live.setdefault(prober.vantage, []).append(prober.id)
+    return live
 
 
 def next_change_s(probers: Sequence[ProberState]) -> float:

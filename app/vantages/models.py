@@ -83,7 +83,7 @@ class ProberInbox(Base):
     refused_at: Mapped[Moment | None]  # when it was set aside because it could not be judged
 
 
-class Assignment(Base):
+class ProberSite(Base):
     """Which prober looks at a site for a vantage. Without one: the built-in prober (vantage 0), or nobody yet.
 
     In vantage 0 a site that has no row is the built-in prober's, too. Only the leading worker writes here.

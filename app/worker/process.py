@@ -25,6 +25,7 @@ from app.worker.inbox_consumer import InboxConsumer
 from app.worker.ingest_heartbeat import open_heartbeat
 from app.worker.jobs import Job, schedule_jobs, start_jobs
 from app.worker.probe_loop import ProbeLoop
+from app.worker.prober_assignment import ProberAssignment
 from app.worker.registry_refresh import RegistryRefresh
 from app.worker.speedtest_runner import SpeedtestRunner, download_by
 from app.worker.telemetry_reader import TelemetryReader
@@ -55,6 +56,7 @@ class Worker:
             on_judged=lambda judged: context.schedule.follow(judged, now=context.slot),
         )
         self.registry_refresh = RegistryRefresh(context)
+        self.assignment = ProberAssignment(context)
         self.diagnoses = DiagnosisRunner(context.sessions, context.prober, signals=context.signals)
         self.telemetry = TelemetryReader(context.sessions, context.prober, context.settings)
         self.dead_mans_switch = DeadMansSwitch(context.settings.heartbeat_url, self.writer)
@@ -66,6 +68,7 @@ class Worker:
             *self.inbox.jobs(),
             *self.heartbeat.jobs(),
             *self.registry_refresh.jobs(),
+            *self.assignment.jobs(),
             *self.diagnoses.jobs(),
             *self.dead_mans_switch.jobs(),
             *self.speedtests.jobs(),

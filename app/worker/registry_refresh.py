@@ -34,10 +34,15 @@ PLANNED_AT_ONCE = 2_000
 SITES = text("""
     SELECT s.id, s.host, s.probe, s.port, s.url, s.technology, s.lifecycle, s.addressed_at, s.version,
         s.parent_id, s.kind, st.state, st.since, st.seen_at, st.pending_at,
-        st.addressed_at AS judged_address_at, c.started_at AS setup_at, c.version > :seen AS is_reconfigured
+        st.addressed_at AS judged_address_at, c.started_at AS setup_at, c.version > :seen AS is_reconfigured,
+        0 = ANY(s.vantages) AND a.prober_id IS NULL AS is_probed_here
     FROM site s JOIN site_status st ON st.site_id = s.id
         JOIN site_configuration c ON c.site_id = s.id AND c.ended_at IS NULL
-    WHERE s.version > :seen
+        LEFT JOIN assignment a ON a.site_id = s.id AND a.vantage = 0
+    WHERE s.id IN (
+        SELECT id FROM site WHERE version > :seen UNION
+        SELECT site_id FROM assignment WHERE version > :seen AND vantage = 0
+    )
 """)
 
 
@@ -118,7 +123,7 @@ class RegistryRefresh:
 
 
 async def list_changed_sites(session: AsyncSession, seen: int) -> tuple[int, Sequence[Any]]:
-    """Return the registry's version, and the sites changed since version `seen`.
+    """Return the registry's version, and the sites changed, or given to another prober, since version `seen`.
 
     The version is read first: a change between the two reads is read twice, and none is lost.
     """
@@ -141,8 +146,8 @@ def _reconfigured_ranges(rows: Sequence[Any], seen: Mapping[int, datetime | None
 
 
 def plan_of(row: Any, profiles: Mapping[Technology, Profile]) -> ProbePlan | None:
-    """Return how a site is probed from here; None when it is not in service, or pushes itself."""
-    if row.lifecycle != "active" or row.probe == ProbeKind.PUSH or row.host is None:
+    """Return how a site is probed from here; None when it is not in service, pushes itself, or others look at it."""
+    if row.lifecycle != "active" or row.probe == ProbeKind.PUSH or row.host is None or not row.is_probed_here:
         return None
     profile = profiles[Technology(row.technology)]
     target = Target(

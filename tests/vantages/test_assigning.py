@@ -101,10 +101,10 @@ def test_who_was_not_heard_for_three_beats_has_no_lease() -> None:
     assert live_by_vantage(probers) == {1: [1], 2: [4]}
 
 
-def test_who_is_blind_gives_its_sites_to_who_sees_unless_all_are_blind() -> None:
+def test_who_is_blind_gives_its_sites_to_who_sees_and_while_all_are_blind_everything_stays() -> None:
     assert live_by_vantage([prober(1, 5, BLIND_S + 1), prober(2, 5)]) == {1: [2]}
     assert live_by_vantage([prober(1, 5, BLIND_S - 1), prober(2, 5)]) == {1: [1, 2]}
-    assert live_by_vantage([prober(1, 5, BLIND_S + 1), prober(2, 5, BLIND_S + 9)]) == {1: [1, 2]}
+    assert live_by_vantage([prober(1, 5, BLIND_S + 1), prober(2, 5, BLIND_S + 9)]) == {}
 
 
 def test_nobody_is_looked_for_before_the_next_lease_can_run_out() -> None:

@@ -403,7 +403,7 @@ async def test_every_job_is_a_coroutine_function_with_a_unique_name(worker: Work
     """APScheduler would not await anything else."""
     jobs = worker.jobs()
     assert all(inspect.iscoroutinefunction(job.run) for job in jobs)
-    assert len({job.name for job in jobs}) == len(jobs) == 16
+    assert len({job.name for job in jobs}) == len(jobs) >= 16
 
 
 async def test_a_new_name_has_no_past_judged_again_and_a_new_configuration_has(
