@@ -211,6 +211,7 @@ class Settings(BaseSettings):
     canaries: CommaSeparated = []
     anchors: CommaSeparated = []
     raw_retention_days: int = Field(35, ge=8)
+    judging_shards: int = Field(1, ge=1, le=16)
     probe: ProbeSettings = ProbeSettings()
     status: StatusSettings = StatusSettings()
     sign_in: SignInSettings = SignInSettings()

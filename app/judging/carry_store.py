@@ -3,7 +3,7 @@
 A window is written by the slow gear alone. What was judged at once since is read back from the stored readings.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, cast
@@ -42,16 +42,19 @@ WRITE_MOVED = text("""
     WHERE st.site_id = n.site_id AND st.version = n.known
 """)
 # A site that pushes since lately may have been probed in the time that is to be judged yet.
-PAGE = text("""
+PAGE = """
     SELECT st.*, s.addressed_at AS configured_at, c.started_at AS setup_at, c.technology, s.probe
     FROM site_status st JOIN site s ON s.id = st.site_id
         JOIN site_configuration c ON c.site_id = st.site_id AND c.ended_at IS NULL
     WHERE st.site_id > :after AND st.state = 'up' AND st.pending_at IS NULL AND st.timeouts = 0
         AND NOT st.pending_behind AND st.pending_valid_s = 0 AND st.commissioned_at IS NOT NULL
         AND st.evidence_at IS NOT NULL AND st.seen_at IS NOT NULL AND st.last_ok_at IS NOT NULL
-        AND (s.probe <> 'push' OR c.started_at > st.seen_at - interval '1 day')
+        AND (s.probe <> 'push' OR c.started_at > st.seen_at - interval '1 day') {among}
     ORDER BY st.site_id LIMIT :limit
-""")
+"""
+PAGE_OF_ALL = text(PAGE.format(among=""))
+PAGE_OF_SHARD = text(PAGE.format(among="AND st.shard = :shard"))
+PAGE_OF_SITES = text(PAGE.format(among="AND st.site_id = ANY(cast(:ids AS int[]))"))
 
 
 class CarryOutdated(Exception):
@@ -80,9 +83,16 @@ async def write_moved(session: AsyncSession, carry: Carry) -> int:
     return version
 
 
-async def load_page(session: AsyncSession, after: int) -> CarryPage | None:
-    """Return the next steady sites beyond this id, None if there are none."""
-    rows = (await session.execute(PAGE, {"after": after, "limit": SITES_A_PAGE})).all()
+async def load_page(
+    session: AsyncSession, after: int, *, shard: int | None = None, site_ids: Collection[int] | None = None
+) -> CarryPage | None:
+    """Return the next steady sites beyond this id, None if there are none: of a shard, or among these, or of all."""
+    statement, params = PAGE_OF_ALL, dict[str, Any]()
+    if site_ids is not None:
+        statement, params = PAGE_OF_SITES, {"ids": list(site_ids)}
+    elif shard is not None:
+        statement, params = PAGE_OF_SHARD, {"shard": shard}
+    rows = (await session.execute(statement, {"after": after, "limit": SITES_A_PAGE, **params})).all()
     if not rows:
         return None
     ranges = [(row.site_id, _reads_from(row), FAR_FUTURE) for row in rows]

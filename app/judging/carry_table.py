@@ -175,6 +175,7 @@ class CarryChanges:
     _flushed: list[tuple[Rows, int]] = field(default_factory=list)  # with the version that they were written with
     _written: dict[int, WrittenState] = field(default_factory=dict)  # by site
     _held: dict[int, bool] = field(default_factory=dict)  # by site
+    given_away: list[int] = field(default_factory=list)  # sites that another shard judges from now on
 
     def overlay(self, rows: dict[int, Any]) -> dict[int, Any]:
         """Return the locked rows of `site_status` with the carry of the table, unless written in this transaction.
@@ -198,6 +199,9 @@ class CarryChanges:
     def note_held(self, site_ids: Collection[int], held: Collection[int]) -> None:
         """Note which of these sites wait for their next look."""
         self._held |= {site_id: site_id in held for site_id in site_ids}
+
+    def note_given_away(self, site_ids: Collection[int]) -> None:
+        self.given_away += site_ids
 
     @property
     def judged_at_once(self) -> int:
@@ -231,6 +235,8 @@ class CarryChanges:
                 self.table.remove(site_id)
         for site_id, held in self._held.items():
             (self.table.held.add if held else self.table.held.discard)(site_id)
+        for site_id in self.given_away:
+            self.table.remove(site_id)
 
     def _record(self, item: WrittenState) -> Carry:
         carry = record_of(item.state, item.row, version=item.version, rtt_us=item.rtt_us, loss_pct=item.loss_pct)

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.clock import floor_second, from_slot
-from app.judging import blind_ranges, judge_state_store, mass_outage
+from app.judging import blind_ranges, judge_state_store, mass_outage, shard_tasks, shards
 from app.judging.addressed_block import AddressedReading
 from app.judging.blind_ranges import BlindRange
 from app.judging.canary_evidence import CanaryLog
@@ -73,10 +73,12 @@ async def ingest_readings(
     8. Fold on from the present where that was impossible: what is newer is not lost.
     9. Hold sites that were lost with many others until their next look, unless the canaries show that we could see.
     """
+    await shards.serialize(session)
     if blind:
         await judge_state_store.unwritten_states(session).write(session)
     dirty = await affected_by_blindness(session, blind, source=source)
     await blind_ranges.record(session, blind, source=source)
+    await shard_tasks.hand_over_blindness(session, blind, source=source)
     site_ids = {reading.key for reading, _ in addressed} | {dirty_range.site_id for dirty_range in dirty}
     rows = await judge_state_store.lock_sites(session, list(site_ids))
     fresh = await _record(session, addressed, rows)
@@ -85,6 +87,7 @@ async def ingest_readings(
 
 async def judge_stored(session: AsyncSession, readings: Sequence[Reading]) -> IngestResult:
     """Judge readings that are stored, and newer than the last ones judged of their sites."""
+    await shards.serialize(session)
     rows = await judge_state_store.lock_sites(session, sorted({reading.key for reading in readings}))
     fresh: SiteReadings = defaultdict(list)
     for reading in readings:

@@ -84,6 +84,9 @@ class UnwrittenStates(Protocol):
 
     def note_held(self, site_ids: Collection[int], held: Collection[int]) -> None: ...
 
+    def note_given_away(self, site_ids: Collection[int]) -> None:
+        """Another shard judges these sites from the commit on."""
+
     async def write(self, session: AsyncSession, site_ids: Collection[int] | None = None) -> None:
         """Write what is unwritten of these sites, or of all, for statements that read `site_status` themselves."""
 
@@ -98,6 +101,9 @@ class NothingUnwritten:
         pass
 
     def note_held(self, site_ids: Collection[int], held: Collection[int]) -> None:
+        pass
+
+    def note_given_away(self, site_ids: Collection[int]) -> None:
         pass
 
     async def write(self, session: AsyncSession, site_ids: Collection[int] | None = None) -> None:

@@ -1,6 +1,6 @@
 from typing import Any
 
-from sqlalchemy import BigInteger, ForeignKey, Index, text
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, SmallInteger, text
 from sqlalchemy.dialects.postgresql import JSONB, ExcludeConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 from sqlalchemy.sql import func
@@ -131,3 +131,21 @@ class WorkerBeat(Base):
     started_at: Mapped[Moment]
     blind_since: Mapped[Moment | None]
     figures: Mapped[dict[str, Any]] = mapped_column(JSONB)
+
+
+class ShardTask(Base):
+    """What one holder of a shard leaves to another: to take over a site, to judge it again, or to mind blindness."""
+
+    __tablename__ = "shard_task"
+    __table_args__ = (
+        Index("ix_shard_task_order", "shard", "id"),
+        CheckConstraint("kind IN ('take', 'rejudge', 'blind')", name="kind"),
+    )
+
+    id: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    shard: Mapped[int] = mapped_column(SmallInteger)
+    kind: Mapped[str]
+    site_id: Mapped[int | None]  # of `take` and `rejudge`
+    source: Mapped[str | None]  # of `blind`
+    started_at: Mapped[Moment | None]
+    ended_at: Mapped[Moment | None]

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from itertools import compress
 
 import numpy as np
 from sqlalchemy import text
@@ -10,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.clock import from_slot, utc_now
 from app.core.freshness import CLOCK_TOLERANCE, hold_s
-from app.judging import blind_ranges
+from app.judging import blind_ranges, shard_tasks, shards
 from app.judging.blind_ranges import BlindRange
 from app.judging.dirty_range import DirtyRange
 from app.judging.rejudge import RejudgeResult, rejudge
@@ -26,8 +27,11 @@ CHILDREN = text("""
 
 
 async def rejudge_with_children(session: AsyncSession, dirty_ranges: Iterable[DirtyRange]) -> RejudgeResult:
+    """Rejudge this shard's sites; ranges of others' are left to their holders."""
     total = RejudgeResult()
-    waiting = list(dirty_ranges)
+    waiting = await shard_tasks.keep_own(session, dirty_ranges)
+    if waiting:
+        await shards.serialize(session)
     while waiting:
         result = await rejudge(session, waiting)
         total.dirty_ranges += result.dirty_ranges
@@ -35,7 +39,7 @@ async def rejudge_with_children(session: AsyncSession, dirty_ranges: Iterable[Di
         total.states |= result.states
         total.skipped |= result.skipped
         changed = [dirty for dirty in result.dirty_ranges if dirty.site_id in result.changed]
-        waiting = await children_of(session, changed)
+        waiting = await shard_tasks.keep_own(session, await children_of(session, changed))
     return total
 
 
@@ -68,24 +72,35 @@ async def rejudge_after_clock_set_back(session: AsyncSession, at: datetime, *, b
 async def affected_by_blindness(
     session: AsyncSession, ranges: Sequence[BlindRange], *, source: str
 ) -> list[DirtyRange]:
-    """Return what was judged before these blind ranges of `source` were known, and may be judged otherwise now."""
+    """Return what was judged before these blind ranges of `source` were known, and may be judged otherwise now.
+
+    Of this shard's sites: those of others are sought by their holders, after all that these judged without knowing.
+    """
     hold = longest_hold()
     dirty_ranges = []
     for blind in ranges:
         for site_id in await blind_ranges.list_affected_sites(session, blind, source=source, hold=hold):
             dirty_ranges.append(DirtyRange(site_id, blind.started_at - hold, blind.ended_at))
-    return dirty_ranges
+    seat = shards.seat_of(session)
+    return dirty_ranges if seat is None else list(compress(dirty_ranges, shard_tasks.owns(seat, dirty_ranges)))
 
 
 async def children_of(session: AsyncSession, parents: Iterable[DirtyRange]) -> list[DirtyRange]:
-    """Return the children with timeouts since these parents' states changed: they may be `unreachable` now."""
-    hold, now = longest_hold(), utc_now()
+    """Return the children with timeouts since these parents' states changed: they may be `unreachable` now.
+
+    Those that another shard judges by now are all among them: what it judges just now is not stored yet.
+    """
+    hold, now, seat = longest_hold(), utc_now(), shards.seat_of(session)
     dirty_ranges = []
     for parent in parents:
         start = parent.start - hold
         children = (await session.execute(CHILDREN, {"parent": parent.site_id, "start": start, "end": now})).all()
         lost = await reader.read(session, map(tuple, children), outcomes=[Outcome.TIMEOUT])
-        dirty_ranges += [DirtyRange(site_id, start, now) for site_id in np.unique(lost.key).tolist()]
+        concerned = np.unique(lost.key)
+        if seat is not None:
+            ids = np.array([child.site_id for child in children], np.int32)
+            concerned = np.union1d(concerned, ids[~seat.owns(ids)])
+        dirty_ranges += [DirtyRange(site_id, start, now) for site_id in concerned.tolist()]
     return dirty_ranges
 
 

@@ -7,6 +7,7 @@ newest is rolled back.
 
 import asyncio
 import contextlib
+from dataclasses import dataclass
 from enum import StrEnum
 
 import asyncpg
@@ -50,6 +51,25 @@ class Leadership(StrEnum):
         return {Leadership.WORKER: 0x53494E59_0002, Leadership.COURIER: 0x53494E59_0003}[self]
 
 
+@dataclass(frozen=True, slots=True)
+class ShardLeadership:
+    """What only one process does at a time for a shard (app/judging/shards.py): to judge its sites."""
+
+    shard: int
+
+    @property
+    def name(self) -> str:
+        return f"shard {self.shard}"
+
+    @property
+    def value(self) -> str:
+        return f"shard-{self.shard}"
+
+    @property
+    def lock_id(self) -> int:
+        return 0x53494E59_0100 + self.shard
+
+
 class NoLongerLeader(Exception):
     """Another process leads: the transaction was rolled back, and nothing may be written any more."""
 
@@ -57,7 +77,7 @@ class NoLongerLeader(Exception):
 class LeaderLock:
     """Its connection also listens for work: it is direct, where a pooler may stand before all others."""
 
-    def __init__(self, url: str, leadership: Leadership = Leadership.WORKER) -> None:
+    def __init__(self, url: str, leadership: Leadership | ShardLeadership = Leadership.WORKER) -> None:
         self._leadership = leadership
         self._url = make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
         self._connection: asyncpg.Connection | None = None
@@ -66,6 +86,10 @@ class LeaderLock:
         self._superseded = asyncio.Event()
         self._news = asyncio.Event()  # the lead may be lost
         self.signals = WorkSignals()
+
+    @property
+    def _counter(self) -> str:
+        return self._leadership.value
 
     @property
     def is_superseded(self) -> bool:
@@ -83,7 +107,10 @@ class LeaderLock:
 
     async def try_win(self) -> bool:
         """Take the lock and the next generation. The database must have its tables."""
-        if not await self.try_lock() or (generation := await self._fetch(NEXT_GENERATION, self._leadership)) is None:
+        if (
+            not await self.try_lock()
+            or (generation := await self._fetch(NEXT_GENERATION, self._leadership.value)) is None
+        ):
             return False
         self._generation, self._superseded = generation, asyncio.Event()
         await self._listen()
@@ -141,7 +168,10 @@ class LeaderLock:
 
     async def _regain_lock(self) -> bool:
         """Take the lock again after the connection was lost, unless another process has won and ended meanwhile."""
-        if not await self.try_lock() or (newest := await self._fetch(NEWEST_GENERATION, self._leadership)) is None:
+        if (
+            not await self.try_lock()
+            or (newest := await self._fetch(NEWEST_GENERATION, self._leadership.value)) is None
+        ):
             return False
         if newest != self._generation:
             self._superseded.set()

@@ -24,6 +24,8 @@ class Work(StrEnum):
     DIAGNOSES = "diagnoses"
     SPEEDTESTS = "speedtests"
     REGISTRY = "registry"
+    SHARDS = "shards"  # one holder of a shard left something to another
+    JUDGED = "judged"  # a site that another worker than the leading one judges is in another state
     ASSIGNMENT = "assignment"  # of sites to probers
     ANNOUNCEMENTS = "announcements"
     DELIVERIES = "deliveries"

@@ -437,3 +437,4 @@ class SiteStatus(Base):
     addressed_at: Mapped[Moment]  # since when it has its present address
     rtt_us: Mapped[int | None]
     loss_pct: Mapped[float | None] = mapped_column(REAL)
+    shard: Mapped[int] = mapped_column(SmallInteger, server_default=text("0"))  # who judges it: see judging.shards

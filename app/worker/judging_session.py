@@ -1,17 +1,19 @@
 """Transactions that judge: the carry of steady sites is in memory, and every one of them keeps it in step."""
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
+import numpy as np
 import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.judging import carry_store, dated_profiles, ingest, mass_outage
+from app.judging import carry_store, dated_profiles, ingest, mass_outage, shard_trees
 from app.judging.carry import newest_thresholds
 from app.judging.carry_table import CarryChanges, CarryTable
 from app.judging.judge_state_store import UNWRITTEN
+from app.judging.shards import SEAT, ShardSeat
 from app.postgres.engine import Sessions, transaction
 from app.worker.recount import recount
 from app.worker.rejection import is_entrys_fault
@@ -31,6 +33,7 @@ class JudgingSessions:
 
     sessions: Sessions
     refresh_s: float = 0.0  # what steady sites come to is written so often at most
+    seat: ShardSeat | None = None  # None: one shard, of all sites
     table: CarryTable = field(default_factory=CarryTable)
     is_loaded: bool = False
     _written_at: float = float("-inf")  # by the monotonic clock
@@ -49,10 +52,12 @@ class JudgingSessions:
         changes, may_be_committed = CarryChanges(self.table), False
         try:
             async with transaction(self.sessions) as session:
-                session.info[UNWRITTEN] = changes
+                session.info.update({UNWRITTEN: changes, SEAT: self.seat})
                 yield session, changes
                 may_be_committed = True
             changes.apply()
+            if self.seat is not None:
+                self.seat.remove(changes.given_away)
         except BaseException as error:
             is_rolled_back = isinstance(error, Exception) and is_entrys_fault(error)  # for certain
             if may_be_committed or not is_rolled_back:
@@ -75,12 +80,34 @@ class JudgingSessions:
         async with self.sessions() as session:  # only reads
             self.table.thresholds = newest_thresholds(await dated_profiles.load(session))
             self.table.held = set(await mass_outage.list_held_sites(session))
-        after, caught_up = 0, 0
+            if self.seat is not None:
+                self.seat.clear()
+                self.seat.add(await shard_trees.list_sites(session, self.seat.shard))
+        caught_up = await self._load_pages()
+        self.is_loaded = True
+        if caught_up:
+            log.info("readings_caught_up", readings=caught_up, sites=len(self.table))
+
+    async def take_over(self, site_ids: Collection[int]) -> None:
+        """Judge these sites from now on, as another holder gave them away. Those that are here already stay."""
+        if not self.is_loaded:
+            await self._load()
+        assert self.seat is not None
+        ids = np.fromiter(site_ids, np.int32, len(site_ids))
+        new = ids[~self.seat.owns(ids)].tolist()
+        self.is_loaded = False  # until it is done
+        self.seat.add(new)
+        await self._load_pages(new)
+        self.is_loaded = True
+
+    async def _load_pages(self, site_ids: Collection[int] | None = None) -> int:
+        """Return how many readings were caught up. `site_ids`: of these alone."""
+        after, caught_up, shard = 0, 0, None if self.seat is None else self.seat.shard
         while True:
             async with self.sessions() as session:  # only reads
-                page = await carry_store.load_page(session, after)
+                page = await carry_store.load_page(session, after, shard=shard, site_ids=site_ids)
             if page is None:
-                break
+                return caught_up
             self.table.put(page.carry)
             if page.unjudged:
                 async with self._changes() as (session, _):
@@ -88,6 +115,3 @@ class JudgingSessions:
                     await recount(session, result.dirty_ranges)
                 caught_up += len(page.unjudged)
             after = page.last_id
-        self.is_loaded = True
-        if caught_up:
-            log.info("readings_caught_up", readings=caught_up, sites=len(self.table))
