@@ -3,7 +3,7 @@
 from alembic import op
 
 revision = "20261129_shards"
-down_revision = "20261129_probers"
+down_revision = "20261129_site_vantages"
 branch_labels = None
 depends_on = None
 
