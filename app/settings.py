@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
+from app.core.database_url import driver_url
 from probes.own_addresses import OwnAddresses
 from probes.policy import DENIED_BY_DEFAULT, AddressPolicy, Forbidden, is_hostname, parse_address
 
@@ -198,6 +199,7 @@ class Settings(BaseSettings):
     data_dir: Path = Path("var")
     database_url: str | None = None
     database_direct_url: str | None = None
+    database_read_url: str | None = None
     host: str = "127.0.0.1"
     port: int = Field(8000, ge=1, le=65535)
     public_url: str | None = None
@@ -223,6 +225,11 @@ class Settings(BaseSettings):
     alerts: AlertsSettings = AlertsSettings()
 
     @property
+    def is_pooled(self) -> bool:
+        """Whether a transaction pooler may stand before the database, as another URL leads past it."""
+        return self.database_direct_url not in {None, self.database_url}
+
+    @property
     def probe_policy(self) -> AddressPolicy:
         """Where probes may go: not to denied networks, and not to this machine itself."""
         return self.policy(self.probe.allow, self.probe.deny)
@@ -241,17 +248,10 @@ class Settings(BaseSettings):
     def _words(cls, value: Any) -> Any:
         return _split(value)
 
-    @field_validator("database_url", "database_direct_url")
+    @field_validator("database_url", "database_direct_url", "database_read_url")
     @classmethod
     def _driver(cls, value: str | None) -> str | None:
-        if value is None:
-            return None
-        scheme, colon, rest = value.partition("://")
-        if not colon or scheme not in {"postgres", "postgresql", "postgresql+asyncpg"}:
-            raise ValueError("must begin with postgresql:// (PostgreSQL is the only database)")
-        if not _has_valid_port(value):
-            raise ValueError("has no valid port (special characters in the password are written as %40, %2F and so on)")
-        return f"postgresql+asyncpg://{rest}"
+        return None if value is None else driver_url(value)
 
     @field_validator("public_url", "ingest_url", "heartbeat_url")
     @classmethod

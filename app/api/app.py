@@ -28,6 +28,7 @@ from app.api.middleware.body_limits import BodyLimit
 from app.api.middleware.head_limits import HeadLimit
 from app.api.middleware.head_requests import HeadRequests
 from app.api.middleware.rate_limit import RateLimit
+from app.api.middleware.retry_once import RetryOnce
 from app.api.middleware.simulated_header import HEADER as SIMULATED
 from app.api.middleware.simulated_header import SimulatedHeader
 from app.api.request_metrics import NO_TELEMETRY, RequestMetrics
@@ -239,6 +240,7 @@ def _create_state(app: FastAPI) -> None:
 def _add_middleware(app: FastAPI) -> None:
     """From the inside out."""
     settings: Settings = app.state.settings
+    app.add_middleware(RetryOnce)
     app.add_middleware(PushBypass, endpoint=app.state.push, prefix=API)
     app.add_middleware(SimulatedHeader, prefixes=(API, "/console", "/layar"))
     app.add_middleware(GZipMiddleware, minimum_size=1000, compresslevel=5)
@@ -273,7 +275,8 @@ def _add_middleware(app: FastAPI) -> None:
 async def _lifespan(app: FastAPI) -> AsyncIterator[dict[str, Any]]:
     settings: Settings = app.state.settings
     url = database_url(settings)
-    app.state.engine = open_engine(url, name="api", pool_size=10, query_s=settings.limits.query_s)
+    query_s, pooled = settings.limits.query_s, settings.is_pooled
+    app.state.engine = open_engine(url, name="api", pool_size=10, query_s=query_s, pooled=pooled)
     app.state.sessions = open_sessions(app.state.engine)
     refresher = SnapshotRefresher(app.state.snapshot, app.state.sessions, settings.database_direct_url or url)
     refreshing = asyncio.create_task(refresher.run())

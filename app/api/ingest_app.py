@@ -81,7 +81,8 @@ async def get_metrics(request: Request) -> Response:
 async def _lifespan(app: FastAPI) -> AsyncIterator[dict[str, Any]]:
     settings: Settings = app.state.settings
     url = database_url(settings)
-    app.state.engine = open_engine(url, name="ingest", pool_size=5, query_s=settings.limits.query_s)
+    query_s, pooled = settings.limits.query_s, settings.is_pooled
+    app.state.engine = open_engine(url, name="ingest", pool_size=5, query_s=query_s, pooled=pooled)
     app.state.sessions = open_sessions(app.state.engine)
     try:
         yield {"streams": (app.state.device_streams,)}  # for who serves them (app/runtime/connections.py)

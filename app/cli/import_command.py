@@ -70,7 +70,7 @@ async def _import(
     reason: str | None,
 ) -> ImportResult:
     """Raises Invalid for a file without rows of sites, SettingsError without a database."""
-    engine = open_engine(database_url(settings), name="import", command_timeout_s=None)
+    engine = open_engine(database_url(settings), name="import", command_timeout_s=None, pooled=settings.is_pooled)
     try:
         parsed = sheets.read(data)
         _show_progress("read", len(parsed.rows))

@@ -53,7 +53,7 @@ async def run(
     settings: Settings, options: StatusOptions, *, watch: bool, as_json: bool, say: Callable[[str], None]
 ) -> None:
     """Say the status once, or with `watch` every five seconds. Raises SettingsError."""
-    engine = open_engine(database_url(settings), name="status")
+    engine = open_engine(database_url(settings), name="status", pooled=settings.is_pooled)
     try:
         snapshot = Snapshot(refresh_s=0)
         while True:

@@ -22,6 +22,7 @@ Problem                        500
 │   ├── TooManyDiagnoses            one per site at a time, a few per minute and caller
 │   └── TooManyStreamsOfCaller      the account, token or address has its share of open streams
 ├── Unavailable                503  the database is unavailable
+│   ├── CommitUnknown               it went away during the commit: what was sent is stored, or is not
 │   ├── SealingUnavailable          the secret key that seals channels is missing, or another one
 │   ├── TooManyStreams              this process has as many open as it may
 │   └── TooManySignIns              as many passwords wait for their check as may
@@ -163,6 +164,23 @@ class TooManyStreamsOfCaller(TooManyRequests):
 
 class Unavailable(Problem):
     status, type, title = 503, "unavailable", "Database unavailable; try again shortly"
+
+
+class CommitUnknown(Unavailable):
+    type, title = "commit-unknown", "It is not known whether this was stored"
+
+    def __init__(self) -> None:
+        Problem.__init__(
+            self,
+            faults=[
+                Fault(
+                    "request",
+                    "commit_unknown",
+                    "The database went away while this was being stored",
+                    "Look whether it is there before you send it again; with an Idempotency-Key send it again as it is",
+                )
+            ],
+        )
 
 
 class SealingUnavailable(Unavailable):

@@ -170,7 +170,7 @@ async def deliver(settings: Settings, stop: asyncio.Event) -> None:
     """Lead, or stand by until the leader ends; until `stop` is set."""
     url = database_url(settings)
     lock = LeaderLock(settings.database_direct_url or url, Leadership.COURIER)
-    engine = open_engine(url, name="courier", pool_size=POOL)
+    engine = open_engine(url, name="courier", pool_size=POOL, pooled=settings.is_pooled)
     try:
         while not stop.is_set():
             if await completes(lock.win(), stop):

@@ -12,6 +12,7 @@ from subprocess import DEVNULL, PIPE, Popen
 from sqlalchemy import make_url
 
 from app.postgres.binaries import bare_environment, last_lines, program, run
+from app.postgres.urls import hosts_and_ports
 
 MAGIC = b"PGDMP"  # how a custom-format dump begins
 
@@ -126,9 +127,11 @@ def connection_environment(url: str) -> dict[str, str]:
     """Connection parameters as libpq's environment variables: arguments would show the password to every user."""
     parsed = make_url(url)
     query = {name: value if isinstance(value, str) else ",".join(value) for name, value in parsed.query.items()}
+    hosts, ports = zip(*hosts_and_ports(url), strict=True)
     variables = {
-        "PGHOST": parsed.host or query.get("host"),
-        "PGPORT": str(parsed.port) if parsed.port else query.get("port"),
+        "PGHOST": ",".join(hosts),
+        "PGPORT": ",".join(filter(None, ports)),
+        "PGTARGETSESSIONATTRS": query.get("target_session_attrs"),
         "PGUSER": parsed.username,
         "PGPASSWORD": parsed.password,
         "PGDATABASE": parsed.database,

@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 from sqlalchemy.orm import DeclarativeBase, mapped_column
 
 from app.core.errors import Stale
+from app.postgres.commits import UNKNOWN, CommitAwareConnection, limited_by
 from app.postgres.embedded import Cluster
 from app.postgres.work_signals import Work, announce
 from app.settings import Settings, SettingsError
@@ -28,6 +29,8 @@ Sessions = async_sessionmaker[AsyncSession]
 DATA_FAULT_CLASSES = ("21", "22", "23", "27", "44", "54", "P0")
 
 CLIENT_TIMEOUT_MARGIN_S = 2  # beyond statement_timeout, which a connection pooler may drop
+
+READ_ONLY = "25006"  # a standby: where it led before, somebody else does now
 
 CHANNEL = "sinyal_change"  # payload: "<counter>:<version>"
 
@@ -86,28 +89,35 @@ def database_url(settings: Settings) -> str:
     return cluster.url
 
 
-def connect_args(name: str, *, command_timeout_s: float | None = 15, query_s: int | None = None) -> dict[str, Any]:
-    """`query_s` is a statement_timeout: PostgreSQL itself cancels a statement that takes longer."""
-    statement_timeout = {} if query_s is None else {"statement_timeout": f"{query_s}s"}
-    return {
-        "timeout": 5,
-        "command_timeout": command_timeout_s,
-        "server_settings": {
-            "application_name": f"sinyal {name}",
-            "timezone": "UTC",
-            "tcp_keepalives_idle": "30",
-            "tcp_keepalives_interval": "10",
-            "tcp_keepalives_count": "3",
-            **statement_timeout,
-        },
-    }
+def connect_args(
+    name: str, *, command_timeout_s: float | None = 15, query_s: int | None = None, pooled: bool = False
+) -> dict[str, Any]:
+    """`query_s` is a statement_timeout: PostgreSQL itself cancels a statement that takes longer.
+
+    `pooled`: a transaction pooler stands between. It refuses or ignores most settings of a session, which is not ours
+    there: the time limit is set in each transaction instead.
+    """
+    settings = {"application_name": f"sinyal {name}", "timezone": "UTC"}
+    if not pooled:
+        settings |= {"tcp_keepalives_idle": "30", "tcp_keepalives_interval": "10", "tcp_keepalives_count": "3"}
+    if query_s is not None and not pooled:
+        settings["statement_timeout"] = f"{query_s}s"
+    return {"timeout": 5, "command_timeout": command_timeout_s, "server_settings": settings}
 
 
 def open_engine(
-    url: str, *, name: str, pool_size: int = 5, command_timeout_s: float | None = 15, query_s: int | None = None
+    url: str,
+    *,
+    name: str,
+    pool_size: int = 5,
+    command_timeout_s: float | None = 15,
+    query_s: int | None = None,
+    pooled: bool = False,
 ) -> AsyncEngine:
     if query_s is not None:
         command_timeout_s = query_s + CLIENT_TIMEOUT_MARGIN_S
+    args = connect_args(name, command_timeout_s=command_timeout_s, query_s=query_s, pooled=pooled)
+    args["connection_class"] = limited_by(query_s) if pooled and query_s is not None else CommitAwareConnection
     engine = create_async_engine(
         url,
         pool_size=pool_size,
@@ -115,7 +125,7 @@ def open_engine(
         pool_timeout=5,
         pool_recycle=1800,
         hide_parameters=True,  # errors are logged, and parameters may hold personal data
-        connect_args=connect_args(name, command_timeout_s=command_timeout_s, query_s=query_s),
+        connect_args=args,
         json_serializer=lambda value: orjson.dumps(value).decode(),
         json_deserializer=orjson.loads,
     )
@@ -124,9 +134,15 @@ def open_engine(
 
 
 def _as_operational_error(context: ExceptionContext) -> OperationalError | None:
-    """Report a server that starts up, shuts down or closes the connection like one that is unreachable."""
+    """Report a server that starts up, shuts down or closes the connection like one that is unreachable.
+
+    One that has become a standby is not ours to write to: its connections are given up, the next may lead elsewhere.
+    """
     error = context.original_exception
-    unavailable = (getattr(error, "sqlstate", None) or "").startswith(("08", "57P"))
+    state = getattr(error, "sqlstate", None) or ""
+    unavailable = state.startswith(("08", "57P")) or state == READ_ONLY
+    if state == READ_ONLY:
+        context.is_disconnect = True
     cut_off = isinstance(error.__cause__, asyncpg.InternalClientError)  # the connection was closed during a statement
     if not (context.is_disconnect or unavailable or cut_off):
         return None
@@ -196,6 +212,11 @@ def require_version(if_match: int | None, current: int) -> None:
 def sqlstate(error: BaseException) -> str:
     """PostgreSQL's word for what happened; empty where it did not come from there."""
     return getattr(getattr(error, "orig", None), "sqlstate", None) or ""
+
+
+def is_commit_unknown(error: BaseException) -> bool:
+    """Whether it may be committed: what was to be written is looked for before it is written again."""
+    return sqlstate(error) == UNKNOWN
 
 
 def is_unavailable(error: BaseException) -> bool:

@@ -13,11 +13,11 @@ from enum import StrEnum
 import asyncpg
 import structlog
 from sqlalchemy import event
-from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker
 from sqlalchemy.orm import Session
 
 from app.postgres.engine import Sessions, connect_args
+from app.postgres.urls import dsn
 from app.postgres.work_signals import WORK_CHANNEL, WorkSignals
 
 log = structlog.get_logger()
@@ -79,7 +79,7 @@ class LeaderLock:
 
     def __init__(self, url: str, leadership: Leadership | ShardLeadership = Leadership.WORKER) -> None:
         self._leadership = leadership
-        self._url = make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
+        self._url = dsn(url)
         self._connection: asyncpg.Connection | None = None
         self._is_locked = False
         self._generation = 0

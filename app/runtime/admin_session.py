@@ -32,7 +32,7 @@ def command_line_caller() -> Caller:
 @contextlib.asynccontextmanager
 async def admin_session(settings: Settings, *, name: str) -> AsyncIterator[AsyncSession]:
     """Yield a session in a transaction on the running database. Raises any problem as a SettingsError of one line."""
-    engine = open_engine(database_url(settings), name=name)
+    engine = open_engine(database_url(settings), name=name, pooled=settings.is_pooled)
     try:
         async with transaction(open_sessions(engine)) as session:
             yield session
@@ -60,7 +60,7 @@ def running_database(settings: Settings) -> Iterator[str]:
     """Yield the database's URL; an embedded one that does not run is started meanwhile."""
     url = database_url(settings)
     if settings.database_url is not None:
-        yield url
+        yield settings.database_direct_url or url  # pg_dump sets its session up, which no pooler keeps
         return
     cluster = Cluster(settings.data_dir)
     cluster.start()

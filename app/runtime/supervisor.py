@@ -100,7 +100,7 @@ async def database(settings: Settings) -> AsyncIterator[tuple[str, Cluster | Non
         await asyncio.to_thread(cluster.start)
     try:
         url = database_url(settings)
-        engine = open_engine(url, name="migrate", command_timeout_s=None)
+        engine = open_engine(settings.database_direct_url or url, name="migrate", command_timeout_s=None)
         try:
             await migrate(engine)
         finally:

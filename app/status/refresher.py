@@ -7,10 +7,10 @@ import time
 
 import asyncpg
 import structlog
-from sqlalchemy.engine import make_url
 
 from app.core.clock import utc_now
 from app.postgres.engine import CHANNEL, Sessions, connect_args, is_unavailable
+from app.postgres.urls import dsn
 from app.status.snapshot import Snapshot
 from app.status.store import CountersAndBeats, fetch_counters_and_beats
 
@@ -99,11 +99,8 @@ class SnapshotRefresher:
     async def _listen(self) -> asyncpg.Connection:
         if self._listener is not None and not self._listener.is_closed():
             return self._listener
-        url = make_url(self._url).set(drivername="postgresql")
-        args = connect_args("api listen")
-        self._listener = listener = await asyncpg.connect(
-            url.render_as_string(hide_password=False), timeout=5, server_settings=args["server_settings"]
-        )
+        settings = connect_args("api listen")["server_settings"]
+        self._listener = listener = await asyncpg.connect(dsn(self._url), timeout=5, server_settings=settings)
         await listener.add_listener(CHANNEL, lambda *_: self._changed.set())
         return listener
 

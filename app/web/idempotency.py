@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access import idempotency_store
 from app.access.scope import Caller
+from app.web.request_context import context_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,7 @@ async def _idempotency(
         ),
     ] = None,
 ) -> Idempotency:
+    context_of(request).has_idempotency_key = idempotency_key is not None
     return Idempotency(idempotency_key, request.url.path, response)
 
 

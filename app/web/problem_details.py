@@ -17,9 +17,11 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 
 from app.core import i18n
-from app.core.errors import Fault, Invalid, NotSignedIn, Problem, QueryTimeout, TooLarge, Unavailable
+from app.core.errors import CommitUnknown, Fault, Invalid, NotSignedIn, Problem, QueryTimeout, TooLarge, Unavailable
 from app.core.validation import MESSAGES, SynonymOf, faults_from
+from app.postgres.engine import is_commit_unknown
 from app.web.problem_schemas import TYPE_BASE
+from app.web.request_context import context_of
 from app.web.security_headers import HEADERS
 
 log = structlog.get_logger()
@@ -152,8 +154,11 @@ def _route(request: Request) -> str:
 
 
 async def _on_unavailable(request: Request, error: Exception) -> Response:
-    log.warning("database_unavailable", route=_route(request), error=type(error).__name__)
-    return problem_response(request, Unavailable())
+    context_of(request).is_cut_off = getattr(error, "connection_invalidated", False)
+    is_unknown = is_commit_unknown(error) and request.method not in READ_METHODS
+    event = "commit_unknown" if is_unknown else "database_unavailable"
+    log.warning(event, route=_route(request), error=type(error).__name__)
+    return problem_response(request, CommitUnknown() if is_unknown else Unavailable())
 
 
 async def _on_database_error(request: Request, error: DBAPIError) -> Response:

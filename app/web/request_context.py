@@ -23,12 +23,17 @@ class RequestContext:
         `app.api.middleware.rate_limit`, called by `app.console.api_client`: a page counts for what it asks of the API.
     status_version: the version of the status that the response shows. Written by `app.status.routes`, read by
         `app.status.response_cache`.
+    has_idempotency_key: whether the route remembers what this request creates. Written by `app.web.idempotency`,
+        read by `app.api.middleware.retry_once`.
+    is_cut_off: whether its database connection was lost. Written by `app.web.problem_details`, read by the same.
     """
 
     credential: Credential | None = None
     caller_fresh_until: float | None = None
     count_one_more: Callable[[], None] | None = None
     status_version: Any = None
+    has_idempotency_key: bool = False
+    is_cut_off: bool = False
 
 
 def context_of(request: Request | Scope) -> RequestContext:

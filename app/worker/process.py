@@ -131,7 +131,7 @@ async def work(settings: Settings) -> None:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     url = database_url(settings)
     lock = LeaderLock(settings.database_direct_url or url)
-    engine = open_engine(url, name="worker", pool_size=2)
+    engine = open_engine(url, name="worker", pool_size=2, pooled=settings.is_pooled)
     try:
         async with Prober.open(settings.probe_policy, packets_per_second=settings.probe.packets_per_second) as prober:
             if prober.icmp_problem:
