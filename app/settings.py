@@ -327,9 +327,14 @@ VARIABLES = (
 )
 
 
+OF_PROBERS = tuple(
+    f"SINYAL_PROBER_{name}" for name in ("SERVER", "TOKEN", "TOKEN_FILE", "DATA", "CANARIES", "SPOOL_MB")
+)  # read by `sinyal prober` alone, which has no other settings
+
+
 def load() -> Settings:
     """Raises SettingsError."""
-    env = {name: value for name, value in os.environ.items() if name.startswith(PREFIX)}
+    env = {name: value for name, value in os.environ.items() if name.startswith(PREFIX) and name not in OF_PROBERS}
     secrets = {PREFIX + name.upper() + "_FILE": name for name in SINGLE}
     for name in env:
         if name not in VARIABLES and name not in secrets:

@@ -10,6 +10,7 @@ import typer
 from app.cli.account_commands import account_commands, agent, token_commands
 from app.cli.context import OutputClosed, announce, configured, end_by_sigpipe, fail, run, say
 from app.cli.ping import ping
+from app.cli.prober_command import prober
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -105,6 +106,9 @@ def worker(supervised: Supervised = False) -> None:
     if supervised:
         end_with_parent()
     run(watched())
+
+
+app.command(short_help="Probe from this machine for a server elsewhere.")(prober)
 
 
 @app.command(short_help="Run the courier alone: deliver alerts.")

@@ -1,0 +1,254 @@
+"""What was read and is not delivered yet, in an SQLite file, and what a prober needs to start without its server.
+
+One thread writes. A block is on the disk before it is delivered, and stays there for a while after that: a database
+that failed over may have lost what it acknowledged.
+"""
+
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Self
+
+from probes import reading_wire
+
+FILE = "spool.sqlite3"
+KEEP_S = 7 * 86_400  # undelivered: older readings the server does not take
+MOST_BYTES = 2 * 2**30  # of undelivered blocks
+CHECKED_BYTES = 64 * 2**20  # a larger file is not checked whole at the start: damage shows when it is read
+
+SCHEMA = """
+    CREATE TABLE IF NOT EXISTS block (
+        id INTEGER PRIMARY KEY, boot TEXT NOT NULL, seq INTEGER NOT NULL, readings INTEGER NOT NULL,
+        oldest INTEGER NOT NULL, newest INTEGER NOT NULL, is_unsure INTEGER NOT NULL, shift_s INTEGER NOT NULL,
+        bytes INTEGER NOT NULL, held_until REAL NOT NULL DEFAULT 0, acked_at REAL, body BLOB NOT NULL,
+        UNIQUE (boot, seq)
+    ) STRICT;
+    CREATE INDEX IF NOT EXISTS ix_block_waiting ON block (id, readings, oldest, newest, bytes) WHERE acked_at IS NULL;
+    CREATE INDEX IF NOT EXISTS ix_block_acked ON block (acked_at) WHERE acked_at IS NOT NULL;
+    CREATE TABLE IF NOT EXISTS site (id INTEGER PRIMARY KEY, body BLOB NOT NULL) STRICT;
+    CREATE TABLE IF NOT EXISTS note (name TEXT PRIMARY KEY, value BLOB NOT NULL) STRICT;
+"""
+STATE = """
+    SELECT count(*), coalesce(sum(readings), 0), min(oldest), coalesce(sum(bytes), 0) FROM block WHERE acked_at IS NULL
+"""
+GROW = """
+    ON CONFLICT (boot, seq) DO UPDATE SET readings = excluded.readings, oldest = excluded.oldest,
+        newest = excluded.newest, bytes = excluded.bytes, body = excluded.body
+"""
+COLUMNS = "boot, seq, readings, oldest, newest, is_unsure, shift_s, body"
+
+
+@dataclass(frozen=True, slots=True)
+class SpooledBlock:
+    """`is_unsure`: read by a clock that no answer had verified; `shift_s`: by how much that was found off later."""
+
+    boot: str
+    seq: int
+    readings: int
+    oldest: int  # slot
+    newest: int
+    is_unsure: bool
+    shift_s: int
+    body: bytes
+
+    def as_json(self) -> bytes:
+        """Return the block as a member of a delivery. Raises ValueError: the disk changed it."""
+        text = reading_wire.inflate(self.body)
+        if self.shift_s:
+            readings, addressed_at = reading_wire.decode(self.body)
+            text = reading_wire.encode_json(replace(readings, slot=readings.slot + self.shift_s), addressed_at)
+        return b'{"seq":%d,' % self.seq + text[1:]
+
+
+@dataclass(frozen=True, slots=True)
+class SpoolState:
+    blocks: int = 0
+    readings: int = 0
+    oldest: int | None = None  # slot
+    bytes: int = 0
+
+
+class Spool:
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    @classmethod
+    def open(cls, path: Path) -> Self:
+        """Raises sqlite3.Error: see `is_damage`."""
+        connection = sqlite3.connect(path, isolation_level=None, timeout=5, check_same_thread=False)
+        try:
+            connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = FULL")
+            connection.executescript(SCHEMA)
+            if path.stat().st_size <= CHECKED_BYTES:
+                ((verdict,),) = connection.execute("PRAGMA quick_check(1)").fetchall()
+                if verdict != "ok":
+                    raise sqlite3.DatabaseError(f"malformed: {verdict}")
+        except BaseException:
+            connection.close()
+            raise
+        return cls(connection)
+
+    def close(self) -> None:
+        self._connection.close()
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        self._connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield self._connection
+            self._connection.execute("COMMIT")
+        except BaseException:
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+            raise
+
+    def append(self, blocks: Iterable[SpooledBlock]) -> None:
+        """Return once they are on the disk. One that is there already is replaced: it has grown."""
+        rows = [(b.boot, b.seq, b.readings, b.oldest, b.newest, b.is_unsure, b.shift_s, b.body) for b in blocks]
+        with self._transaction() as connection:
+            connection.executemany(
+                f"INSERT INTO block ({COLUMNS}, bytes) VALUES (?, ?, ?, ?, ?, ?, ?, ?8, length(?8)) {GROW}", rows
+            )
+
+    def waiting(self, *, blocks: int, readings: int, now: float) -> list[SpooledBlock]:
+        """Return the oldest of what is not acknowledged, of one boot, at least one, and not more than these."""
+        rows = self._connection.execute(
+            f"SELECT {COLUMNS} FROM block WHERE acked_at IS NULL AND held_until <= ? ORDER BY id LIMIT ?", (now, blocks)
+        )
+        batch: list[SpooledBlock] = []
+        for boot, seq, count, oldest, newest, is_unsure, shift_s, body in rows.fetchall():
+            if batch and (boot != batch[0].boot or (readings := readings - batch[-1].readings) < count):
+                break
+            batch.append(SpooledBlock(boot, seq, count, oldest, newest, bool(is_unsure), shift_s, body))
+        return batch
+
+    def settle(self, boot: str, *, acked: Sequence[int], refused: Sequence[int], now: float) -> None:
+        with self._transaction() as connection:
+            marks = [(now, boot, seq) for seq in acked]
+            connection.executemany("UPDATE block SET acked_at = ? WHERE boot = ? AND seq = ?", marks)
+            connection.executemany("DELETE FROM block WHERE boot = ? AND seq = ?", [(boot, seq) for seq in refused])
+
+    def hold(self, boot: str, seq: int, until: float) -> None:
+        """Let others go first: the server took offence at a body with this block alone."""
+        with self._transaction() as connection:
+            connection.execute("UPDATE block SET held_until = ? WHERE boot = ? AND seq = ?", (until, boot, seq))
+
+    def send_again(self, since: float) -> int:
+        """Return how many blocks that were acknowledged since then are delivered once more."""
+        with self._transaction() as connection:
+            return connection.execute("UPDATE block SET acked_at = NULL WHERE acked_at >= ?", (since,)).rowcount
+
+    def place(self, boot: str, shift_s: int) -> int:
+        """Move what this boot read by an unverified clock. Return how many blocks that were."""
+        with self._transaction() as connection:
+            return connection.execute(
+                "UPDATE block SET shift_s = ?, is_unsure = 0 WHERE boot = ? AND is_unsure", (shift_s, boot)
+            ).rowcount
+
+    def prune(self, now: float, *, acked_s: float, most_bytes: int = MOST_BYTES) -> int:
+        """Delete what is kept no longer; return how many readings of it were never delivered."""
+        with self._transaction() as connection:
+            connection.execute("DELETE FROM block WHERE acked_at < ? OR acked_at > ?", (now - acked_s, now + 86_400))
+            lost = _sum_of(
+                connection.execute(
+                    "DELETE FROM block WHERE acked_at IS NULL AND newest < ? RETURNING readings", (now - KEEP_S,)
+                )
+            )
+            if (excess := self.state().bytes - most_bytes) > 0:
+                lost += _sum_of(connection.execute(_OLDEST_BYTES, (excess,)))
+        self._connection.execute("PRAGMA incremental_vacuum(1000)").fetchall()
+        return lost
+
+    def drop_oldest(self, share: float = 0.1) -> int:
+        """Make room on a full disk: by what is acknowledged, else by the oldest that waits. Return its readings."""
+        with self._transaction() as connection:
+            if connection.execute("DELETE FROM block WHERE acked_at IS NOT NULL").rowcount:
+                return 0
+            excess = max(1, int(self.state().bytes * share))
+            return _sum_of(connection.execute(_OLDEST_BYTES, (excess,)))
+
+    def state(self) -> SpoolState:
+        return SpoolState(*self._connection.execute(STATE).fetchone())
+
+    def newest_slot(self) -> int:
+        """Return the last second that something was read in; 0 if nothing is here."""
+        return int(self._connection.execute("SELECT coalesce(max(newest), 0) FROM block").fetchone()[0])
+
+    def put_sites(self, sites: Iterable[tuple[int, bytes]], removed: Iterable[int], *, full: bool) -> None:
+        with self._transaction() as connection:
+            if full:
+                connection.execute("DELETE FROM site")
+            connection.executemany("DELETE FROM site WHERE id = ?", [(key,) for key in removed])
+            connection.executemany("INSERT OR REPLACE INTO site (id, body) VALUES (?, ?)", sites)
+
+    def sites(self) -> list[bytes]:
+        return [body for (body,) in self._connection.execute("SELECT body FROM site ORDER BY id")]
+
+    def put_note(self, name: str, value: bytes) -> None:
+        with self._transaction() as connection:
+            connection.execute("INSERT OR REPLACE INTO note (name, value) VALUES (?, ?)", (name, value))
+
+    def note(self, name: str) -> bytes | None:
+        row = self._connection.execute("SELECT value FROM note WHERE name = ?", (name,)).fetchone()
+        return row[0] if row else None
+
+
+_OLDEST_BYTES = """
+    DELETE FROM block WHERE id IN (
+        SELECT id FROM (SELECT id, bytes, sum(bytes) OVER (ORDER BY id) AS upto FROM block WHERE acked_at IS NULL)
+        WHERE upto - bytes < ?
+    ) RETURNING readings
+"""
+
+
+def _sum_of(cursor: sqlite3.Cursor) -> int:
+    return sum(readings for (readings,) in cursor.fetchall())
+
+
+def is_damage(error: Exception) -> bool:
+    """Whether this file will not be read again; anything else may pass: a full or missing disk, a lock."""
+    code = getattr(error, "sqlite_errorcode", None)
+    if code is None:
+        return isinstance(error, sqlite3.DatabaseError) and not isinstance(error, sqlite3.OperationalError)
+    return code & 0xFF in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR}
+
+
+def is_full(error: Exception) -> bool:
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_FULL
+
+
+def set_aside(path: Path, stamp: str) -> Path:
+    """Rename a damaged spool, for a person to look at; return its new name."""
+    aside = path.with_name(f"{path.stem}.damaged-{stamp}{path.suffix}")
+    for suffix in ("", "-wal", "-shm"):
+        part = path.with_name(path.name + suffix)
+        if part.exists():
+            part.rename(aside.with_name(aside.name + suffix))
+    return aside
+
+
+def salvage(damaged: Path, into: Spool) -> int:
+    """Copy what can be read of a damaged spool and was not delivered; return how many blocks that are."""
+    saved = 0
+    try:
+        connection = sqlite3.connect(damaged)
+        try:
+            for row in connection.execute(f"SELECT {COLUMNS} FROM block WHERE acked_at IS NULL ORDER BY id"):
+                into.append([SpooledBlock(*row)])
+                saved += 1
+        finally:
+            connection.close()
+    except (sqlite3.Error, TypeError):
+        pass  # the rest cannot be read
+    return saved
+
+
+def pack(boot: str, seq: int, wire: reading_wire.WireBlock, *, is_unsure: bool) -> SpooledBlock:
+    readings, addressed_at = wire
+    slots = readings.slot
+    body = reading_wire.encode(readings, addressed_at)
+    return SpooledBlock(boot, seq, len(readings), int(slots.min()), int(slots.max()), is_unsure, 0, body)
