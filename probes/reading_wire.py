@@ -54,7 +54,12 @@ RTT = WireColumn(np.int32, 0, 600_000_000)
 
 def encode(readings: ReadingBlock, addressed_at: NDArray[np.int64]) -> bytes:
     """Return at most MOST_READINGS readings as deflated JSON."""
-    return zlib.compress(encode_json(readings, addressed_at), LEVEL)
+    return deflate(encode_json(readings, addressed_at))
+
+
+def deflate(document: bytes) -> bytes:
+    """Return the JSON of a block as `decode` takes it."""
+    return zlib.compress(document, LEVEL)
 
 
 def encode_json(readings: ReadingBlock, addressed_at: NDArray[np.int64]) -> bytes:

@@ -39,7 +39,8 @@ class Audited(StrEnum):
     """The kind of object that an audit entry is about: `account`, `token`, `provider`, `contract`, `site_contract` (a
     site's days under a contract), `site`, `file` (an import), `contacts` (their export), `maintenance`, `incident`,
     `channel` and `rule` (of alerts), `sample` (sites drawn for the published method), `review` (a decision of one),
-    `report` (a berita acara), `certificate` (of a line's 24 hours), `telemetry_account` (of a provider).
+    `report` (a berita acara), `certificate` (of a line's 24 hours), `telemetry_account` (of a provider), `vantage`
+    (that sites are looked at from), `prober` (of one).
     """
 
     ACCOUNT = "account"
@@ -59,6 +60,8 @@ class Audited(StrEnum):
     REPORT = "report"
     CERTIFICATE = "certificate"
     TELEMETRY_ACCOUNT = "telemetry_account"
+    VANTAGE = "vantage"
+    PROBER = "prober"
 
 
 class Account(Base):

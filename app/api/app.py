@@ -94,6 +94,10 @@ from app.telemetry.account_routes import router as telemetry_accounts
 from app.telemetry.routes import router as telemetry
 from app.throughput.routes import router as throughputs
 from app.throughput.speedtest_routes import router as speedtests
+from app.vantages.prober_gate import ProberGate
+from app.vantages.prober_routes import PATHS as PROBER_PATHS
+from app.vantages.prober_routes import router as prober_calls
+from app.vantages.routes import router as vantages
 from app.visitors.figure_routes import router as visitors
 from app.visitors.routes import router as visits
 from app.visitors.visit_gate import VisitGate
@@ -165,6 +169,8 @@ ROUTERS = (
     throughputs,
     visits,
     visitors,
+    vantages,
+    prober_calls,
     system,
 )
 
@@ -228,6 +234,7 @@ def _create_state(app: FastAPI) -> None:
     app.state.push = PushEndpoint(
         lambda: app.state.sessions, PushLimits(settings.push, settings.limits), app.state.metrics
     )
+    app.state.probers = ProberGate(lambda: app.state.sessions, settings.limits)
     app.state.visits = Visits(lambda: app.state.sessions, settings)
     app.state.device_streams = DeviceStreams(
         app.state.push, lambda: app.state.sessions, max_streams=settings.push.max_streams
@@ -256,7 +263,7 @@ def _add_middleware(app: FastAPI) -> None:
             callers=app.state.callers,
             requests_per_s=limits.requests_per_s,
             burst=limits.burst,
-            exempt={f"{API}/push", f"{API}/stream"},
+            exempt={f"{API}/push", f"{API}/stream", *(f"{API}{path}" for path in PROBER_PATHS)},
         )
     app.add_middleware(HeadLimit)
     if settings.cors_origins:  # outside of the rate limit: a page of another origin can read its 429

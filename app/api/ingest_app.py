@@ -23,6 +23,9 @@ from app.settings import Settings
 from app.settings import settings as configured_settings
 from app.status.rendered import MEDIA_TYPES, StatusFormat
 from app.throughput.speedtest_routes import router as speedtests
+from app.vantages.prober_gate import ProberGate
+from app.vantages.prober_routes import PATHS as PROBER_PATHS
+from app.vantages.prober_routes import router as prober_calls
 from app.web import problem_details
 from app.web.caller_cache import CallerCache
 from app.web.deps import open_to_all
@@ -50,7 +53,8 @@ def create_ingest_app(settings: Settings | None = None) -> FastAPI:
         lambda: state.sessions, PushLimits(settings.push, settings.limits), state.metrics, announces_start=True
     )
     state.device_streams = DeviceStreams(state.push, lambda: state.sessions, max_streams=settings.push.max_streams)
-    for router in (pushes, device_streams, speedtests):
+    state.probers = ProberGate(lambda: state.sessions, settings.limits)
+    for router in (pushes, device_streams, prober_calls, speedtests):
         app.include_router(router, prefix=API, dependencies=[Depends(check_parameters)])
     for router in (health.liveness_router, metrics_router):
         app.include_router(router)
@@ -63,7 +67,7 @@ def create_ingest_app(settings: Settings | None = None) -> FastAPI:
             callers=CallerCache(),  # nobody signs in here
             requests_per_s=per_s,
             burst=settings.limits.burst,
-            exempt={f"{API}/push", f"{API}/stream"},
+            exempt={f"{API}/push", f"{API}/stream", *(f"{API}{path}" for path in PROBER_PATHS)},
         )
     app.add_middleware(HeadLimit)
     app.add_middleware(SecurityHeaders, https=(settings.public_url or "").startswith("https://"))

@@ -54,9 +54,11 @@ MESSAGES = {
     "too_many_values": "The body holds too many values",
 }
 SLUG, USERNAME = r"^[a-z0-9]+(-[a-z0-9]+)*$", r"^[a-z0-9][a-z0-9._-]{2,39}$"
+PROCESS = r"^[A-Za-z0-9_-]{1,40}$"  # what a program draws to be told from others
 PATTERNS = {  # in words
     SLUG: "{given}: only lower-case letters and digits, with single hyphens between them",
     USERNAME: "{given}: 3 to 40 lower-case letters, digits, dots, hyphens and underscores, a letter or digit first",
+    PROCESS: "{given}: 1 to 40 letters, digits, hyphens and underscores",
 }
 EXAMPLE_MOMENT = "2026-11-24T06:00:00+08:00"
 ENUM_MEMBER = re.compile(r"<[^<>]*: ('[^']*')>")  # how pydantic names a member in a Literal of enum members

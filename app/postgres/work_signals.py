@@ -21,6 +21,7 @@ NOTIFY = text("SELECT pg_notify(:channel, kind) FROM unnest(cast(:kinds AS text[
 
 class Work(StrEnum):
     INBOX = "inbox"
+    PROBERS = "probers"  # their deliveries
     DIAGNOSES = "diagnoses"
     SPEEDTESTS = "speedtests"
     REGISTRY = "registry"

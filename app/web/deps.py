@@ -45,5 +45,6 @@ Reader = Annotated[Caller, Depends(Allowed(Right.READ))]
 Writer = Annotated[Caller, Depends(Allowed(Right.WRITE))]
 Provincial = Annotated[Caller, Depends(Allowed(Right.PROVINCE))]
 Issuer = Annotated[Caller, Depends(Allowed(Right.ISSUE))]
+ProberManager = Annotated[Caller, Depends(Allowed(Right.PROBERS))]
 Admin = Annotated[Caller, Depends(Allowed(Right.ADMINISTER))]
 SignedIn = Annotated[Caller, Depends(Allowed(Right.READ, with_initial_password=True))]  # about the caller's own account

@@ -24,6 +24,7 @@ from app.reports.models import Objection, Report
 from tests.access.route_catalog import DECISION
 from tests.conftest import SECRET_KEY, Cast
 from tests.support.contracts import create_contract
+from tests.support.delivering_probers import make_vantage
 from tests.support.diagnoses import make_diagnosis
 from tests.support.incident_scenario import IncidentScenario
 from tests.support.monthly_close import AFTERWARDS, MONTH, NEXT, START
@@ -126,7 +127,12 @@ async def create_resources(scenario: IncidentScenario, session: AsyncSession) ->
         },
     )
     assert telemetry.status_code == 201, telemetry.text
+    await make_vantage(cast, name="telkom")
+    prober = await cast.sari.post("/probers", {"name": "samarinda-9", "vantage": "telkom"})
+    assert prober.status_code == 201, prober.text
     return {
+        "/probers/{id}": Resource(str(prober.json()["id"]), None, None),
+        "/vantages/{number}": Resource("1", None, None),
         "/sites/{id}": Resource(str(site), below={"diagnosis_id": str(await make_diagnosis(session, site))}),
         "/sites/{id}/agent": Resource(str(pushing)),
         "/sites/{id}/enrolment": Resource(str(pushing)),

@@ -15,6 +15,7 @@ from app.console.page import open_console
 from app.core.clock import today, utc_now
 from app.core.periods import first_of_next_month
 from app.push.routes import by_device_token
+from app.vantages.prober_routes import by_prober_token
 from app.web.deps import Allowed, open_to_all
 from tests.support.monthly_close import MONTH
 
@@ -93,6 +94,9 @@ EXPECTED_STATUS |= {"POST /layar": 303, "GET /layar/stream": 401}
 # Only device tokens are accepted here.
 EXPECTED_STATUS |= {f"POST {API}/push": 401, f"POST {API}/push/end": 401}
 EXPECTED_STATUS |= {f"GET {API}/stream": 401, f"POST {API}/stream": 401}
+# Only probers' tokens.
+EXPECTED_STATUS |= {f"GET {API}/prober/assignment": 401}
+EXPECTED_STATUS |= dict.fromkeys((f"POST {API}/prober/beat", f"POST {API}/prober/readings"), 401)
 # Authorized by a speed test grant, which no caller here has.
 EXPECTED_STATUS |= dict.fromkeys((f"GET {SPEED_TEST}", f"POST {SPEED_TEST}", f"POST {SPEED_TEST}/report"), 404)
 # Authorized by a visit; it begins with the code of an access point, and the matrix has none of that code.
@@ -162,7 +166,7 @@ def _policy(route: Any) -> Right | None:
 def _policies(dependant: Dependant) -> Iterator[Right | None]:
     if isinstance(dependant.call, Allowed):
         yield dependant.call.right
-    elif dependant.call in (open_to_all, by_device_token):
+    elif dependant.call in (open_to_all, by_device_token, by_prober_token):
         yield None
     for below in dependant.dependencies:
         yield from _policies(below)

@@ -131,7 +131,7 @@ def test_every_tag_is_described_and_used(document: dict[str, Any]) -> None:
 
 def test_every_way_to_authenticate_is_described(document: dict[str, Any]) -> None:
     schemes = document["components"]["securitySchemes"]
-    assert schemes.keys() == {"HTTPBearer", "APIKeyCookie", "DeviceToken"}
+    assert schemes.keys() == {"HTTPBearer", "APIKeyCookie", "DeviceToken", "ProberToken"}
     assert all(scheme["description"] for scheme in schemes.values())
 
 

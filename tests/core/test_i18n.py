@@ -21,6 +21,7 @@ from app.pages import formats
 from app.pages.alert_words import DELIVERY_PROBLEMS
 from app.push.rejections import REJECTION_MESSAGES
 from app.settings import CONFIG_DIR, ROOT
+from app.vantages import delivery
 from app.visitors import result_parser, transfers
 from tests.conftest import Cast
 
@@ -42,7 +43,7 @@ def spoken() -> Iterator[str]:
     Fault, of our validation, and what answers say in words."""
     yield from (*MESSAGES.values(), *PATTERNS.values(), *REASONS.values(), *(unit for unit, _ in UNITS))
     yield from REFUSALS.values()
-    yield from REJECTION_MESSAGES.values()
+    yield from (*REJECTION_MESSAGES.values(), *delivery.REJECTED.values())
     yield from (*result_parser.REJECTED.values(), *transfers.REFUSED.values())
     yield from left_out.TEMPLATES
     yield from (*restitution_words.UNKNOWN_AS.values(), *rule_words.UNKNOWN_AS.values())

@@ -8,6 +8,8 @@ LARGEST_BODY = 1_000_000
 LARGEST_FILE = 20_000_000
 LARGEST_UPLOAD = 2**40
 FILE_PATHS = ("/api/v1/sites/import", "/console/sites/import")
+LARGEST_DELIVERY = 4_000_000
+DELIVERY_PATHS = ("/api/v1/prober/readings",)
 # limited by the route, to what is granted or offered; nothing of them is kept
 UPLOAD_PATHS = ("/api/v1/speedtest", "/api/v1/visits/up", "/api/v1/stream")
 
@@ -27,6 +29,8 @@ class BodyLimit:
 def _limit_of(path: str) -> int:
     if path in UPLOAD_PATHS:
         return LARGEST_UPLOAD
+    if path in DELIVERY_PATHS:
+        return LARGEST_DELIVERY
     return LARGEST_FILE if path in FILE_PATHS else LARGEST_BODY
 
 

@@ -1,0 +1,110 @@
+"""Durable queue of blocks between the API, which acknowledges them, and the worker, which judges them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.judging.addressed_block import AddressedBlock
+from app.postgres.work_signals import Work, announce
+from probes.contract import VANTAGES
+from probes.reading_wire import decode
+
+INSERT = text("""
+    INSERT INTO prober_inbox (prober_id, vantage, shard, received_at, readings, block)
+    SELECT :prober, :vantage, n.shard, :received_at, n.readings, n.block
+    FROM unnest(cast(:shards AS smallint[]), cast(:readings AS int[]), cast(:blocks AS bytea[]))
+        WITH ORDINALITY AS n(shard, readings, block, place) ORDER BY place
+""")
+DELETE_OLDEST = text("""
+    DELETE FROM prober_inbox WHERE id IN (
+        SELECT id FROM (
+            SELECT id, sum(readings) OVER (ORDER BY id) - readings AS before FROM (
+                SELECT id, readings FROM prober_inbox
+                WHERE refused_at IS NULL AND shard = ANY(cast(:shards AS smallint[]))
+                ORDER BY id LIMIT :limit FOR UPDATE SKIP LOCKED
+            ) oldest
+        ) counted WHERE before < :most
+    ) RETURNING id, prober_id, vantage, received_at, readings, block AS packed
+""")
+SET_ASIDE = text("UPDATE prober_inbox SET refused_at = now() WHERE id = :id")
+REQUEUE = text("UPDATE prober_inbox SET refused_at = NULL WHERE refused_at IS NOT NULL")
+WAITING = text("SELECT coalesce(sum(readings), 0) FROM prober_inbox WHERE refused_at IS NULL")
+
+
+@dataclass(frozen=True, slots=True)
+class PackedBlock:
+    """Readings of one shard, as `probes.reading_wire.encode` packs them."""
+
+    readings: int
+    packed: bytes
+    shard: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class InboxBlock:
+    """`packed` is decoded only by `block()`, so that one which cannot be decoded does not stop the others."""
+
+    id: int
+    prober_id: int | None  # None: the leading worker's own
+    vantage: int
+    received_at: datetime
+    readings: int
+    packed: bytes
+
+    def block(self) -> AddressedBlock:
+        """Raises ValueError for one of another format."""
+        return AddressedBlock(*decode(self.packed, source=VANTAGES[self.vantage]))
+
+
+async def enqueue(
+    session: AsyncSession,
+    blocks: Sequence[PackedBlock],
+    *,
+    prober_id: int | None,
+    vantage: int,
+    received_at: datetime,
+) -> None:
+    """Queue blocks in their order, and wake who judges them at the commit."""
+    if not blocks:
+        return
+    await session.execute(
+        INSERT,
+        {
+            "prober": prober_id,
+            "vantage": vantage,
+            "received_at": received_at,
+            "shards": [block.shard for block in blocks],
+            "readings": [block.readings for block in blocks],
+            "blocks": [block.packed for block in blocks],
+        },
+    )
+    await announce(session, Work.PROBERS)
+
+
+async def dequeue(
+    session: AsyncSession, *, limit: int, most_readings: int, shards: Sequence[int] = (0,)
+) -> list[InboxBlock]:
+    """Delete and return the oldest blocks of these shards in the order of their receipt.
+
+    They are gone once the caller's transaction commits.
+    """
+    rows = await session.execute(DELETE_OLDEST, {"limit": limit, "most": most_readings, "shards": list(shards)})
+    return sorted((InboxBlock(**row) for row in rows.mappings()), key=lambda block: block.id)
+
+
+async def set_aside(session: AsyncSession, block_id: int) -> None:
+    """Keep a block that cannot be judged, but do not dequeue it."""
+    await session.execute(SET_ASIDE, {"id": block_id})
+
+
+async def requeue_set_aside(session: AsyncSession) -> None:
+    """Make what was set aside due again, in its old place."""
+    await session.execute(REQUEUE)
+
+
+async def count_waiting(session: AsyncSession) -> int:
+    """Return how many readings wait to be judged."""
+    return int(await session.scalar(WAITING) or 0)

@@ -1,0 +1,213 @@
+"""Takes what a prober delivers, and its beats, in one transaction: what is acknowledged is in the inbox, once."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+import numpy as np
+import orjson
+from sqlalchemy import Row, text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.core.errors import Conflict, Fault, Invalid, NotSignedIn
+from app.postgres.work_signals import Work, announce
+from app.vantages import inbox
+from app.vantages.assigned_looks import find_unassigned
+from app.vantages.beat import BeatIn
+from app.vantages.delivery import DeliveredBlock, ProberDelivery
+from app.vantages.inbox import PackedBlock
+from probes.reading_block import ReadingBlock
+from probes.reading_wire import encode
+
+LEASE = timedelta(seconds=30)  # a prober that was heard within it keeps its sites
+QUIET = timedelta(hours=1)  # after which superseded processes are counted anew
+UNKNOWN_TOKEN = "This prober's token is unknown, replaced or revoked"  # noqa: S105  # a message, no secret
+
+# With the timeline: acknowledged blocks are sent again after another server was promoted.
+LOCK = text("""
+    SELECT p.id, p.vantage, p.instance, p.started_at, p.seen_at, p.blind_since, p.superseded, p.superseded_at,
+        coalesce((SELECT version FROM change_counter WHERE name = 'registry'), 0) AS assignment,
+        (SELECT system_identifier FROM pg_control_system()) || '-' || left(pg_walfile_name(pg_current_wal_lsn()), 8)
+            AS database
+    FROM prober p WHERE p.digest = :digest AND p.revoked_at IS NULL FOR NO KEY UPDATE OF p
+""")
+RECEIVE = text("""
+    INSERT INTO prober_receipt (prober_id, boot, seq, received_at, checksum)
+    SELECT :prober, :boot, seq, :now, checksum FROM unnest(cast(:seqs AS bigint[]), cast(:checksums AS bigint[]))
+        AS n(seq, checksum)
+    ON CONFLICT DO NOTHING RETURNING seq
+""")
+CHANGED = text("""
+    SELECT r.seq FROM prober_receipt r
+        JOIN unnest(cast(:seqs AS bigint[]), cast(:checksums AS bigint[])) AS n(seq, checksum) ON n.seq = r.seq
+    WHERE r.prober_id = :prober AND r.boot = :boot AND r.checksum <> n.checksum ORDER BY 1
+""")
+HEARD = text("""
+    UPDATE prober SET seen_at = :now, address = :address, readings = readings + :readings,
+        rejected_readings = rejected_readings + :rejected,
+        last_rejection = coalesce(:rejection, last_rejection),
+        last_rejected_at = CASE WHEN cast(:rejection AS text) IS NULL THEN last_rejected_at ELSE :now END
+    WHERE id = :prober
+""")
+REPORTED = text("""
+    UPDATE prober SET instance = :instance, started_at = :started_at, protocol = :protocol, version = :version,
+        clock_offset_ms = :clock_offset_ms, blind_since = :blind_since, spooled_readings = :spooled_readings,
+        spool_oldest_at = :spool_oldest_at, figures = cast(:figures AS jsonb)
+    WHERE id = :prober
+""")
+SUPERSEDE = text("UPDATE prober SET superseded = :count, superseded_at = :now WHERE id = :prober")
+
+
+class Superseded(Conflict):
+    type, title = "superseded", "Another process with this token began later: this one ends"
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What a prober is told. `superseded`: nothing was taken."""
+
+    assignment: int
+    database: str
+    accepted: Sequence[int] = ()
+    duplicates: Sequence[int] = ()
+    changed: Sequence[int] = ()  # of the duplicates, those with other readings than the first time
+    not_assigned: int = 0
+    superseded: bool = False
+
+
+async def take(
+    session: AsyncSession,
+    token_digest: bytes,
+    *,
+    now: datetime,
+    address: str | None,
+    beat: BeatIn | None = None,
+    delivery: ProberDelivery | None = None,
+) -> Taken:
+    """Store a beat, a delivery, or a delivery with its beat. Raises NotSignedIn, Invalid.
+
+    1. Lock the prober: its messages come one after the other.
+    2. Let the process that began last be the one that speaks for it.
+    3. Give the blocks receipts; those that have one are duplicates.
+    4. Drop readings of sites that were not to be looked at from here, and queue the others.
+    5. Write down that it was heard, and what it said of itself.
+    """
+    row = (await session.execute(LOCK, {"digest": token_digest})).one_or_none()
+    if row is None:
+        raise NotSignedIn(UNKNOWN_TOKEN)
+    taken = Taken(row.assignment, row.database)
+    if not _speaks(row, beat, delivery, now):
+        await _count_superseded(session, row, now)
+        return replace(taken, superseded=True)
+    if delivery is not None:
+        taken = await _receive(session, row, delivery, now, taken)
+    await _write_heard(session, row, delivery, taken, now, address)
+    is_new = row.seen_at is None or now - row.seen_at > LEASE
+    if beat is not None:
+        await session.execute(REPORTED, _reported(row.id, beat, now))
+        is_new = is_new or (beat.blind_since is None) != (row.blind_since is None)
+    if is_new:
+        await announce(session, Work.ASSIGNMENT)
+    return taken
+
+
+def _speaks(row: Row[Any], beat: BeatIn | None, delivery: ProberDelivery | None, now: datetime) -> bool:
+    """Return whether the message is of the process that speaks for the prober, or of one that does from now on.
+
+    Raises Invalid for one that is unknown and did not say when it began.
+    """
+    instance = beat.instance if beat is not None else delivery.instance if delivery is not None else None
+    if row.instance == instance:
+        return True
+    if beat is None:
+        raise Invalid(
+            Fault("beat", "beat_first", "The first message of a process carries its beat", "Send the member beat too")
+        )
+    is_silent = row.seen_at is None or now - row.seen_at > LEASE
+    return row.started_at is None or is_silent or min(beat.started_at, now) > row.started_at
+
+
+async def _count_superseded(session: AsyncSession, row: Row[Any], now: datetime) -> None:
+    is_new = row.superseded_at is None or now - row.superseded_at > QUIET
+    count = 1 if is_new else row.superseded + 1
+    await session.execute(SUPERSEDE, {"prober": row.id, "now": now, "count": count})
+
+
+async def _receive(
+    session: AsyncSession, row: Row[Any], delivery: ProberDelivery, now: datetime, taken: Taken
+) -> Taken:
+    blocks = delivery.blocks
+    if not blocks:
+        return taken
+    parameters = {"prober": row.id, "boot": delivery.boot, "now": now}
+    parameters |= {"seqs": [block.seq for block in blocks], "checksums": [block.checksum for block in blocks]}
+    accepted = set(await session.scalars(RECEIVE, parameters))
+    changed: list[int] = []
+    if len(accepted) < len(blocks):
+        del parameters["now"]
+        changed = list(await session.scalars(CHANGED, parameters))
+    fresh = [block for block in blocks if block.seq in accepted]
+    not_assigned = await _enqueue(session, row, fresh, now)
+    duplicates = [block.seq for block in blocks if block.seq not in accepted]
+    return replace(taken, accepted=sorted(accepted), duplicates=duplicates, changed=changed, not_assigned=not_assigned)
+
+
+async def _enqueue(session: AsyncSession, row: Row[Any], blocks: Sequence[DeliveredBlock], now: datetime) -> int:
+    """Queue the readings of sites that are looked at from the prober's vantage; return how many others there were."""
+    if not blocks:
+        return 0
+    others = await find_unassigned(
+        session, ReadingBlock.concat([block.block.readings for block in blocks]), vantage=row.vantage
+    )
+    packed, start = list[PackedBlock](), 0
+    for delivered in blocks:
+        end = start + len(delivered.block)
+        packed += _pack(delivered, ~others[start:end])
+        start = end
+    await inbox.enqueue(session, packed, prober_id=row.id, vantage=row.vantage, received_at=now)
+    return int(others.sum())
+
+
+def _pack(delivered: DeliveredBlock, wanted: Any) -> list[PackedBlock]:
+    if wanted.all():
+        return [PackedBlock(len(wanted), delivered.packed)]
+    block = delivered.block.take(np.flatnonzero(wanted))
+    return [PackedBlock(len(block), encode(block.readings, block.addressed_at))] if len(block) else []
+
+
+async def _write_heard(
+    session: AsyncSession,
+    row: Row[Any],
+    delivery: ProberDelivery | None,
+    taken: Taken,
+    now: datetime,
+    address: str | None,
+) -> None:
+    blocks, rejected = (delivery.blocks, delivery.rejected) if delivery is not None else ([], [])
+    accepted = set(taken.accepted)
+    heard = {
+        "prober": row.id,
+        "now": now,
+        "address": address,
+        "readings": sum(len(block.block) for block in blocks if block.seq in accepted),
+        "rejected": sum(block.readings for block in rejected),
+        "rejection": rejected[-1].code if rejected else "changed" if taken.changed else None,
+    }
+    await session.execute(HEARD, heard)
+
+
+def _reported(prober_id: int, beat: BeatIn, now: datetime) -> dict[str, Any]:
+    """Return the beat as it is stored; what it says of the future counts as now."""
+    return {
+        "prober": prober_id,
+        "instance": beat.instance,
+        "started_at": min(beat.started_at, now),
+        "protocol": beat.protocol,
+        "version": beat.version,
+        "clock_offset_ms": beat.clock_offset_ms,
+        "blind_since": None if beat.blind_since is None else min(beat.blind_since, now),
+        "spooled_readings": min(beat.spool.readings, 2**31 - 1),
+        "spool_oldest_at": beat.spool.oldest_at,
+        "figures": orjson.dumps(beat.stored_figures()).decode(),
+    }
