@@ -10,10 +10,12 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.clock import from_slot
+from app.judging import shards
 from app.judging.degraded import WindowReading
 from app.judging.fold import FoldResult, median_us
 from app.judging.judge import BAD, JudgeState
 from app.postgres.engine import Counter, next_version
+from app.postgres.work_signals import Work, announce
 from app.registry.models import State, UnknownReason
 from probes.contract import Reading
 
@@ -162,6 +164,8 @@ async def write_states(session: AsyncSession, folded: Sequence[tuple[Any, FoldRe
     written = [WrittenState(row, site, version, *_shown(row, site.last)) for row, site in folded]
     await session.execute(WRITE, {"version": version, "rows": as_json([item.fields() for item in written])})
     unwritten_states(session).note_written(written)
+    if (seat := shards.seat_of(session)) is not None and seat.shard != shards.LEADERS:
+        await announce(session, Work.JUDGED)
 
 
 def _shown(row: Any, last: Reading | None) -> tuple[int | None, float | None]:

@@ -1,14 +1,15 @@
 """What the holder of one shard leaves to those of others, in the transaction that makes it necessary."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 
 import numpy as np
-from sqlalchemy import text
+from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.judging.blind_ranges import BlindRange
 from app.judging.dirty_range import DirtyRange
+from app.judging.models import ShardTask
 from app.judging.shards import ShardSeat, seat_of
 from app.postgres.work_signals import Work, announce
 
@@ -31,20 +32,7 @@ BLIND = text("""
     FROM unnest(cast(:starts AS timestamptz[]), cast(:ends AS timestamptz[])) AS n(started_at, ended_at),
         unnest(cast(:shards AS int[])) shard
 """)
-OLDEST = text("""
-    DELETE FROM shard_task WHERE id IN (SELECT id FROM shard_task WHERE shard = :shard ORDER BY id LIMIT :limit)
-    RETURNING id, kind, site_id, source, started_at, ended_at
-""")
-
-
-@dataclass(slots=True)
-class ShardTasks:
-    """Some of the tasks of a shard, the oldest."""
-
-    number: int = 0
-    taken: list[int] = field(default_factory=list)  # sites that are this shard's by now
-    dirty: list[DirtyRange] = field(default_factory=list)
-    blind: list[tuple[str, BlindRange]] = field(default_factory=list)  # with their sources; recorded already
+DELETE = text("DELETE FROM shard_task WHERE id = ANY(cast(:ids AS bigint[]))")
 
 
 async def hand_over(session: AsyncSession, shard_by_site: Mapping[int, int]) -> None:
@@ -90,16 +78,28 @@ def owns(seat: ShardSeat, ranges: Sequence[DirtyRange]) -> list[bool]:
     return owned
 
 
-async def dequeue(session: AsyncSession, shard: int, *, limit: int = MOST_TASKS) -> ShardTasks:
-    """Delete and return the oldest tasks. They are gone once the caller's transaction commits."""
-    tasks = ShardTasks()
-    rows = (await session.execute(OLDEST, {"shard": shard, "limit": limit})).all()
-    for row in sorted(rows, key=lambda row: row.id):
-        if row.kind == "take":
-            tasks.taken.append(row.site_id)
-        elif row.kind == "rejudge":
-            tasks.dirty.append(DirtyRange(row.site_id, row.started_at, row.ended_at))
-        else:
-            tasks.blind.append((row.source, BlindRange(row.started_at, row.ended_at, "recorded")))
-    tasks.number = len(rows)
-    return tasks
+async def list_oldest(session: AsyncSession, shard: int, *, limit: int = MOST_TASKS) -> Sequence[ShardTask]:
+    query = select(ShardTask).where(ShardTask.shard == shard).order_by(ShardTask.id).limit(limit)
+    return (await session.scalars(query)).all()
+
+
+async def delete(session: AsyncSession, tasks: Sequence[ShardTask]) -> None:
+    await session.execute(DELETE, {"ids": [task.id for task in tasks]})
+
+
+def ranges_of(tasks: Iterable[ShardTask]) -> list[DirtyRange]:
+    """Return what is to be judged again."""
+    return [
+        DirtyRange(task.site_id, task.started_at, task.ended_at)
+        for task in tasks
+        if task.kind == "rejudge" and task.site_id and task.started_at and task.ended_at
+    ]
+
+
+def blindness_of(tasks: Iterable[ShardTask]) -> dict[str, list[BlindRange]]:
+    """Return the blind ranges by source; they are recorded already."""
+    ranges: dict[str, list[BlindRange]] = defaultdict(list)
+    for task in tasks:
+        if task.kind == "blind" and task.source and task.started_at and task.ended_at:
+            ranges[task.source].append(BlindRange(task.started_at, task.ended_at, "recorded"))
+    return ranges
