@@ -32,6 +32,7 @@ MOVE = text("""
 """)
 
 SITES = text("SELECT site_id FROM site_status WHERE shard = :shard")
+SITES_AMONG = text("SELECT site_id FROM site_status WHERE shard = :shard AND site_id = ANY(cast(:ids AS int[]))")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +58,11 @@ async def read_placement(session: AsyncSession, shards: int, site_ids: Collectio
     return Placement([row.id for row in rows], [row.shard for row in rows], due)
 
 
-async def list_sites(session: AsyncSession, shard: int) -> list[int]:
-    """Return the sites that the holder of this shard judges."""
-    return list(await session.scalars(SITES, {"shard": shard}))
+async def list_sites(session: AsyncSession, shard: int, *, among: Collection[int] | None = None) -> list[int]:
+    """Return the sites, of these or of all, that the holder of this shard judges."""
+    if among is None:
+        return list(await session.scalars(SITES, {"shard": shard}))
+    return list(await session.scalars(SITES_AMONG, {"shard": shard, "ids": list(among)}))
 
 
 async def place_all(session: AsyncSession, shards: int) -> None:

@@ -93,7 +93,9 @@ class JudgingSessions:
         if not self.is_loaded:
             await self._load()
         assert self.seat is not None
-        ids = np.fromiter(site_ids, np.int32, len(site_ids))
+        async with self.sessions() as session:  # only reads
+            present = await shard_trees.list_sites(session, self.seat.shard, among=site_ids)
+        ids = np.array(present, np.int32)
         new = ids[~self.seat.owns(ids)].tolist()
         self.is_loaded = False  # until it is done
         self.seat.add(new)

@@ -6,13 +6,14 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from app.judging import propagation, shard_tasks, shard_trees
+from app.judging import propagation, shard_tasks
 from app.judging.models import ShardTask
 from app.judging.shards import ShardSeat
 from app.postgres.work_signals import Work, WorkSignals
 from app.worker.jobs import Job
 from app.worker.judging_session import JudgingSessions
 from app.worker.recount import recount
+from app.worker.registry_refresh import RegistryFollower
 from app.worker.rejection import write_in_parts
 
 log = structlog.get_logger()
@@ -24,6 +25,7 @@ EVERY_S = 1
 class ShardTaskConsumer:
     judging: JudgingSessions
     seat: ShardSeat
+    registry: RegistryFollower
     signals: WorkSignals = field(default_factory=WorkSignals)
     write_lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
@@ -55,14 +57,15 @@ class ShardTaskConsumer:
         taken = [task.site_id for task in tasks if task.site_id is not None and task.kind == "take"]
         if taken:
             await self.judging.take_over(taken)
-        async with self.judging.transaction() as (session, _):
+            await self.registry.judge_taken(taken)
+        async with self.judging.transaction() as (session, changes):
             await shard_tasks.delete(session, tasks)
-            dirty = shard_tasks.ranges_of(tasks)
-            for source, ranges in shard_tasks.blindness_of(tasks).items():
+            dirty, blind = shard_tasks.ranges_of(tasks), shard_tasks.blindness_of(tasks)
+            if blind:
+                await changes.write(session)
+            for source, ranges in blind.items():
                 dirty += await propagation.affected_by_blindness(session, ranges, source=source)
             await recount(session, (await propagation.rejudge_with_children(session, dirty)).dirty_ranges)
-            if taken:
-                await shard_trees.give_away(session, self.seat, taken)
 
     async def _reject(self, tasks: Sequence[ShardTask], error: Exception) -> None:
         (task,) = tasks

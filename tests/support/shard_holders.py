@@ -1,5 +1,6 @@
 """The holders of all shards in one process: each judges its own sites' readings, and does what others left to it."""
 
+import asyncio
 from collections.abc import Sequence
 from random import Random
 from typing import Any
@@ -14,8 +15,10 @@ from app.judging.canary_evidence import CanaryLog
 from app.judging.mass_outage import NO_CANARIES
 from app.judging.shards import ShardSeat
 from app.postgres.engine import transaction
+from app.postgres.work_signals import WorkSignals
 from app.probing.write_buffer import BufferBatch
 from app.worker.judging_session import JudgingSessions
+from app.worker.shard_registry import ShardRegistry
 from app.worker.shard_tasks_job import ShardTaskConsumer
 from app.worker.writer import write_round
 from probes.contract import Reading
@@ -77,7 +80,10 @@ class ShardHolders:
         for shard in range(self.shards) if shards is None else shards:
             judging = self.holders[shard]
             if judging.seat is not None:
-                await ShardTaskConsumer(judging, judging.seat).consume()
+                await ShardTaskConsumer(judging, judging.seat, self.registry(judging)).consume()
+
+    def registry(self, judging: JudgingSessions) -> ShardRegistry:
+        return ShardRegistry(judging, WorkSignals(), asyncio.Lock())
 
     async def follow_registry(self, site_ids: Sequence[int]) -> None:
         """Every holder gives away what is not its own any more."""

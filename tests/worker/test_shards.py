@@ -159,7 +159,8 @@ async def test_a_former_parents_loss_is_found_by_whoever_judges_the_child_by_now
             "UPDATE site_configuration SET ended_at = :at WHERE site_id = :child AND started_at < :at",
             "INSERT INTO site_configuration SELECT * FROM jsonb_populate_record(NULL::site_configuration, ("
             "SELECT to_jsonb(c) || jsonb_build_object('started_at', cast(:at AS timestamptz), 'ended_at', null, "
-            "'parent_id', cast(:target AS int)) FROM site_configuration c WHERE site_id = :child ORDER BY started_at LIMIT 1))",
+            "'parent_id', cast(:target AS int)) FROM site_configuration c WHERE site_id = :child "
+            "ORDER BY started_at LIMIT 1))",
         ):
             params = {"target": target, "child": child, "at": at}
             used = {name: value for name, value in params.items() if f":{name}" in statement}
