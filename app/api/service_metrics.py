@@ -16,6 +16,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from app.alerts.models import NotificationState
+from app.api.prober_metrics import prober_metrics
 from app.core.clock import utc_now
 from app.measurements import corrupt_packs
 from app.postgres.engine import Sessions, transaction
@@ -24,18 +25,20 @@ from app.status.snapshot import Snapshot
 from app.status.stream import StatusStreams
 from app.system import store as system
 from app.system.store import Deliveries
+from app.vantages.prober_facts import VantageFacts, read_vantages
 from app.worker.counters import WorkerCounters
 from probes.contract import CENTRAL
 
 
 @dataclass(frozen=True, slots=True)
 class DatabaseMetrics:
-    """What the database holds for a scrape: the worker's beat, the lag of rollups, the push inbox, alerts."""
+    """What the database holds for a scrape: the worker's beat, the lag of rollups, the push inbox, alerts, probers."""
 
     beat: Any | None
     lags: Sequence[Any]
     inbox: Any
     deliveries: Deliveries
+    vantages: Sequence[VantageFacts]
 
 
 class ScrapeCollector(Collector):
@@ -57,6 +60,7 @@ class ScrapeCollector(Collector):
         yield from self._inbox()
         yield from self._deliveries()
         yield from self._worker(now)
+        yield from prober_metrics(self._database.vantages if self._database else ())
 
     def _status(self, now: datetime) -> Iterator[Metric]:
         snapshot = self._snapshot
@@ -172,12 +176,13 @@ def render_process(state: Any) -> bytes:
 async def _read_database(sessions: Sessions) -> DatabaseMetrics | None:
     try:
         async with asyncio.timeout(2), transaction(sessions) as session:
-            beats = await system.read_beats(session)
+            beat = (await system.read_beats(session)).get(CENTRAL)
             return DatabaseMetrics(
-                beats.get(CENTRAL),
+                beat,
                 await system.read_lags(session),
                 await system.read_inbox(session),
                 await system.read_deliveries(session),
+                await read_vantages(session, beat.figures if beat else {}),
             )
     except Exception:  # a scrape succeeds even while the database is unavailable
         return None

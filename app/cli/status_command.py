@@ -10,6 +10,7 @@ from typing import Any
 import orjson
 from sqlalchemy.exc import DBAPIError
 
+from app.cli.prober_findings import ProberReport, read_report
 from app.core.clock import WITA, utc_now
 from app.core.validation import closest
 from app.postgres.engine import Sessions, database_url, open_engine, open_sessions
@@ -45,6 +46,7 @@ class StatusReport:
     regions: Sequence[str]
     beat_at: datetime | None
     blind_since: datetime | None
+    probers: ProberReport
     states: dict[str, int]
     listed: Sequence[StatusEntry]  # by state, those that have been in it longest first
 
@@ -71,6 +73,8 @@ async def run(
 
 async def _report(snapshot: Snapshot, sessions: Sessions, options: StatusOptions) -> StatusReport:
     await snapshot.refresh(sessions)
+    async with sessions() as session:  # only reads
+        probers = await read_report(session)
     now = utc_now()
     snapshot.tick(now)
     selected = StatusFilter(
@@ -86,6 +90,7 @@ async def _report(snapshot: Snapshot, sessions: Sessions, options: StatusOptions
         selected.regions,
         snapshot.beat_at,
         snapshot.blind_since,
+        probers,
         {state.value: counts[state.value] for state in State},
         sorted(
             (entry for entry in entries if entry.published.state in states),
@@ -113,6 +118,10 @@ def _lines(report: StatusReport) -> Iterator[str]:
     yield f"{at}  {where}: {total} sites  {counts}  (worker seen: {beat})"
     if report.blind_since is not None:
         yield "  blind: no canary answers, so no site is judged down (see `sinyal doctor`)"
+    if report.probers.summary:
+        yield f"  {report.probers.summary}"
+    for finding in report.probers.findings:
+        yield f"  {finding.message['en']} (see `sinyal doctor`)"
     listed = Counter(entry.published.state for entry in report.listed)
     shown: Counter[str] = Counter()
     for entry in report.listed:
@@ -140,6 +149,7 @@ def _json(report: StatusReport) -> str:
         "generated_at": report.now,
         "data_age_s": data_age_s,
         "blind_since": report.blind_since,
+        "prober_findings": [finding.check for finding in report.probers.findings],
         "regions": report.regions,
         "total": sum(report.states.values()),
         "states": report.states,

@@ -1,11 +1,12 @@
 """What may be wrong with the service itself, what that is judged from, and whether measuring still works. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
 from app.core.words import Bilingual, in_words
+from app.vantages.prober_facts import VantageFacts
 
 
 class SystemCheck(StrEnum):
@@ -13,7 +14,9 @@ class SystemCheck(StrEnum):
     heartbeat does not arrive as devices' pushes do), `inbox_late` (pushes wait), `counting_late`, `buffer_filling`
     (readings wait for the database), `readings_lost`, `pushes_refused` (set aside), `canary_silent`, `few_canaries`,
     `sites_not_shown` (their status cannot be read), `courier_silent` (no alert is delivered), `packs_corrupt` (packed
-    readings that are damaged), `packing_late`.
+    readings that are damaged), `packing_late`, `vantage_unwatched` (none of its probers is heard), `prober_silent`,
+    `prober_blind`, `prober_clock` (its clock is off), `prober_late` (readings wait in its spool), `prober_lost` (its
+    spool was full), `prober_rejected` (readings it delivered were refused), `prober_token_copied` (two use one token).
     """
 
     WORKER_SILENT = "worker_silent"
@@ -30,6 +33,14 @@ class SystemCheck(StrEnum):
     COURIER_SILENT = "courier_silent"
     PACKS_CORRUPT = "packs_corrupt"
     PACKING_LATE = "packing_late"
+    VANTAGE_UNWATCHED = "vantage_unwatched"
+    PROBER_SILENT = "prober_silent"
+    PROBER_BLIND = "prober_blind"
+    PROBER_CLOCK = "prober_clock"
+    PROBER_LATE = "prober_late"
+    PROBER_LOST = "prober_lost"
+    PROBER_REJECTED = "prober_rejected"
+    PROBER_TOKEN_COPIED = "prober_token_copied"  # noqa: S105  # no secret
 
 
 class FindingSeverity(StrEnum):
@@ -70,6 +81,7 @@ class SystemFacts:
     corrupt_since: datetime | None = None
     packing_lag: timedelta = timedelta()
     unpacked_bytes: int = 0
+    vantages: Sequence[VantageFacts] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +90,14 @@ class SystemFinding:
     severity: FindingSeverity
     message: Bilingual
     suggestion: Bilingual
+
+
+def critical(check: SystemCheck, message: Bilingual, suggestion: Bilingual) -> SystemFinding:
+    return SystemFinding(check, FindingSeverity.CRITICAL, message, suggestion)
+
+
+def warning(check: SystemCheck, message: Bilingual, suggestion: Bilingual) -> SystemFinding:
+    return SystemFinding(check, FindingSeverity.WARNING, message, suggestion)
 
 
 def health_of(findings: list[SystemFinding]) -> Health:

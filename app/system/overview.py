@@ -21,6 +21,7 @@ from app.system import store
 from app.system.findings import SystemFacts, health_of, summarize
 from app.system.problems import PACKING_LATE, find_problems
 from app.system.store import Stage
+from app.vantages.prober_facts import read_vantages
 from probes.contract import CENTRAL, SILENCE
 
 # Names here, and in the worker's counters.
@@ -59,6 +60,8 @@ async def read_overview(session: AsyncSession, api: ApiState, *, caller: Caller,
     inbox, stages = await store.read_inbox(session), await store.read_stages(session, now)
     courier = await store.read_courier(session)
     facts = await _with_packs(session, _facts(api, beats, inbox, stages, courier, now), beats, api)
+    figures = beats[CENTRAL].figures if CENTRAL in beats else {}
+    facts = replace(facts, vantages=await read_vantages(session, figures))
     findings = find_problems(facts)
     details = await _details(session, api, beats.get(CENTRAL), inbox) if caller.sees_addresses else None
     return {

@@ -19,7 +19,12 @@ PROBERS = text("""
         greatest(0, extract(epoch FROM now() - blind_since))::float AS blind_s
     FROM prober WHERE revoked_at IS NULL AND digest IS NOT NULL ORDER BY id
 """)
-HELD = text("SELECT DISTINCT vantage FROM assignment WHERE prober_id IS NOT NULL")
+# The centre is one of them only while others than the built-in prober have, or may have, some of its sites.
+SHARED = text("""
+    SELECT number FROM vantage WHERE number > 0
+    UNION SELECT vantage FROM assignment WHERE prober_id IS NOT NULL AND vantage = 0
+    UNION SELECT vantage FROM prober WHERE revoked_at IS NULL AND digest IS NOT NULL AND vantage = 0
+""")
 # A row a site would cost a worker more than the assignment itself.
 SITES = text("""
     SELECT string_agg(int4send(s.id), '' ORDER BY s.id) AS sites,
@@ -42,9 +47,9 @@ async def list_probers(session: AsyncSession) -> list[ProberState]:
     return [ProberState(*row) for row in await session.execute(PROBERS)]
 
 
-async def list_held_vantages(session: AsyncSession) -> set[int]:
-    """Return the vantages of which some prober that runs by itself has sites."""
-    return set(await session.scalars(HELD))
+async def list_shared_vantages(session: AsyncSession) -> list[int]:
+    """Return the vantages whose sites others than the built-in prober look at, or are to."""
+    return sorted(await session.scalars(SHARED))
 
 
 async def load_holders(session: AsyncSession, vantage: int) -> tuple[Ids, Ids]:

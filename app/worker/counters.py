@@ -60,6 +60,8 @@ class WorkerCounters:
     own_beats_heard: int = counter("Of them, those received through the inbox")
     ingest_proven: int = gauge("Whether ingest is proven alive: only then does a missed push count")
     canaries: dict[str, int] = field(default_factory=dict)  # by address: whether it answered the last beat
+    vantage_sites: dict[str, int] = field(default_factory=dict)  # by number, of vantages with probers of their own
+    prober_sites: dict[str, int] = field(default_factory=dict)  # by id, of probers that run by themselves
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)

@@ -19,7 +19,7 @@ from app.worker.jobs import Job
 
 log = structlog.get_logger()
 
-EVERY_S = 1
+EVERY_S = 2
 REST = 10  # times as long as the last run took: at most a tenth of the time is spent on assigning
 NEVER = float("inf")
 
@@ -56,15 +56,16 @@ class ProberAssignment:
         """Give each vantage's sites to its live probers; where none is live, they stay with whom they have."""
         async with self.context.sessions() as session:  # only reads
             self._others = await assignment_store.list_probers(session)
-            vantages = await assignment_store.list_held_vantages(session)
+            vantages = await assignment_store.list_shared_vantages(session)
         self._look_at = time.monotonic() + next_change_s(self._others)
         built_in = self._built_in()
         self._could_see = built_in.can_see
         live = live_by_vantage([built_in, *self._others])
-        for vantage in sorted(vantages | {prober.vantage for prober in self._others}):
-            await self._assign_vantage(vantage, live.get(vantage, []))
+        by_vantage = {vantage: await self._assign_vantage(vantage, live.get(vantage, [])) for vantage in vantages}
+        self._count(by_vantage)
 
-    async def _assign_vantage(self, vantage: int, live: list[int]) -> None:
+    async def _assign_vantage(self, vantage: int, live: list[int]) -> dict[int, int]:
+        """Return how many sites each of its probers has now."""
         async with self.context.sessions() as session:  # only reads
             sites, holders = await assignment_store.load_holders(session, vantage)
         known = [prober.id for prober in self._others if prober.vantage == vantage]
@@ -73,8 +74,15 @@ class ProberAssignment:
         for some, probers in assignment_store.parts(sites[moved], assigned[moved]):
             async with transaction(self.context.sessions) as session:
                 await assignment_store.save(session, vantage, some, probers)
+        counts = _counts(assigned)
         if moved.any():
-            log.info("sites_assigned", vantage=vantage, moved=int(moved.sum()), probers=_counts(assigned))
+            log.info("sites_assigned", vantage=vantage, moved=int(moved.sum()), probers=counts)
+        return counts
+
+    def _count(self, by_vantage: dict[int, dict[int, int]]) -> None:
+        counters = self.context.counters
+        counters.vantage_sites = {str(vantage): sum(counts.values()) for vantage, counts in by_vantage.items()}
+        counters.prober_sites = {str(i): n for counts in by_vantage.values() for i, n in counts.items() if i != NOBODY}
 
     def _built_in(self) -> ProberState:
         blind_since = self.context.canaries.blind_since

@@ -24,6 +24,7 @@ from app.worker.counters import WorkerCounters
 from tests.conftest import Cast, Person
 from tests.factories import register
 from tests.support.alerts import AlertDesk
+from tests.support.probers import hear, name_vantage, register_prober
 from tests.support.prometheus_server import program
 from tests.support.status import beat, judge, publish
 
@@ -313,3 +314,28 @@ async def test_promtool_finds_nothing_to_mend(path: str, app: FastAPI, cast: Cas
     assert body.count(b"\n") > 20
     said = subprocess.run([program("promtool"), "check", "metrics"], input=body, capture_output=True)  # noqa: ASYNC221
     assert (said.returncode, said.stdout, said.stderr) == (0, b"", b"")
+
+
+async def test_probers_are_shown_by_number_once_there_are_any(cast: Cast, session: AsyncSession) -> None:
+    assert not [name for name in await scraped(cast.stranger) if name.startswith(("sinyal_prober", "sinyal_vantage"))]
+    await name_vantage(session, 1, "telkom")
+    office, other = [await register_prober(session, name, 1) for name in ("office", "other")]
+    await hear(session, other, silent_s=90, clock_offset_ms=-2_500, spooled_readings=7)
+    async with session.begin():
+        now, figures = utc_now(), WorkerCounters(vantage_sites={"1": 5}, prober_sites={str(office): 5})
+        await worker.write_beat(session, now=now, started_at=now, blind_since=None, figures=figures.as_dict())
+    answer = await cast.stranger.client.get("/metrics")
+    assert "office" not in answer.text
+    found = await scraped(cast.stranger)
+    assert values(found["sinyal_vantage_sites"], "vantage") == {"1": 5}
+    assert values(found["sinyal_vantage_live_probers"], "vantage") == {"1": 1}
+    ids = (str(office), str(other))
+    for name, expected in (
+        ("live", (1, 0)),
+        ("silent_seconds", (0, 90)),
+        ("sites", (5, 0)),
+        ("spooled_readings", (0, 7)),
+        ("readings", (0, 0)),
+    ):
+        assert values(found[f"sinyal_prober_{name}"], "prober") == dict(zip(ids, expected, strict=True))
+    assert values(found["sinyal_prober_clock_offset_seconds"], "prober") == {str(other): -2.5}

@@ -8,11 +8,14 @@ import pytest
 from sqlalchemy import text
 
 from app.cli import status_command
+from app.cli.doctor.check_result import CheckStatus
+from app.cli.doctor.probers import check_probers
 from app.cli.status_command import StatusOptions
 from app.core.clock import utc_now
-from app.postgres.engine import Sessions, transaction
+from app.postgres.engine import Sessions, open_engine, open_sessions, transaction
 from app.registry.models import State
 from app.settings import Settings, SettingsError
+from tests.support.probers import hear, name_vantage, register_prober
 from tests.support.status import add_site, open_committed
 
 
@@ -101,7 +104,8 @@ async def test_an_unknown_value_is_named(settings: Settings, options: dict[str, 
 
 async def test_json_has_the_same_fields_whatever_it_says(settings: Settings) -> None:
     told = await as_json(settings)
-    assert list(told) == ["generated_at", "data_age_s", "blind_since", "regions", "total", "states", "sites"]
+    always = ["generated_at", "data_age_s", "blind_since", "prober_findings", "regions", "total", "states", "sites"]
+    assert list(told) == always
     assert told["states"] == {"up": 1, "degraded": 1, "down": 1, "unreachable": 1, "unknown": 1}
     assert (told["regions"], told["data_age_s"], told["blind_since"]) == (["64"], None, None)
     assert {"code", "name", "state", "since", "provider", "technology", "incident_id"} <= told["sites"][0].keys()
@@ -114,3 +118,23 @@ async def test_a_long_list_says_how_many_more_there_are(settings: Settings, monk
     assert listed == [
         f"  and 1 more {state}: see them all with --json" for state in ("down", "unreachable", "degraded")
     ]
+
+
+async def test_probers_are_told_of_once_there_are_any(settings: Settings) -> None:
+    assert (await as_json(settings))["prober_findings"] == []
+    engine = open_engine(str(settings.database_url), name="test")
+    async with open_sessions(engine)() as session:
+        await name_vantage(session, 1, "telkom")
+        await register_prober(session, "office", 1, silent_s=90)
+        told = (await lines(settings))[1:3]
+        doctor = await check_probers(settings)
+        await hear(session, 1)
+        healthy = await check_probers(settings)
+    await engine.dispose()
+    assert told == [
+        "  0 of 1 probers live, at 1 vantage",
+        "  not heard for 1 min 30 s or longer: office (telkom) (see `sinyal doctor`)",
+    ]
+    assert (await as_json(settings))["prober_findings"] == []
+    assert (doctor.status, "office (telkom)" in doctor.text) == (CheckStatus.WARN, True), doctor
+    assert (healthy.status, healthy.text) == (CheckStatus.OK, "probers: 1 of 1 probers live, at 1 vantage")

@@ -2,11 +2,13 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
 from app.system.findings import Health, SystemCheck, SystemFacts, health_of, summarize
 from app.system.problems import find_problems
+from app.vantages.prober_facts import ProberFacts, VantageFacts
 
 NOW = datetime(2026, 11, 24, 6, 5, tzinfo=UTC)
 WELL = SystemFacts(
@@ -19,6 +21,16 @@ WELL = SystemFacts(
     buffered=10,
     buffer_limit=1000,
 )
+HEARD = ProberFacts(1, "kantor", 1, "telkom", silent_s=4, readings=900, sites=12)
+
+
+def with_probers(*probers: ProberFacts, sites: int = 12) -> SystemFacts:
+    return replace(WELL, vantages=[VantageFacts(0, "central", 0), VantageFacts(1, "telkom", sites, probers)])
+
+
+def with_prober(**fields: Any) -> SystemFacts:
+    """Of a vantage where another one looks as well."""
+    return with_probers(replace(HEARD, **fields), replace(HEARD, id=2, name="gudang"))
 
 
 def test_a_service_that_works_says_so() -> None:
@@ -46,6 +58,14 @@ def test_a_service_that_works_says_so() -> None:
         (replace(WELL, packing_lag=timedelta(hours=6, seconds=1)), SystemCheck.PACKING_LATE, Health.ATTENTION),
         (replace(WELL, lost=1), SystemCheck.READINGS_LOST, Health.ATTENTION),
         (replace(WELL, canaries={"203.0.113.1": True}), SystemCheck.FEW_CANARIES, Health.ATTENTION),
+        (with_probers(), SystemCheck.VANTAGE_UNWATCHED, Health.IMPAIRED),
+        (with_prober(silent_s=61), SystemCheck.PROBER_SILENT, Health.ATTENTION),
+        (with_prober(blind_since=NOW), SystemCheck.PROBER_BLIND, Health.ATTENTION),
+        (with_prober(clock_offset_ms=-1_001), SystemCheck.PROBER_CLOCK, Health.ATTENTION),
+        (with_prober(spooled=9, spool_age_s=601), SystemCheck.PROBER_LATE, Health.ATTENTION),
+        (with_prober(spool_lost=9), SystemCheck.PROBER_LOST, Health.ATTENTION),
+        (with_prober(rejected=9, rejected_s=60, last_rejection="clock"), SystemCheck.PROBER_REJECTED, Health.ATTENTION),
+        (with_prober(superseded=2, superseded_s=60), SystemCheck.PROBER_TOKEN_COPIED, Health.ATTENTION),
         (
             replace(WELL, canaries={"203.0.113.1": True, "203.0.113.2": False}),
             SystemCheck.CANARY_SILENT,
@@ -57,6 +77,20 @@ def test_each_fault_is_found_alone(facts: SystemFacts, check: SystemCheck, healt
     findings = find_problems(facts)
     assert [finding.check for finding in findings] == [check]
     assert health_of(findings) is health
+
+
+def test_probers_that_work_and_vantages_without_sites_are_no_fault() -> None:
+    well = [with_prober(), with_probers(sites=0), with_prober(silent_s=None), with_prober(superseded=1, superseded_s=1)]
+    well += [with_prober(rejected=9, rejected_s=90_000), with_prober(superseded=9, superseded_s=4_000)]
+    assert [find_problems(facts) for facts in well] == [[]] * len(well)
+
+
+def test_many_probers_are_one_sentence() -> None:
+    silent = [replace(HEARD, id=n, name=f"pos-{n}", silent_s=n * 100) for n in range(1, 8)]
+    (finding,) = find_problems(with_probers(*silent, HEARD))
+    assert finding.message["id"] == (
+        "tidak ada kabar selama 1 menit 40 detik atau lebih: pos-1 (telkom), pos-2 (telkom), pos-3 (telkom), … (+4)"
+    )
 
 
 def test_nobody_is_told_where_there_is_no_channel() -> None:

@@ -11,6 +11,7 @@ from app.core.words import moment_in_words
 from app.worker import writer as worker
 from app.worker.counters import WorkerCounters
 from tests.conftest import Cast
+from tests.support.probers import hear, name_vantage, register_prober
 from tests.support.status import beat
 
 
@@ -93,3 +94,27 @@ async def test_damaged_packs_are_told_whoever_met_them_while_their_hours_are_kep
         assert finding["message"]["en"] == (
             f"packed readings are damaged: at least {packs} packs, the first found at {moment_in_words(since)['en']}"
         )
+
+
+async def test_a_vantage_that_nobody_looks_from_is_found_and_its_probers_are_named(
+    cast: Cast, session: AsyncSession
+) -> None:
+    await name_vantage(session, 1, "telkom")
+    office = await register_prober(session, "office", 1)
+    figures = WorkerCounters(
+        canaries={"127.255.0.1": 1, "127.255.0.2": 1}, vantage_sites={"1": 3}, prober_sites={str(office): 3}
+    )
+    await write_beat(session, figures)
+    assert (await cast.ana.get("/system")).json()["findings"] == []
+    await hear(session, office, silent_s=125, clock_offset_ms=5_000, address="10.9.8.7")
+    answer = await cast.ana.get("/system")
+    findings = {finding["check"]: finding["message"]["id"] for finding in answer.json()["findings"]}
+    assert findings == {
+        "vantage_unwatched": "tidak ada yang memantau dari telkom: tidak ada kabar dari satu pun pengukur di sana",
+        "prober_silent": "tidak ada kabar selama 2 menit 5 detik atau lebih: office (telkom)",
+    }
+    assert "10.9.8.7" not in answer.text
+    async with session.begin():
+        await session.execute(text("UPDATE prober SET revoked_at = now()"))
+    await write_beat(session, WorkerCounters(canaries=figures.canaries, vantage_sites={"1": 0}))
+    assert (await cast.ana.get("/system")).json()["findings"] == []

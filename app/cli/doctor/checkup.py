@@ -6,7 +6,7 @@ No line shows a secret: of an unexpected error only its type is told.
 import asyncio
 from collections.abc import Callable
 
-from app.cli.doctor import alerts, database, machine, network, packs, push
+from app.cli.doctor import alerts, database, machine, network, packs, probers, push
 from app.cli.doctor.check_result import Check, CheckResult, CheckStatus, NotApplicable, describe_error, in_thread
 from app.settings import Settings
 
@@ -60,6 +60,7 @@ CHECKS: tuple[Check, ...] = (
     database.check_schema,
     database.check_direct_connection,
     database.check_worker,
+    probers.check_probers,
     network.check_heartbeat,
     push.check_public_url,
     push.check_ingest,
