@@ -34,7 +34,7 @@ AS_JSON = f"""
     SELECT coalesce(json_agg(json_build_object('id', t.id, 'kind', t.probe, 'host', t.host, 'port', t.port,
             'url', t.url, 'packets', {PACKETS}, 'spacing_ms', {SPACING_MS}, 'timeout_ms', p.timeout_ms,
             'interval_s', p.interval_s, 'valid_s', p.interval_s,
-            'addressed_at', (extract(epoch FROM t.addressed_at) * 1000000)::bigint
+            'parent_id', t.parent_id, 'addressed_at', (extract(epoch FROM t.addressed_at) * 1000000)::bigint
         ) ORDER BY t.id) FILTER (WHERE t.is_ours), '[]')::text AS sites,
         coalesce(json_agg(t.id ORDER BY t.id) FILTER (WHERE NOT t.is_ours), '[]')::text AS removed
     FROM told t JOIN profile p ON p.technology = t.technology

@@ -25,6 +25,7 @@ PROBER: dict[str, Any] = {
     "vantage_name": "telkom",
     "built_in": False,
     "live": True,
+    "sites": 1_038,
     "seen_at": MOMENT,
     "started_at": MOMENT,
     "blind_since": None,
@@ -98,6 +99,7 @@ class ProberOut(BaseModel):
     vantage_name: str = Field(description="name of the vantage")
     built_in: bool = Field(description="whether it is part of the leading worker, and has no token")
     live: bool = Field(description="whether it was heard in the last 30 s")
+    sites: int = Field(description="sites assigned to it")
     seen_at: WitaMoment | None = Field(description="when it was last heard; null: never yet")
     started_at: WitaMoment | None = Field(description="when its process began")
     blind_since: WitaMoment | None = Field(description="since when none of its canaries answers")

@@ -1,5 +1,6 @@
 """Vantages and probers as the province manages them."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import Select, exists, select
@@ -10,12 +11,14 @@ from app.access.rights import HOLDERS, REFUSALS, Right
 from app.access.scope import Caller
 from app.core.clock import utc_now
 from app.core.errors import Conflict, Fault, Invalid, NotAllowed, NotFound
+from app.judging.models import WorkerBeat
 from app.postgres.engine import require_version
 from app.postgres.work_signals import Work, announce
 from app.vantages import prober_tokens
 from app.vantages.intake import LEASE
 from app.vantages.models import RegisteredProber, Vantage
 from app.vantages.schemas import MOST_VANTAGES, ProberOut, VantageIn
+from probes.contract import CENTRAL
 
 OF_PROVINCE = ("address", "figures", "created_by", "revoked_by")
 
@@ -58,7 +61,8 @@ async def list_probers(
         query = query.where(RegisteredProber.revoked_at.is_(None) == active)
     if after is not None:
         query = query.where(RegisteredProber.id > after)
-    return [_present(*row, caller=caller) for row in await session.execute(query)]
+    sites = await _assigned_sites(session)
+    return [_present(*row, sites, caller=caller) for row in await session.execute(query)]
 
 
 async def get_prober(session: AsyncSession, prober_id: int, *, caller: Caller) -> dict[str, Any]:
@@ -66,7 +70,7 @@ async def get_prober(session: AsyncSession, prober_id: int, *, caller: Caller) -
     row = (await session.execute(_probers().where(RegisteredProber.id == prober_id))).one_or_none()
     if row is None:
         raise _not_found(prober_id)
-    return _present(*row, caller=caller)
+    return _present(*row, await _assigned_sites(session), caller=caller)
 
 
 async def find_by_token(session: AsyncSession, token_digest: bytes) -> RegisteredProber | None:
@@ -175,8 +179,18 @@ def _probers() -> Select[Any, Any]:
     return select(RegisteredProber, Vantage.name).join(Vantage, Vantage.number == RegisteredProber.vantage)
 
 
-def _present(prober: RegisteredProber, vantage_name: str, *, caller: Caller) -> dict[str, Any]:
+async def _assigned_sites(session: AsyncSession) -> Mapping[str, int]:
+    """Return by prober how many sites it has, as the worker last said: counting a million rows is no page's matter."""
+    figures = await session.scalar(select(WorkerBeat.figures).where(WorkerBeat.source == CENTRAL))
+    sites: Mapping[str, int] = (figures or {}).get("prober_sites", {})
+    return sites
+
+
+def _present(
+    prober: RegisteredProber, vantage_name: str, sites: Mapping[str, int], *, caller: Caller
+) -> dict[str, Any]:
     out = {name: getattr(prober, name, None) for name in ProberOut.model_fields}
     is_live = prober.revoked_at is None and prober.seen_at is not None and utc_now() - prober.seen_at <= LEASE
     out |= {"vantage_name": vantage_name, "built_in": prober.digest is None, "live": is_live}
+    out["sites"] = 0 if prober.revoked_at else sites.get(str(prober.id), 0)
     return out if caller.sees_addresses else out | dict.fromkeys(OF_PROVINCE)

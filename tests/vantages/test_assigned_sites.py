@@ -81,6 +81,7 @@ async def test_a_prober_is_told_its_own_sites_and_how_to_look_at_them(
         "timeout_ms": 3000,
         "interval_s": 60,
         "valid_s": 60,
+        "parent_id": None,
     }
     assert await asking.ask() is None
 
