@@ -14,6 +14,7 @@ import structlog
 
 from app.core.clock import utc_now
 from app.prober import spool as spools
+from app.prober import spool_damage
 from app.prober.figures import ProberFigures
 from app.prober.spool import Spool, SpooledBlock, SpoolState
 from probes.reading_block import ReadingBlock
@@ -182,11 +183,11 @@ class BlockOutbox:
         try:
             return work(self._opened()), 0
         except (sqlite3.Error, OSError) as error:
-            if spools.is_full(error):
+            if spool_damage.is_full(error):
                 lost = self._opened().drop_oldest()
                 return work(self._opened()), lost
             self._close()
-            if not spools.is_damage(error):
+            if not spool_damage.is_damage(error):
                 raise
             self._replace(error)
             return work(self._opened()), 0
@@ -194,8 +195,8 @@ class BlockOutbox:
     def _replace(self, error: Exception) -> None:
         """Set a damaged spool aside, and begin another one with what can still be read of it."""
         self.damaged += 1
-        aside = spools.set_aside(self.path, utc_now().strftime("%Y%m%dT%H%M%S%f"))
-        saved = spools.salvage(aside, self._opened())
+        aside = spool_damage.set_aside(self.path, utc_now().strftime("%Y%m%dT%H%M%S%f"))
+        saved = spool_damage.salvage(aside, self._opened())
         log.error("spool_damaged", set_aside=str(aside), error=str(error), blocks_saved=saved)
 
     def _close(self) -> None:

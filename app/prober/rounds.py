@@ -20,7 +20,7 @@ from app.probing.schedule import Schedule
 from app.probing.sweeping import Sweeping
 from app.probing.write_buffer import WriteBuffer
 from probes.own_addresses import OwnAddresses
-from probes.policy import DENIED_BY_DEFAULT, AddressPolicy
+from probes.policy import DENIED_BY_DEFAULT, AddressPolicy, parse_address
 from probes.reading_block import ReadingBlock
 from probes.sweep import Prober
 from probes.target_block import TargetBlock
@@ -31,9 +31,13 @@ BUFFERED_READINGS = 500_000
 WRITE_EVERY_S = 5.0  # without news: a sync of the disk costs the same for many readings
 
 
-def policy_of(told: PolicyToProbe) -> AddressPolicy:
-    """Return where this machine may look: not at itself, and at no network that is denied to all."""
-    return AddressPolicy(told.allow, [*DENIED_BY_DEFAULT, *told.deny], OwnAddresses())
+def policy_of(told: PolicyToProbe, canaries: Sequence[str] = ()) -> AddressPolicy:
+    """Return where this machine may look: not at itself, and at no network that is denied to all.
+
+    Canaries that were named on this machine itself are allowed.
+    """
+    own = [str(address) for canary in canaries if (address := parse_address(canary))]
+    return AddressPolicy([*told.allow, *own], [*DENIED_BY_DEFAULT, *told.deny], OwnAddresses())
 
 
 @dataclass
@@ -65,7 +69,7 @@ class ProbeRounds:
     def follow_rules(self, rules: ProbeRules) -> None:
         if rules.policy != self._policy:
             self._policy = rules.policy
-            self.prober = replace(self.prober, policy=policy_of(rules.policy))
+            self.prober = replace(self.prober, policy=policy_of(rules.policy, self.own_canaries))
         told = self.own_canaries or rules.canaries
         if list(told) != list(self.canaries.addresses):
             self.canaries = Canaries(told)

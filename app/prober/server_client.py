@@ -17,7 +17,9 @@ from app.prober.errors import (
     TokenRefused,
 )
 
-TIMEOUT = httpx.Timeout(30.0, connect=10.0)
+TIMEOUT = httpx.Timeout(10.0)  # of a connection, and of a silence in it: the lease is 30 s
+KEPT = httpx.Limits(max_connections=2, keepalive_expiry=50.0)  # the server closes what is unused for 65 s
+CLOSED = (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError)  # a kept connection that had ended already
 MOST_ANSWER_BYTES = 128 * 2**20
 LONGEST_PAUSE_S = 60.0
 LEVEL = 1  # of gzip
@@ -41,7 +43,9 @@ class ServerClient:
         headers = {"Authorization": f"Bearer {token}", "User-Agent": "sinyal-prober", "Accept-Language": "en"}
         self._even = even
         base = f"{self.url}/api/v1/prober"
-        self._client = httpx.AsyncClient(base_url=base, headers=headers, timeout=TIMEOUT, transport=transport)
+        self._client = httpx.AsyncClient(
+            base_url=base, headers=headers, timeout=TIMEOUT, limits=KEPT, transport=transport
+        )
 
     async def close(self) -> None:
         await self._client.aclose()
@@ -57,16 +61,26 @@ class ServerClient:
         return await self._send(self._client.build_request("POST", path, content=body, headers=headers))
 
     async def _send(self, request: httpx.Request) -> ServerAnswer:
-        sent_s = self._even()
+        """Once more at once over a new connection: whatever is sent twice counts once."""
         try:
-            response = await self._client.send(request, stream=True)
-            received_s = self._even()
-            try:
-                body = await _read(response)
-            finally:
-                await response.aclose()
+            return await self._attempt(request)
+        except CLOSED:
+            pass
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise ServerUnreachable(f"{type(error).__name__}: {error}") from None
+        try:
+            return await self._attempt(request)
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise ServerUnreachable(f"{type(error).__name__}: {error}") from None
+
+    async def _attempt(self, request: httpx.Request) -> ServerAnswer:
+        sent_s = self._even()
+        response = await self._client.send(request, stream=True)
+        received_s = self._even()
+        try:
+            body = await _read(response)
+        finally:
+            await response.aclose()
         if response.status_code == httpx.codes.NOT_MODIFIED:
             return ServerAnswer(None, response.headers.get("etag"), sent_s, received_s)
         if response.status_code != httpx.codes.OK:

@@ -209,44 +209,6 @@ def _sum_of(cursor: sqlite3.Cursor) -> int:
     return sum(readings for (readings,) in cursor.fetchall())
 
 
-def is_damage(error: Exception) -> bool:
-    """Whether this file will not be read again; anything else may pass: a full or missing disk, a lock."""
-    code = getattr(error, "sqlite_errorcode", None)
-    if code is None:
-        return isinstance(error, sqlite3.DatabaseError) and not isinstance(error, sqlite3.OperationalError)
-    return code & 0xFF in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR}
-
-
-def is_full(error: Exception) -> bool:
-    return getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_FULL
-
-
-def set_aside(path: Path, stamp: str) -> Path:
-    """Rename a damaged spool, for a person to look at; return its new name."""
-    aside = path.with_name(f"{path.stem}.damaged-{stamp}{path.suffix}")
-    for suffix in ("", "-wal", "-shm"):
-        part = path.with_name(path.name + suffix)
-        if part.exists():
-            part.rename(aside.with_name(aside.name + suffix))
-    return aside
-
-
-def salvage(damaged: Path, into: Spool) -> int:
-    """Copy what can be read of a damaged spool and was not delivered; return how many blocks that are."""
-    saved = 0
-    try:
-        connection = sqlite3.connect(damaged)
-        try:
-            for row in connection.execute(f"SELECT {COLUMNS} FROM block WHERE acked_at IS NULL ORDER BY id"):
-                into.append([SpooledBlock(*row)])
-                saved += 1
-        finally:
-            connection.close()
-    except (sqlite3.Error, TypeError):
-        pass  # the rest cannot be read
-    return saved
-
-
 def pack(boot: str, seq: int, wire: reading_wire.WireBlock, *, is_unsure: bool) -> SpooledBlock:
     readings, addressed_at = wire
     slots = readings.slot
