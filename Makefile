@@ -5,11 +5,11 @@ STAMP := .venv/.installed
 DEV_STAMP := .venv/.dev
 JOBS ?= 6
 
-.PHONY: help install dev demo up test lint bench attack screenshots lock clean
+.PHONY: help install dev demo up test lint bench attack cluster cluster-faults screenshots lock clean
 .DEFAULT_GOAL := help
 
 help:  ## say what there is
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 13
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
 
 install: $(STAMP)  ## make .venv with what the service needs (again only after the lock changed)
 
@@ -49,6 +49,12 @@ bench: dev  ## measure the echo engine and the stores (ARGS=...)
 
 attack: dev  ## requests that must not stop the service, thirty at once, at a demo (ARGS=import_bombs)
 	@$(BIN)/python -m tests.attack $(ARGS)
+
+cluster: dev  ## three databases, two machines of the service and three probers, on this machine (SITES=2000)
+	@$(BIN)/python -m tests.cluster $(ARGS)
+
+cluster-faults: dev  ## break that cluster in every way, under load, and count what was lost (SITES=2000 ARGS=primary)
+	@$(BIN)/python -m tests.cluster faults $(ARGS)
 
 screenshots: dev  ## every page, on a desktop and on a phone, from a demo, into var/screenshots (ARGS="/console /layar")
 	@$(BIN)/python -m tests.screenshots $(ARGS)
