@@ -4,7 +4,7 @@ Canaries are addresses beyond our own uplink, beaten every two seconds. While mo
 """
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from itertools import pairwise
@@ -66,6 +66,30 @@ class CanaryLog:
     def forget_after(self, moment: float) -> None:
         while self._beats and self._beats[-1].sent_at > moment:
             self._beats.pop()
+
+    def since(self, moment: float) -> "CanaryLog":
+        """Return the beats from a moment on."""
+        log = CanaryLog(self.addresses)
+        log._beats.extend(beat for beat in self._beats if beat.sent_at >= moment)
+        return log
+
+    def merged_with(self, other: "CanaryLog") -> "CanaryLog":
+        """Return the beats of both; where the other one is of other addresses, its own alone."""
+        if not self._beats or (other._beats and list(other.addresses) != list(self.addresses)):
+            return other
+        log, beats = CanaryLog(self.addresses), {beat.sent_at: beat for beat in (*self._beats, *other._beats)}
+        log._beats.extend(beats[sent_at] for sent_at in sorted(beats))
+        return log
+
+    def as_json(self) -> dict[str, Any]:
+        beats = [[beat.sent_at, [int(answered) for answered in beat.answered]] for beat in self._beats]
+        return {"addresses": list(self.addresses), "beats": beats}
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> "CanaryLog":
+        log = cls(document["addresses"])
+        log._beats.extend(CanaryBeat(sent_at, tuple(map(bool, answered))) for sent_at, answered in document["beats"])
+        return log
 
     def evidence(self, start: float, end: float) -> CanaryEvidence:
         """Return what the beats after `start` and before `end` show."""

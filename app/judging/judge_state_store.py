@@ -15,7 +15,7 @@ from app.judging.degraded import WindowReading
 from app.judging.fold import FoldResult, median_us
 from app.judging.judge import BAD, JudgeState
 from app.postgres.engine import Counter, next_version
-from app.postgres.work_signals import Work, announce
+from app.postgres.work_signals import announce_judged
 from app.registry.models import State, UnknownReason
 from probes.contract import Reading
 
@@ -165,7 +165,7 @@ async def write_states(session: AsyncSession, folded: Sequence[tuple[Any, FoldRe
     await session.execute(WRITE, {"version": version, "rows": as_json([item.fields() for item in written])})
     unwritten_states(session).note_written(written)
     if (seat := shards.seat_of(session)) is not None and seat.shard != shards.LEADERS:
-        await announce(session, Work.JUDGED)
+        await announce_judged(session, [row.site_id for row, _ in folded])
 
 
 def _shown(row: Any, last: Reading | None) -> tuple[int | None, float | None]:

@@ -89,6 +89,11 @@ def database_url(settings: Settings) -> str:
     return cluster.url
 
 
+def direct_url(settings: Settings) -> str:
+    """Return the URL for sessions of our own: locks and notifications are lost behind a transaction pooler."""
+    return settings.database_direct_url or database_url(settings)
+
+
 def connect_args(
     name: str, *, command_timeout_s: float | None = 15, query_s: int | None = None, pooled: bool = False
 ) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 
 from app.postgres.engine import Sessions, connect_args
 from app.postgres.urls import dsn
-from app.postgres.work_signals import WORK_CHANNEL, WorkSignals
+from app.postgres.work_signals import JUDGED_CHANNEL, WORK_CHANNEL, WorkSignals
 
 log = structlog.get_logger()
 
@@ -185,6 +185,8 @@ class LeaderLock:
             return
         try:
             await connection.add_listener(WORK_CHANNEL, lambda *notification: self.signals.signal(notification[3]))
+            if self._leadership is Leadership.WORKER:
+                await connection.add_listener(JUDGED_CHANNEL, lambda *heard: self.signals.signal_judged(heard[3]))
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             self._disconnect(error)
             return

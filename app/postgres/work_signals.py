@@ -7,16 +7,20 @@ all the same, and each time while nothing is listened to.
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from enum import StrEnum
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 WORK_CHANNEL = "sinyal_work"  # payload: a kind of work
+JUDGED_CHANNEL = "sinyal_judged"  # payload: ids of sites that another worker judged than the one that probes them
 SWEEP_S = 30.0
 
 NOTIFY = text("SELECT pg_notify(:channel, kind) FROM unnest(cast(:kinds AS text[])) kind")
+
+NOTIFY_IDS = text("SELECT pg_notify(:channel, ids) FROM unnest(cast(:parts AS text[])) ids")
+IDS_A_PART = 500  # a payload has 8,000 bytes
 
 
 class Work(StrEnum):
@@ -26,7 +30,7 @@ class Work(StrEnum):
     SPEEDTESTS = "speedtests"
     REGISTRY = "registry"
     SHARDS = "shards"  # one holder of a shard left something to another
-    JUDGED = "judged"  # a site that another worker than the leading one judges is in another state
+    JUDGED = "judged"  # sites were judged by another worker than the leading one
     ASSIGNMENT = "assignment"  # of sites to probers
     ANNOUNCEMENTS = "announcements"
     DELIVERIES = "deliveries"
@@ -35,6 +39,14 @@ class Work(StrEnum):
 async def announce(session: AsyncSession, *kinds: Work) -> None:
     """Notify at the commit whoever does this work. Those of one transaction are joined by PostgreSQL."""
     await session.execute(NOTIFY, {"channel": WORK_CHANNEL, "kinds": [kind.value for kind in kinds]})
+
+
+async def announce_judged(session: AsyncSession, site_ids: Sequence[int]) -> None:
+    """Tell the leading worker at the commit that these sites were judged elsewhere: that may move its schedule."""
+    parts = [site_ids[first : first + IDS_A_PART] for first in range(0, len(site_ids), IDS_A_PART)]
+    await session.execute(
+        NOTIFY_IDS, {"channel": JUDGED_CHANNEL, "parts": [",".join(map(str, part)) for part in parts]}
+    )
 
 
 class WorkSignals:
@@ -46,11 +58,27 @@ class WorkSignals:
         self._signalled: set[str] = set()
         self._sweep_at: dict[Work, float] = {}
         self._waiting: dict[str, asyncio.Event] = {}
+        self._judged: set[int] | None = None  # None: nobody knows which, as it was not listened to
 
     def listen(self) -> None:
         """Everything is due once: what was signalled before is unknown."""
         self._is_listening = True
         self._sweep_at.clear()
+        self._judged = None
+
+    def signal_judged(self, payload: str) -> None:
+        if self._judged is not None:
+            self._judged.update(map(int, payload.split(",")))
+        self.signal(Work.JUDGED)
+
+    def take_judged(self) -> set[int] | None:
+        """Return the sites that were judged elsewhere since the last call; None: any may have been."""
+        judged, self._judged = self._judged, set()
+        return judged
+
+    def forget_judged(self) -> None:
+        """Whoever took them failed."""
+        self._judged = None
 
     def stop(self) -> None:
         """Nothing is listened to: all work is due whenever it is asked for."""

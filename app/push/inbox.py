@@ -21,16 +21,22 @@ INSERT = text("""
     SELECT * FROM unnest(cast(:site_ids AS int[]), cast(:received AS timestamptz[]), cast(:rows AS bytea[]),
         cast(:addresses AS text[]), cast(:boots AS text[]), cast(:backlog AS boolean[]))
 """)
-DELETE_OLDEST = text("""
+DELETE_OLDEST = """
     DELETE FROM push_inbox WHERE id IN (
         SELECT id FROM (
             SELECT id, sum(octet_length(rows)) OVER (ORDER BY is_backlog, id) - octet_length(rows) AS before FROM (
-                SELECT id, rows, is_backlog FROM push_inbox WHERE refused_at IS NULL
+                SELECT id, rows, is_backlog FROM push_inbox WHERE refused_at IS NULL {among}
                 ORDER BY is_backlog, id LIMIT :limit FOR UPDATE SKIP LOCKED
             ) oldest
         ) counted WHERE before < :max_bytes
     ) RETURNING id, site_id, received_at, rows AS payload, address, boot, is_backlog
-""")
+"""
+OF_SHARD = """(
+    cast(:shard AS int) = 0 AND site_id IS NULL
+    OR EXISTS (SELECT FROM site_status st WHERE st.site_id = push_inbox.site_id AND st.shard = cast(:shard AS int))
+)"""
+OLDEST_OF_ALL = text(DELETE_OLDEST.format(among=""))
+OLDEST_OF_SHARD = text(DELETE_OLDEST.format(among=f"AND {OF_SHARD}"))
 SET_ASIDE = text("UPDATE push_inbox SET refused_at = now() WHERE id = :id")
 REQUEUE = text("UPDATE push_inbox SET refused_at = NULL WHERE refused_at IS NOT NULL")
 
@@ -112,12 +118,18 @@ async def enqueue(session: AsyncSession, deliveries: Sequence[Delivery]) -> None
     await announce(session, Work.INBOX)
 
 
-async def dequeue(session: AsyncSession, *, limit: int, max_bytes: int = 2**62) -> list[Delivery]:
-    """Delete and return the oldest deliveries in their order, the backlog last.
+async def dequeue(
+    session: AsyncSession, *, limit: int, max_bytes: int = 2**62, shard: int | None = None
+) -> list[Delivery]:
+    """Delete and return the oldest deliveries in their order, the backlog last. `shard`: those of its sites.
 
     They are gone once the caller's transaction commits.
     """
-    rows = await session.execute(DELETE_OLDEST, {"limit": limit, "max_bytes": max_bytes})
+    params = {"limit": limit, "max_bytes": max_bytes}
+    if shard is None:
+        rows = await session.execute(OLDEST_OF_ALL, params)
+    else:
+        rows = await session.execute(OLDEST_OF_SHARD, {**params, "shard": shard})
     deliveries = [
         Delivery(row.site_id, row.received_at, row.payload, row.id, row.address, row.boot, row.is_backlog)
         for row in rows

@@ -127,7 +127,8 @@ class InboxConsumer:
         now, most, deliveries = utc_now(), self._most, list[Delivery]()
         try:
             async with self.judging.transaction() as (session, _):
-                deliveries = await inbox.dequeue(session, limit=most, max_bytes=MOST_BYTES)
+                shard = None if (seat := self.judging.seat) is None else seat.shard
+                deliveries = await inbox.dequeue(session, limit=most, max_bytes=MOST_BYTES, shard=shard)
                 proof, unproven = self._extend_proof(deliveries)
                 items, claims, judged = list[AddressedReading](), list[Claim](), list[JudgedSite]()
                 if unproven or any(row.site_id is not None for row in deliveries):  # not of our own beats alone

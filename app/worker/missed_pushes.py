@@ -47,7 +47,7 @@ PUSHING = f"""
             JOIN device d ON d.site_id = s.id
             JOIN unnest(cast(:technologies AS text[]), cast(:every AS int[])) AS p(technology, send_every_s)
                 ON p.technology = s.technology
-        WHERE {PUSHES} AND {IS_ALWAYS_PRESENT} AND {HEARD_AT_ADDRESS} AND {DEVICE_IS_ADMITTED}
+        WHERE {PUSHES} AND st.shard = 0 AND {IS_ALWAYS_PRESENT} AND {HEARD_AT_ADDRESS} AND {DEVICE_IS_ADMITTED}
     ) pushing
 """
 OVERDUE = text(f"""

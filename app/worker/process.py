@@ -12,10 +12,10 @@ from app.diagnoses import store as diagnoses
 from app.judging import dated_profiles
 from app.judging.blind_ranges import BlindRange
 from app.measurements import partitions
-from app.postgres.engine import database_url, open_engine, transaction
+from app.postgres.engine import database_url, direct_url, open_engine, transaction
 from app.postgres.leader_lock import LeaderLock, NoLongerLeader
 from app.settings import Settings
-from app.worker import certificates_job, housekeeping, open_data_job, packing_job, public_files, rollup_job
+from app.worker import certificates_job, housekeeping, open_data_job, packing_job, public_files, resharding, rollup_job
 from app.worker.canary_watch import CanaryWatch
 from app.worker.clock_watch import ClockWatch
 from app.worker.context import WorkerContext
@@ -24,9 +24,12 @@ from app.worker.diagnosis_runner import DiagnosisRunner
 from app.worker.inbox_consumer import InboxConsumer
 from app.worker.ingest_heartbeat import open_heartbeat
 from app.worker.jobs import Job, schedule_jobs, start_jobs
+from app.worker.judged_elsewhere import JudgedElsewhere
 from app.worker.probe_loop import ProbeLoop
 from app.worker.prober_assignment import ProberAssignment
 from app.worker.registry_refresh import RegistryRefresh
+from app.worker.shard_tasks_job import ShardTaskConsumer
+from app.worker.shard_worker import take_seats
 from app.worker.speedtest_runner import SpeedtestRunner, download_by
 from app.worker.telemetry_reader import TelemetryReader
 from app.worker.writer import BufferWriter, last_beat_at
@@ -61,6 +64,14 @@ class Worker:
         self.telemetry = TelemetryReader(context.sessions, context.prober, context.settings)
         self.dead_mans_switch = DeadMansSwitch(context.settings.heartbeat_url, self.writer)
 
+    def shard_jobs(self) -> list[Job]:
+        """Return what is to be done while others judge as well."""
+        context, seat = self.context, self.context.judging.seat
+        if seat is None:
+            return []
+        tasks = ShardTaskConsumer(context.judging, seat, self.registry_refresh, context.signals, context.write_lock)
+        return [*tasks.jobs(), *JudgedElsewhere(context).jobs()]
+
     def jobs(self) -> list[Job]:
         return [
             *self.probe_loop.jobs(),
@@ -79,11 +90,13 @@ class Worker:
             *open_data_job.jobs(self.context),
             *public_files.jobs(self.context),
             *housekeeping.jobs(self.context),
+            *self.shard_jobs(),
         ]
 
     async def start(self) -> None:
         """Take over from the worker before: since its last beat nothing was probed."""
         context, now = self.context, floor_second(utc_now())
+        context.judging.seat = await resharding.take_first_seat(context.sessions, context.settings)
         async with transaction(context.sessions) as session:
             await partitions.create_ahead(session, now)
             await dated_profiles.record_profiles(session, now)
@@ -130,18 +143,24 @@ async def work(settings: Settings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     url = database_url(settings)
-    lock = LeaderLock(settings.database_direct_url or url)
+    lock = LeaderLock(direct_url(settings))
     engine = open_engine(url, name="worker", pool_size=2, pooled=settings.is_pooled)
+    leading = asyncio.Event()
+    seating = asyncio.create_task(take_seats(settings, leading, stop))
     try:
         async with Prober.open(settings.probe_policy, packets_per_second=settings.probe.packets_per_second) as prober:
             if prober.icmp_problem:
                 log.error("icmp_unavailable", problem=prober.icmp_problem)
             while not stop.is_set():
                 if await completes(lock.win(), stop):
+                    leading.set()
                     context = WorkerContext(lock.open_sessions(engine), prober, settings, signals=lock.signals)
                     await _lead(Worker(context), lock, stop)
+                    leading.clear()
     finally:
+        stop.set()
         lock.abandon()
+        await seating
         await engine.dispose()
 
 

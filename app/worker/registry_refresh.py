@@ -48,6 +48,7 @@ SITES = text(f"""
     )
 """)
 
+SITES_OF_SHARD = text(f"{SITES.text} AND st.shard = :shard")
 # Of sites that another shard gave away: a change may be known to neither the one nor the other.
 TAKEN = text(f"""
     {COLUMNS.format(is_reconfigured="c.started_at > now() - interval '1 hour'")} WHERE s.id = ANY(cast(:ids AS int[]))
@@ -88,11 +89,15 @@ class RegistryFollower(ABC):
         """
         async with self.write_lock:
             async with self.judging.sessions() as session:  # only reads: there is nothing to commit
-                version, rows = await list_changed_sites(session, self.version)
+                version, rows = await list_changed_sites(session, self.version, shard=self.shard_at_first())
             await self._judge_changed(self._own(rows), is_first=self.version < 0)
             await self._give_away(rows)
         await self.follow(rows)
         self.version = version
+
+    def shard_at_first(self) -> int | None:
+        """Return the shard whose sites are enough at the first refresh, which reads all there are; None: all."""
+        return None
 
     async def judge_taken(self, site_ids: Sequence[int]) -> None:
         """Judge by what changed lately the sites that were taken over. Under the write lock."""
@@ -178,7 +183,9 @@ class RegistryRefresh(RegistryFollower):
         schedule.follow(judged, now=self.context.slot)
 
 
-async def list_changed_sites(session: AsyncSession, seen: int) -> tuple[int, Sequence[Any]]:
+async def list_changed_sites(
+    session: AsyncSession, seen: int, *, shard: int | None = None
+) -> tuple[int, Sequence[Any]]:
     """Return the registry's version, and the sites changed, or given to another prober, since version `seen`.
 
     The version is read first: a change between the two reads is read twice, and none is lost.
@@ -186,6 +193,8 @@ async def list_changed_sites(session: AsyncSession, seen: int) -> tuple[int, Seq
     version = await session.scalar(text("SELECT version FROM change_counter WHERE name = 'registry'"))
     if version == seen:
         return seen, []
+    if shard is not None:
+        return int(version or 0), (await session.execute(SITES_OF_SHARD, {"seen": seen, "shard": shard})).all()
     return int(version or 0), (await session.execute(SITES, {"seen": seen})).all()
 
 

@@ -15,6 +15,9 @@ class ShardRegistry(RegistryFollower):
         super().__init__(judging, signals, write_lock)
         self._address_since: dict[int, datetime] = {}
 
+    def shard_at_first(self) -> int | None:
+        return None if self.version >= 0 or self.judging.seat is None else self.judging.seat.shard
+
     def address_since(self, site_id: int) -> datetime | None:
         return self._address_since.get(site_id)
 

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -31,6 +31,7 @@ from app.worker.clock_watch import ClockStep, ClockWatch
 from app.worker.context import WorkerContext
 from app.worker.recount import recount
 from app.worker.rejection import is_entrys_fault, write_in_parts
+from app.worker.shard_routing import ShardRouting
 from app.worker.steady_readings import record_steady
 from probes.contract import CENTRAL
 
@@ -52,6 +53,7 @@ BEAT = text("""
 class BufferWriter:
     context: WorkerContext
     clock_watch: ClockWatch
+    routing: ShardRouting = field(default_factory=ShardRouting)
     last_write: float = float("-inf")  # by the monotonic clock
     last_sweep: float = float("-inf")
     is_failing: bool = False  # the last attempt left something unwritten
@@ -126,7 +128,9 @@ class BufferWriter:
         is_sweep = time.monotonic() - self.last_sweep >= SWEEP_S
         try:
             async with context.judging.transaction() as (session, changes):
-                judged = await write_round(session, changes, part, canaries=context.canaries.log, is_sweep=is_sweep)
+                block = await self.routing.keep_own(session, part.block, context.canaries.log)
+                own = BufferBatch(part.blind, block)
+                judged = await write_round(session, changes, own, canaries=context.canaries.log, is_sweep=is_sweep)
                 await self._write_beat(session)
         except Exception:
             context.counters.failed_writes += 1
