@@ -32,6 +32,7 @@ CENTRAL = "central"  # taken where this service's own worker runs
 AGENT = "agent"  # measured and pushed by a device at the site
 SILENCE = "silence"  # of a push that was due and missing while ingest was proven alive
 VANTAGES = (CENTRAL, *(f"vantage-{number}" for number in range(1, 9)))  # taken at one of the places we look from
+LOOKS = frozenset(VANTAGES)  # what we measured ourselves, from wherever
 
 
 @dataclass(frozen=True, slots=True)

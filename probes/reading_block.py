@@ -8,13 +8,14 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from probes.contract import AGENT, CENTRAL, SILENCE, VANTAGES, Outcome, Reading
+from probes.contract import AGENT, CENTRAL, LOOKS, SILENCE, VANTAGES, Outcome, Reading
 
 OUTCOMES = (Outcome.OK, Outcome.TIMEOUT, Outcome.FAULT)
 SOURCES = (CENTRAL, AGENT, SILENCE, *VANTAGES[1:])  # their order is stored: only appended to
 OK, TIMEOUT, FAULT = range(3)  # indices into OUTCOMES
 OUTCOME_CODES = {outcome: code for code, outcome in enumerate(OUTCOMES)}
 SOURCE_CODES = {source: code for code, source in enumerate(SOURCES)}
+IS_LOOK = np.array([source in LOOKS for source in SOURCES])  # by code
 
 Index = NDArray[Any] | slice
 

@@ -15,7 +15,7 @@ from app.core.clock import utc_now
 from app.judging.models import Blind, WorkerBeat
 from app.profiles import LONGEST_PACKET_TIMEOUT_S
 from app.registry.models import UnknownReason
-from probes.contract import AGENT, CENTRAL, SILENCE
+from probes.contract import AGENT, CENTRAL, SILENCE, VANTAGES
 from probes.reading_block import SOURCE_CODES
 
 BEAT_TOLERANCE = timedelta(seconds=15)
@@ -31,7 +31,7 @@ REASONS = {
 }
 # By the source of readings, the source whose blindness explains why they are missing. A timeout is excused by the
 # blindness of its own source alone: what a device measured is true whether or not we could receive it.
-BLINDNESS_SOURCE = {CENTRAL: CENTRAL, AGENT: SILENCE, SILENCE: SILENCE}
+BLINDNESS_SOURCE = {**{vantage: vantage for vantage in VANTAGES}, AGENT: SILENCE, SILENCE: SILENCE}
 
 
 def reading_ends_at(slot: datetime, sent: int) -> datetime:

@@ -21,7 +21,7 @@ from app.judging.site_rejudgement import FAR_FUTURE
 from app.measurements import reader
 from app.postgres.array_text import array_text
 from app.postgres.engine import Counter, next_version
-from probes.contract import CENTRAL, ProbeKind, Reading
+from probes.contract import VANTAGES, ProbeKind, Reading
 from probes.reading_block import OK, ReadingBlock
 
 SITES_A_PAGE = 2_000
@@ -96,7 +96,7 @@ async def load_page(
     if not rows:
         return None
     ranges = [(row.site_id, _reads_from(row), FAR_FUTURE) for row in rows]
-    block = await reader.read(session, ranges, sources=[CENTRAL])
+    block = await reader.read(session, ranges, sources=VANTAGES)
     carry = records_of(rows)
     places = np.searchsorted(carry["site_id"], block.key)
     is_new = block.slot * MICROS > carry["seen_at"][places]

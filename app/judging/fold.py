@@ -17,8 +17,11 @@ from app.judging.dated_profiles import DatedThresholds
 from app.judging.judge import JudgeState, Observation, StateChange, judge, readdress
 from app.profiles import Technology
 from app.registry.models import UnknownReason
-from probes.contract import CENTRAL, SILENCE, Outcome, Reading
+from probes.contract import LOOKS, SILENCE, Outcome, Reading
 from probes.reading_block import OUTCOMES, SOURCES, ReadingBlock
+
+# What a prober says of a look that it could not take: its blindness stands nowhere else.
+OWN_FAULTS = {"blind": UnknownReason.BLIND, "stopped": UnknownReason.STOPPED}
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +66,7 @@ class JudgeContext:
 
     def blind_ranges(self, source: str, start: datetime, end: datetime) -> list[BlindRange]:
         ranges = self.blind[source].overlapping(start, end) if source in self.blind else []
-        own = self.held if source == CENTRAL else ()
+        own = self.held if source in LOOKS else ()
         return [*ranges, *(held for held in own if held.overlaps(start, end))]
 
     def observe(self, reading: Reading) -> Observation:
@@ -157,10 +160,11 @@ def _gap_reason(state: JudgeState, reading: Reading, observation: Observation, c
     if supported_at is None:
         return UnknownReason.SILENT
     lapsed_at = lapses_at(supported_at, state.valid_s)
-    if reading.source != CENTRAL and observation.slot <= lapsed_at + late_by(timedelta(seconds=state.valid_s)):
+    if reading.source not in LOOKS and observation.slot <= lapsed_at + late_by(timedelta(seconds=state.valid_s)):
         return UnknownReason.SILENT  # nothing is missing
     source = BLINDNESS_SOURCE.get(reading.source, reading.source)
-    return gap_reason(context.blind_ranges(source, lapsed_at, observation.slot), lapsed_at, observation.slot)
+    reason = gap_reason(context.blind_ranges(source, lapsed_at, observation.slot), lapsed_at, observation.slot)
+    return OWN_FAULTS.get(reading.reason or "", reason) if reason is UnknownReason.SILENT else reason
 
 
 def fold_order(reading: Reading) -> tuple[int, int, int, str]:
@@ -187,7 +191,7 @@ def _answered_after_s(reading: Reading) -> int:
 
     0 for what a device measured: it says nothing of single packets, and its slot is when it was done.
     """
-    return reading.sent - len(reading.rtt_us) if reading.source == CENTRAL and reading.rtt_us else 0
+    return reading.sent - len(reading.rtt_us) if reading.source in LOOKS and reading.rtt_us else 0
 
 
 def median_us(reading: Reading) -> int:

@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 from app.judging.addressed_block import AddressedBlock
 from app.judging.carry import Carry, Mask, Thresholds
 from app.judging.degraded import MEDIAN_OF, WINDOW_READINGS
-from probes.contract import CENTRAL
-from probes.reading_block import FAULT, OK, SOURCE_CODES, ReadingBlock
+from probes.reading_block import FAULT, IS_LOOK, OK, ReadingBlock
 
 MICROS = 1_000_000
 HOUR_S = 3600
@@ -32,7 +31,7 @@ def judge_steady(carry: Carry, block: AddressedBlock, thresholds: Thresholds) ->
     readings = block.readings
     slot, limits = readings.slot * MICROS, thresholds[carry["technology"]]
     in_force = (
-        (readings.source == SOURCE_CODES[CENTRAL])
+        IS_LOOK[readings.source]
         & (block.addressed_at == carry["address"])
         & (slot >= carry["configured_at"])
         & (slot >= limits["started_at"])

@@ -12,7 +12,7 @@ from app.judging.blind_ranges import BLINDNESS_SOURCE, MOST_PACKETS, BlindRanges
 from app.judging.fold import JudgeConfiguration, JudgeContext, ParentOutage
 from app.postgres.engine import among
 from app.registry.models import Presence, SiteConfiguration
-from probes.contract import CENTRAL
+from probes.contract import LOOKS
 
 # One row per bad segment of an outage: from the last answer before it to the next answer, whatever is unknown in
 # between. An outage lies within the parent's time in service and at one address. Segments before the last good one that
@@ -69,7 +69,7 @@ async def load(
         for source in {BLINDNESS_SOURCE.get(source, source) for source in sources}
     }
     parent_outages = await load_parent_outages(session, _parent_ids(configurations), start, end) if sources else {}
-    held = await blind_ranges.list_held(session, site_ids, start, last_end) if CENTRAL in blind else {}
+    held = await blind_ranges.list_held(session, site_ids, start, last_end) if not LOOKS.isdisjoint(blind) else {}
     return {
         site_id: JudgeContext(dated, dated_thresholds, blind, parent_outages, held.get(site_id, ()))
         for site_id, dated in configurations.items()

@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.core.clock import from_slot
 from app.judging import blind_ranges
 from app.judging.blind_ranges import MOST_PACKETS, BlindRanges, reading_ends_at
-from probes.contract import CENTRAL, Outcome, Reading
+from probes.contract import LOOKS, Outcome, Reading
 
 
 async def fault_reasons(session: AsyncSession, readings: Sequence[Reading]) -> list[str | None]:
@@ -22,9 +22,10 @@ async def fault_reasons(session: AsyncSession, readings: Sequence[Reading]) -> l
         source: await blind_ranges.list_ranges(session, start, end, source=source)
         for source in {reading.source for reading in lossy}
     }
-    if CENTRAL in ranges:
+    if looks := LOOKS & ranges.keys():
         held = await blind_ranges.list_held(session, [lossy[0].key], start, end)
-        ranges[CENTRAL] += held.get(lossy[0].key, [])
+        for source in looks:
+            ranges[source] += held.get(lossy[0].key, [])
     indexed = {source: BlindRanges(of_source) for source, of_source in ranges.items()}
     return [_reason(reading, indexed[reading.source]) if _is_lossy(reading) else None for reading in readings]
 

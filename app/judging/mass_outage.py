@@ -20,7 +20,7 @@ from app.judging.canary_evidence import CanaryLog
 from app.judging.dirty_range import DirtyRange
 from app.judging.models import Suspect, Suspicion
 from app.registry.models import Lifecycle
-from probes.contract import CENTRAL, Outcome, ProbeKind, Reading
+from probes.contract import CENTRAL, LOOKS, Outcome, ProbeKind, Reading
 
 log = structlog.get_logger()
 
@@ -77,7 +77,7 @@ async def decide(session: AsyncSession, readings: Mapping[int, Sequence[Reading]
 
 
 def _decides(reading: Reading, lost_at: datetime) -> bool:
-    return reading.source == CENTRAL and reading.outcome is not Outcome.FAULT and from_slot(reading.slot) > lost_at
+    return reading.source in LOOKS and reading.outcome is not Outcome.FAULT and from_slot(reading.slot) > lost_at
 
 
 async def review(

@@ -11,8 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.latency.cells import cell_of
 from app.profiles import LONGEST_PACKET_TIMEOUT_S
-from probes.contract import CENTRAL
-from probes.reading_block import SOURCE_CODES, SOURCES, ReadingBlock
+from probes.reading_block import IS_LOOK, SOURCES, ReadingBlock
 
 LAST_CELL = np.iinfo(np.int64).max
 LONGEST_READING = timedelta(minutes=5)  # a device's has at most 100 packets, a second apart
@@ -60,7 +59,7 @@ class OurFaults:
         """Return of which readings what they lost is our own fault."""
         is_blind = self._stretches.overlap(-1 - block.source, block.slot, ends_of(block))
         is_held = self._stretches.overlap(block.key, block.slot, block.slot + 1)
-        ours: NDArray[np.bool_] = is_blind | is_held & (block.source == SOURCE_CODES[CENTRAL])
+        ours: NDArray[np.bool_] = is_blind | is_held & IS_LOOK[block.source]
         return ours
 
 

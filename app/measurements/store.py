@@ -12,11 +12,12 @@ from app.core.clock import from_slot, to_slot
 from app.measurements import pack_store, partitions, reader
 from app.measurements.recording import record_block
 from app.measurements.row_columns import SELECTED, block_of_columns
-from probes.contract import Outcome, Reading
+from probes.contract import AGENT, SILENCE, VANTAGES, Outcome, Reading
 from probes.reading_block import OK, SOURCE_CODES, ReadingBlock
 
 SECOND = timedelta(seconds=1)
 FIRST_WINDOW = timedelta(hours=3)
+RANKS = (AGENT, *VANTAGES, SILENCE)
 
 DELETE_FROM = text("""
     WITH deleted AS (DELETE FROM measurement WHERE slot >= :at AND source = ANY(:sources) RETURNING site_id)
@@ -33,7 +34,7 @@ MAKE_FAULTS = text("""
     ), changed AS (
         UPDATE measurement m SET outcome = 'fault', reason = :reason
         FROM unnest(cast(:sites AS int[]), cast(:since AS timestamptz[])) AS n(site_id, since)
-        WHERE m.site_id = n.site_id AND m.source = :source AND m.outcome <> 'fault'
+        WHERE m.site_id = n.site_id AND m.source = ANY(:sources) AND m.outcome <> 'fault'
             AND m.slot >= n.since AND m.slot >= :first
         RETURNING m.site_id, m.slot
     ), made_stale AS (
@@ -50,12 +51,12 @@ MeasurementKey = tuple[int, datetime, Outcome]  # site, slot, outcome
 async def sources_of(session: AsyncSession, keys: Collection[MeasurementKey]) -> dict[MeasurementKey, str]:
     """Return the source of each of these readings, without those that are no longer stored.
 
-    Of several, a device's reading ranks before our own, and silence last: as the alphabet has them.
+    Of several, a device's reading ranks before our own, and silence last.
     """
     found: dict[MeasurementKey, str] = {}
     for reading in (await reader.read(session, ((site_id, at, at + SECOND) for site_id, at, _ in keys))).readings():
         key = reading.key, from_slot(reading.slot), reading.outcome
-        found[key] = min(found.get(key, reading.source), reading.source)
+        found[key] = min(found.get(key, reading.source), reading.source, key=RANKS.index)
     return {key: found[key] for key in keys if key in found}
 
 
@@ -133,15 +134,17 @@ async def pop_from(session: AsyncSession, at: datetime, *, source: str) -> list[
     return ReadingBlock.concat([rows, packed]).distinct().readings()
 
 
-async def make_faults(session: AsyncSession, since: Mapping[int, datetime], *, source: str, reason: str) -> set[int]:
-    """Turn the readings of this source since a moment, by site, into faults of ours; return the sites that had any.
+async def make_faults(
+    session: AsyncSession, since: Mapping[int, datetime], *, sources: Sequence[str], reason: str
+) -> set[int]:
+    """Turn the readings of these sources since a moment, by site, into faults of ours; return the sites that had any.
 
     For readings stored a moment ago: of hours that are packed none changes.
     """
     if not since:
         return set()
     parameters = {"sites": list(since), "since": list(since.values()), "first": min(since.values())}
-    return set(await session.scalars(MAKE_FAULTS, parameters | {"source": source, "reason": reason}))
+    return set(await session.scalars(MAKE_FAULTS, parameters | {"sources": list(sources), "reason": reason}))
 
 
 async def list_readings(

@@ -25,7 +25,7 @@ from app.worker.jobs import Job
 from app.worker.judging_session import JudgingSessions
 from app.worker.recount import recount
 from app.worker.rejection import write_in_parts
-from probes.contract import CENTRAL, ProbeKind, Target
+from probes.contract import VANTAGES, ProbeKind, Target
 
 log = structlog.get_logger()
 
@@ -139,7 +139,7 @@ class RegistryFollower(ABC):
         if rows:
             since = {row.id: row.addressed_at for row in rows}
             async with transaction(self.judging.sessions) as session:
-                await measurements.make_faults(session, since, source=CENTRAL, reason="moved")
+                await measurements.make_faults(session, since, sources=VANTAGES, reason="moved")
 
     async def _judge(self, ranges: Sequence[DirtyRange]) -> None:
         async def write(part: Sequence[DirtyRange]) -> None:
