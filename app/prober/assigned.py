@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from app.prober import assignment
 from app.prober.assignment import AssignmentUpdate, ProbeRules, SiteToProbe
-from app.prober.errors import ServerUnreachable
+from app.prober.errors import FolderOfAnother, ServerUnreachable
 from app.prober.outbox import BlockOutbox
 from app.prober.rounds import ProbeRounds
 from app.prober.server_client import ServerAnswer, ServerClient
@@ -27,6 +27,7 @@ class AssignedSites:
     rounds: ProbeRounds
     newest: int | None = None  # version, as the server told last
     _version: int | None = None
+    _vantage: int | None = None
     _etag: str | None = None
     _asked_s: float = float("-inf")  # by the even clock
 
@@ -59,10 +60,25 @@ class AssignedSites:
             update = assignment.read_update(answer.document)
         except ValueError as error:
             raise ServerUnreachable(f"an assignment that cannot be read: {error}") from None
+        await self._require_vantage(update.rules.vantage)
         await self._apply(update, answer)
 
+    async def _require_vantage(self, vantage: int | None) -> None:
+        """What was read in one vantage is never delivered as another's. Raises FolderOfAnother."""
+        if vantage is None or self._vantage == vantage:
+            return
+        noted = await self.outbox.read(lambda spool: spool.note("vantage"))
+        await self.outbox.refresh_state()
+        if noted and int(noted) != vantage and self.outbox.state.readings:
+            raise FolderOfAnother(
+                f"{self.outbox.path.parent} holds {self.outbox.state.readings} readings of vantage {int(noted)}, "
+                f"and this token is of vantage {vantage}: give it a folder of its own"
+            )
+        self._vantage = vantage
+        await self.outbox.read(lambda spool: spool.put_note("vantage", str(vantage).encode()))
+
     async def _apply(self, update: AssignmentUpdate, answer: ServerAnswer) -> None:
-        is_first = not self.rounds.schedule.plans
+        is_first = self._version is None
         self.rounds.assign(update, at_once=not is_first)
         self._version, self._etag, self.newest = update.rules.version, answer.etag, update.rules.version
         for why in update.refused[:10]:

@@ -71,6 +71,7 @@ class ProbeRules(BaseModel):
     model_config = ConfigDict(extra="ignore")
 
     version: int
+    vantage: int | None = None  # the number of this prober's own
     canaries: list[str] = Field([], max_length=MOST_CANARIES)
     policy: PolicyToProbe = PolicyToProbe()
     packets_per_second: int = Field(20_000, ge=1, le=1_000_000)

@@ -6,8 +6,9 @@ ProberError
 ├── BodyTooLarge        413: sent again in smaller parts
 ├── BodyRefused         400, 422: this body will never be taken
 └── ProberEnds          this process has no business any more, and ends with its exit code
-    ├── Superseded
-    ├── ProtocolTooOld
+    ├── FolderOfAnother    what it holds was read in another vantage
+    ├── TokenTakenOver
+    ├── ProberOutdated
     └── RefusedForGood
 """
 
@@ -38,11 +39,15 @@ class ProberEnds(ProberError):
     exit_code = 1
 
 
-class Superseded(ProberEnds):
+class FolderOfAnother(ProberEnds):
+    exit_code = 2
+
+
+class TokenTakenOver(ProberEnds):
     exit_code = 3
 
 
-class ProtocolTooOld(ProberEnds):
+class ProberOutdated(ProberEnds):
     exit_code = 4
 
 

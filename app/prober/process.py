@@ -129,7 +129,7 @@ class ProberProcess:
         try:
             if self.clock.is_set:
                 await self.rounds.finish()
-            if self.clock.is_verified:
+            if self.clock.is_verified and self.ended is None:
                 with contextlib.suppress(ProberError, TimeoutError):
                     async with asyncio.timeout(LAST_DELIVERY_S):
                         while await self.delivery.exchange():

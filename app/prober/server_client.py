@@ -11,10 +11,10 @@ import orjson
 from app.prober.errors import (
     BodyRefused,
     BodyTooLarge,
-    ProtocolTooOld,
+    ProberOutdated,
     ServerUnreachable,
-    Superseded,
     TokenRefused,
+    TokenTakenOver,
 )
 
 TIMEOUT = httpx.Timeout(10.0)  # of a connection, and of a silence in it: the lease is 30 s
@@ -117,10 +117,10 @@ def _refusal(response: httpx.Response, body: bytes) -> Exception:
         400: BodyRefused,
         401: TokenRefused,
         403: TokenRefused,
-        409: Superseded,
+        409: TokenTakenOver,
         413: BodyTooLarge,
         422: BodyRefused,
-        426: ProtocolTooOld,
+        426: ProberOutdated,
     }
     if status in kinds:
         return kinds[status](why)

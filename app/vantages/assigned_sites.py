@@ -74,6 +74,7 @@ async def read_assigned(
     row = (await session.execute(*_question(prober, None if is_full else since))).one()
     answer = {
         "version": version,
+        "vantage": prober.vantage,
         "full": is_full,
         "sites": orjson.Fragment(row.sites),
         "removed": orjson.Fragment(row.removed),

@@ -3,7 +3,7 @@
 import pytest
 from structlog.testing import capture_logs
 
-from app.prober.errors import ProtocolTooOld, RefusedForGood, Superseded
+from app.prober.errors import ProberOutdated, RefusedForGood, TokenTakenOver
 from tests.prober.conftest import Machine, delivered, read
 from tests.prober.stand_in import a_site
 
@@ -165,7 +165,7 @@ async def test_with_a_refused_token_it_goes_on_reading_asks_each_minute_and_ends
         await process.server.attempt()
 
 
-@pytest.mark.parametrize(("status", "error"), [(409, Superseded), (426, ProtocolTooOld)])
+@pytest.mark.parametrize(("status", "error"), [(409, TokenTakenOver), (426, ProberOutdated)])
 async def test_it_ends_where_another_one_took_over_or_the_server_needs_a_newer_one(
     machine: Machine, status: int, error: type[Exception]
 ) -> None:

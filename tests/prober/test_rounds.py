@@ -6,6 +6,7 @@ from structlog.testing import capture_logs
 
 from app.judging.addressed_block import AddressedBlock
 from app.prober.assignment import read_update
+from app.prober.errors import FolderOfAnother
 from app.prober.process import ProberProcess
 from app.registry.models import State
 from probes.contract import Outcome, Reading
@@ -181,6 +182,25 @@ async def test_it_never_looks_where_the_server_denies_it(machine: Machine) -> No
     for address in ("198.51.100.7", "127.0.0.1", "192.168.1.1"):
         with pytest.raises(Forbidden):
             policy.check(address)
+
+
+async def test_what_was_read_in_one_vantage_is_not_delivered_as_another_s(machine: Machine) -> None:
+    machine.server.rules["vantage"] = 1
+    first = await machine.start()
+    await first.server.attempt()
+    await read(first, NOW)
+    machine.server.rules["vantage"] = 2
+    second = await machine.start()
+    with pytest.raises(FolderOfAnother, match="1 readings of vantage 1, and this token is of vantage 2"):
+        await second.server.attempt()
+    assert delivered(machine.server) == []
+    machine.server.rules["vantage"] = 1
+    third = await machine.start()
+    await third.server.attempt()
+    assert delivered(machine.server) == [NOW]
+    machine.server.rules["vantage"] = 2
+    fourth = await machine.start()
+    assert await fourth.server.attempt() == 5, "nothing waits"
 
 
 async def test_states_are_of_the_schedule_alone(machine: Machine) -> None:

@@ -2,9 +2,10 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from socket import socket
 
 import httpx
 import uvicorn
@@ -42,13 +43,13 @@ class Server(uvicorn.Server):
 
 
 @asynccontextmanager
-async def serving(app: FastAPI) -> AsyncIterator[int]:
-    """Yield the port once the status is loaded."""
+async def serving(app: FastAPI, also: Sequence[socket] = ()) -> AsyncIterator[int]:
+    """Yield the port once the status is loaded. `also`: listening sockets elsewhere, as in a namespace."""
     port = free_port()
     http = connections(app.state.settings, max_files=1024)
     config = uvicorn.Config(app, http=http, port=port, log_config=None, timeout_graceful_shutdown=4)  # type: ignore[arg-type]
     server = Server(config)
-    running = asyncio.create_task(server.serve())
+    running = asyncio.create_task(server.serve([config.bind_socket(), *also] if also else None))
     async with asyncio.timeout(10):
         while not (server.started and app.state.snapshot.loaded):  # noqa: ASYNC110  # watched from outside
             await asyncio.sleep(0.02)
@@ -89,11 +90,13 @@ class Served:
 
 
 @asynccontextmanager
-async def served(url: str, sessions: Sessions, **changed: object) -> AsyncIterator[Served]:
+async def served(
+    url: str, sessions: Sessions, *, also: Sequence[socket] = (), **changed: object
+) -> AsyncIterator[Served]:
     app = create_app(Settings(database_url=url, **changed))  # type: ignore[arg-type]
     async with transaction(sessions) as session:
         secrets = await _cast(session)
-    async with serving(app) as port, contextlib.AsyncExitStack() as clients:
+    async with serving(app, also) as port, contextlib.AsyncExitStack() as clients:
         people = {}
         for name, secret in (*secrets.items(), ("stranger", None)):
             headers = {"Authorization": f"Bearer {secret}"} if secret else {}
