@@ -16,10 +16,10 @@ from app.access.models import Audit, Audited, Source
 from app.access.scope import Caller, require_region
 from app.core.tables import MOMENT, Column, Language, Table
 from app.core.tabular import BOM, CSV_TYPE, Separator, attachment_headers, csv_text
-from app.postgres.engine import Sessions, transaction
+from app.postgres.read_replica import ReadReplica
 from app.registry import store as registry
 from app.registry.params import RegionCode
-from app.web.deps import Admin, Session
+from app.web.deps import Admin, ReadSession, Session
 from app.web.pagination import BY_ID, Page
 from app.web.params import MAX_LIMIT, Cursor
 from app.web.period_params import BoundsParam
@@ -129,7 +129,7 @@ async def parse_filter(
     },
 )
 async def list_audit(
-    session: Session,
+    session: ReadSession,
     caller: Admin,
     request: Request,
     criteria: Annotated[AuditFilter, Depends(parse_filter)],
@@ -149,7 +149,7 @@ async def list_audit(
         if criteria.region is not None:
             require_region(caller, criteria.region)
         lines = _csv(
-            request.app.state.sessions,
+            request.app.state.reads,
             criteria,
             caller=caller,
             before=before,
@@ -165,7 +165,7 @@ async def list_audit(
 
 
 async def _csv(
-    sessions: Sessions,
+    reads: ReadReplica,
     criteria: AuditFilter,
     *,
     caller: Caller,
@@ -181,7 +181,7 @@ async def _csv(
     yield BOM + csv_text([TABLE.header(language)], separator)
     more = True
     while more:
-        async with transaction(sessions) as session:
+        async with reads.transaction() as session:
             entries = await audit.list_entries(session, criteria, caller=caller, before=before, limit=limit or CHUNK)
         yield csv_text(TABLE.cells(map(_row, entries), language), separator)
         more = limit is None and len(entries) == CHUNK

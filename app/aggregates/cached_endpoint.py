@@ -83,7 +83,7 @@ class AggregateRequest:
             if self.is_file:
                 async with self.files.hold_slot():
                     return await self._write_file(spec, sites, compute)
-            async with transaction(state.sessions) as session:
+            async with state.reads.transaction() as session:
                 computed = await compute(session, sites)
             return await asyncio.to_thread(_serialize, spec.model, computed)  # up to 10,000 rows
 
@@ -101,7 +101,7 @@ class AggregateRequest:
     async def _write_file(
         self, spec: AggregateSpec, sites: T, compute: Callable[[AsyncSession, T], Awaitable[dict[str, Any]]]
     ) -> bytes:
-        async with transaction(self.files.request.app.state.sessions) as session:
+        async with self.files.request.app.state.reads.transaction() as session:
             computed = await compute(session, sites)
             response = await asyncio.to_thread(spec.model.model_validate, computed)
             table = await spec.table(session, response, sites)

@@ -12,7 +12,7 @@ from app.core.errors import Fault, Invalid, NotFound
 from app.core.tables import Table, max_rows
 from app.incidents import store as incidents
 from app.registry.params import ProviderSlug, RegionCode
-from app.web.deps import Reader, Session
+from app.web.deps import Reader, ReadSession, Session
 from app.web.pagination import BY_ID, Page, cursor_codec
 from app.web.params import SEVERAL, Cursor, Limit, RowId, Several, row_id
 from app.web.period_params import BoundsParam
@@ -73,7 +73,7 @@ def read_notification_filter(
 
 @router.get("/notifications", response_model=Page[NotificationOut], responses=file_responses(403))
 async def list_notifications(
-    session: Session,
+    session: ReadSession,
     caller: Reader,
     files: TableParams,
     criteria: Annotated[ToldFilter, Depends(read_notification_filter)],

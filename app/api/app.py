@@ -56,6 +56,7 @@ from app.latency.routes import router as latency
 from app.maintenance.routes import router as maintenance
 from app.pages.assets import router as assets
 from app.postgres.engine import database_url, open_engine, open_sessions
+from app.postgres.read_replica import ReadReplica
 from app.public.measure_routes import router as measuring_page
 from app.public.page_cache import PublicPageCache
 from app.public.pages import PublicPages
@@ -229,6 +230,7 @@ def _create_state(app: FastAPI) -> None:
     app.state.status_renderer = StatusRenderer(app.state.snapshot)
     app.state.aggregate_cache = ResponseCache()
     app.state.file_slots = FileSlots()
+    app.state.reads = ReadReplica(lambda: app.state.sessions)
     app.state.scope_cache = ScopeCache()
     app.state.sealer = None  # opened with the first channel that is written
     app.state.push = PushEndpoint(
@@ -285,6 +287,12 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[dict[str, Any]]:
     query_s, pooled = settings.limits.query_s, settings.is_pooled
     app.state.engine = open_engine(url, name="api", pool_size=10, query_s=query_s, pooled=pooled)
     app.state.sessions = open_sessions(app.state.engine)
+    replica = None
+    if settings.database_read_url is not None:
+        replica = open_engine(
+            settings.database_read_url, name="api reads", pool_size=10, query_s=query_s, pooled=pooled
+        )
+        app.state.reads.sessions = open_sessions(replica)
     refresher = SnapshotRefresher(app.state.snapshot, app.state.sessions, settings.database_direct_url or url)
     refreshing = asyncio.create_task(refresher.run())
     try:
@@ -299,3 +307,5 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[dict[str, Any]]:
         await app.state.push.close()
         await app.state.visits.close()
         await app.state.engine.dispose()
+        if replica is not None:
+            await replica.dispose()

@@ -15,7 +15,7 @@ from app.judging.settled import sites_settled_until
 from app.registry import store as registry
 from app.registry.models import Site
 from app.registry.params import SiteId
-from app.web.deps import Reader, Session
+from app.web.deps import Reader, ReadSession
 from app.web.pagination import PeriodCursorCodec
 from app.web.params import Cursor, Limit, row_id
 from app.web.period_params import PeriodParam
@@ -30,7 +30,7 @@ BY_POSITION = PeriodCursorCodec(row_id)
     "/sites/{id}/contract-outages", response_model=ContractOutages, responses=file_responses(404), tags=["one site"]
 )
 async def list_contract_outages(
-    session: Session,
+    session: ReadSession,
     caller: Reader,
     files: TableParams,
     id: SiteId,

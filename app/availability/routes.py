@@ -28,7 +28,7 @@ from app.judging.settled import sites_settled_until
 from app.registry import store as registry
 from app.registry.models import Level, Site
 from app.registry.params import ProviderId, RegionCode, RegionPath, SiteId
-from app.web.deps import Reader, Session
+from app.web.deps import Reader, ReadSession
 from app.web.pagination import PeriodCursorCodec
 from app.web.params import Cursor, Limit, row_id
 from app.web.period_params import PeriodParam
@@ -56,7 +56,7 @@ BY_START = PeriodCursorCodec(parse_moment)
 
 @router.get("/sites/{id}/segments", response_model=SegmentsOut, responses=file_responses(404), tags=["one site"])
 async def list_site_segments(
-    session: Session,
+    session: ReadSession,
     caller: Reader,
     files: TableParams,
     id: SiteId,

@@ -9,7 +9,7 @@ from app.explaining.params import PastSecond
 from app.explaining.schemas import ExplanationOut
 from app.registry import store as registry
 from app.registry.params import SiteId
-from app.web.deps import Reader, Session
+from app.web.deps import Reader, ReadSession
 from app.web.problem_details import problems
 
 router = APIRouter()
@@ -17,7 +17,7 @@ router = APIRouter()
 
 @router.get("/sites/{id}/explanation", response_model=ExplanationOut, responses=problems(404), tags=["one site"])
 async def get_site_explanation(
-    session: Session,
+    session: ReadSession,
     caller: Reader,
     id: SiteId,
     at: PastSecond,

@@ -66,7 +66,7 @@ async def export_sites(
         for region in filters.regions or (caller.region_code,):
             await _allow_contacts(session, caller, region)
     columns = sites.columns(contacts=contacts)
-    chunks = sites.read_chunks(request.app.state.sessions, filters, caller=caller)
+    chunks = sites.read_chunks(request.app.state.reads, filters, caller=caller)
     name = "-".join(["titik-akses", *filters.regions])
     if format is ExportFormat.CSV:
         return _stream(files.csv(chunks, columns, language=language, separator=separator), CSV_TYPE, name, "csv")

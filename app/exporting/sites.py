@@ -10,7 +10,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access.scope import Caller, visible_to
 from app.core.tabular import Cell
-from app.postgres.engine import Sessions, among, transaction
+from app.postgres.engine import among
+from app.postgres.read_replica import ReadReplica
 from app.registry import store, vantage_lists
 from app.registry.models import Contract, Site
 from app.registry.site_labels import region_labels
@@ -28,11 +29,11 @@ def columns(*, contacts: bool) -> list[SheetColumn]:
     return [column for column in EXPORT_COLUMNS if contacts or not column.personal]
 
 
-async def read_chunks(sessions: Sessions, filters: SiteFilter, *, caller: Caller) -> AsyncIterator[list[SiteRow]]:
+async def read_chunks(reads: ReadReplica, filters: SiteFilter, *, caller: Caller) -> AsyncIterator[list[SiteRow]]:
     """Yield chunks in the order of ids, each from a transaction of its own: none stays open while a client is slow."""
     after: int | None = None
     while True:
-        async with transaction(sessions) as session:
+        async with reads.transaction() as session:
             page = await store.list_sites(session, filters, caller=caller, after=after, limit=CHUNK_SITES)
             sites = [site for site, _ in page]
             rows = await _rows(session, sites, caller=caller)

@@ -30,7 +30,7 @@ from app.incidents.schemas import IncidentDetail, IncidentOut, IncidentPatch, No
 from app.incidents.selection import IncidentFilter, IncidentOrder
 from app.incidents.tables import FileRows
 from app.measurements.simulated_past import MarksSimulatedPast
-from app.web.deps import Reader, Session, Writer
+from app.web.deps import Reader, ReadSession, Session, Writer
 from app.web.idempotency import IdempotencyKey
 from app.web.json_body import JsonRoute
 from app.web.pagination import Page, cursor_codec
@@ -58,7 +58,7 @@ class IncidentsOut(Page[IncidentOut], MarksSimulatedPast):
 
 @router.get("", response_model=IncidentsOut, responses=file_responses(403))
 async def list_incidents(
-    session: Session,
+    session: ReadSession,
     caller: Reader,
     files: TableParams,
     criteria: Incidents,

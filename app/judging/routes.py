@@ -11,7 +11,7 @@ from app.measurements import store as measurements
 from app.measurements.fields import measurement_fields
 from app.registry import store as registry
 from app.registry.params import SiteId
-from app.web.deps import Reader, Session
+from app.web.deps import Reader, ReadSession
 from app.web.pagination import CursorCodec, cursor_codec
 from app.web.params import Cursor, Limit, row_id
 from app.web.period_params import PeriodParam
@@ -29,7 +29,7 @@ BY_START: CursorCodec[tuple[datetime, datetime, datetime, str, int]] = CursorCod
 
 @router.get("/blind-ranges", response_model=BlindRangesOut, responses=problems(), tags=["operations"])
 async def list_blind_ranges(
-    session: Session,
+    session: ReadSession,
     caller: Reader,
     period: PeriodParam,
     source: BlindSource | None = None,
@@ -54,7 +54,7 @@ async def list_blind_ranges(
 
 @router.get("/sites/{id}/measurements", response_model=MeasurementsOut, responses=problems(404), tags=["one site"])
 async def list_site_measurements(
-    session: Session,
+    session: ReadSession,
     caller: Reader,
     id: SiteId,
     period: PeriodParam,

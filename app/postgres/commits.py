@@ -1,8 +1,8 @@
 """What a commit came to. PostgreSQL's own answer is not always the whole of it:
 
 - The connection ends, or time runs out, between COMMIT and its answer: it may be committed or not.
-- The wait for a synchronous standby is cancelled (statement_timeout, a cancel, a shutdown): PostgreSQL answers COMMIT
-  with success and a WARNING. What was written stands on this server alone, and is gone if another takes over.
+- The wait for a synchronous standby is cancelled (by an administrator, or a shutdown): PostgreSQL answers COMMIT with
+  success and a WARNING. What was written stands on this server alone, and is gone if another takes over.
 - COMMIT of a transaction in which a statement failed is a rollback, answered with success.
 
 The first two raise SQLSTATE 08007, transaction resolution unknown, and nobody is told of success.

@@ -7,7 +7,7 @@ from app.registry.params import SiteId
 from app.streams import store
 from app.streams.break_bounds import total
 from app.streams.schemas import BreaksOut
-from app.web.deps import Reader, Session
+from app.web.deps import Reader, ReadSession
 from app.web.params import Limit
 from app.web.period_params import PeriodParam
 from app.web.problem_details import problems
@@ -17,7 +17,7 @@ router = APIRouter(tags=["one site"])
 
 @router.get("/sites/{id}/breaks", response_model=BreaksOut, responses=problems(404))
 async def list_site_breaks(
-    session: Session, caller: Reader, id: SiteId, period: PeriodParam, limit: Limit = 100
+    session: ReadSession, caller: Reader, id: SiteId, period: PeriodParam, limit: Limit = 100
 ) -> dict[str, Any]:
     """Short breaks of a site's link.
 

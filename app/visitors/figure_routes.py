@@ -12,7 +12,7 @@ from app.registry import store as registry
 from app.registry.params import SiteId
 from app.visitors.figure_schemas import VisitorsOut
 from app.visitors.figures import by_network, kept_since, site_figures
-from app.web.deps import Reader, Session
+from app.web.deps import Reader, ReadSession
 from app.web.period_params import PeriodParam
 from app.web.problem_details import problems
 
@@ -23,7 +23,7 @@ BY_HOUR, BY_DAY = timedelta(days=2), timedelta(days=93)
 
 @router.get("/sites/{id}/visitors", response_model=VisitorsOut, responses=problems(404), tags=["one site"])
 async def get_site_visitors(
-    session: Session, caller: Reader, request: Request, id: SiteId, period: PeriodParam, step: Step | None = None
+    session: ReadSession, caller: Reader, request: Request, id: SiteId, period: PeriodParam, step: Step | None = None
 ) -> dict[str, Any]:
     """What visitors measured at one site.
 

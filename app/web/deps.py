@@ -21,6 +21,15 @@ async def open_session(request: Request) -> AsyncIterator[AsyncSession]:
 Session = Annotated[AsyncSession, Depends(open_session, scope="function")]
 
 
+async def open_reading_session(request: Request, session: Session) -> AsyncIterator[AsyncSession]:
+    async with request.app.state.reads.transaction(session) as reading:
+        yield reading
+
+
+# Of a replica, where one is set and has caught up: for what only reads, and looks far back
+ReadSession = Annotated[AsyncSession, Depends(open_reading_session, scope="function")]
+
+
 class Allowed:
     """A route's policy: who may call it at all. The stores limit what each caller sees and changes."""
 

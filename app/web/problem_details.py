@@ -19,7 +19,7 @@ from starlette.exceptions import HTTPException
 from app.core import i18n
 from app.core.errors import CommitUnknown, Fault, Invalid, NotSignedIn, Problem, QueryTimeout, TooLarge, Unavailable
 from app.core.validation import MESSAGES, SynonymOf, faults_from
-from app.postgres.engine import is_commit_unknown
+from app.postgres.engine import is_commit_unknown, sqlstate
 from app.web.problem_schemas import TYPE_BASE
 from app.web.request_context import context_of
 from app.web.security_headers import HEADERS
@@ -27,7 +27,8 @@ from app.web.security_headers import HEADERS
 log = structlog.get_logger()
 
 CANCELLED = "57014"
-TRANSIENT = ("08", "53", "57", "40P01", "40001")  # connection, resources, operator intervention; deadlock
+ROLLED_BACK = ("40P01", "40001")  # deadlock; serialization failure, or a replica that recovers what is being read
+TRANSIENT = ("08", "53", "57", *ROLLED_BACK)  # connection, resources, operator intervention
 UNAVAILABLE = (
     OperationalError,
     InterfaceError,
@@ -154,7 +155,8 @@ def _route(request: Request) -> str:
 
 
 async def _on_unavailable(request: Request, error: Exception) -> Response:
-    context_of(request).is_cut_off = getattr(error, "connection_invalidated", False)
+    is_cut_off = getattr(error, "connection_invalidated", False)
+    context_of(request).failed_in_passing = is_cut_off or sqlstate(error) in ROLLED_BACK
     is_unknown = is_commit_unknown(error) and request.method not in READ_METHODS
     event = "commit_unknown" if is_unknown else "database_unavailable"
     log.warning(event, route=_route(request), error=type(error).__name__)

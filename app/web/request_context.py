@@ -25,7 +25,8 @@ class RequestContext:
         `app.status.response_cache`.
     has_idempotency_key: whether the route remembers what this request creates. Written by `app.web.idempotency`,
         read by `app.api.middleware.retry_once`.
-    is_cut_off: whether its database connection was lost. Written by `app.web.problem_details`, read by the same.
+    failed_in_passing: whether the database failed it in a way that a second run need not meet. Written by
+        `app.web.problem_details`, read by `app.api.middleware.retry_once`.
     """
 
     credential: Credential | None = None
@@ -33,7 +34,7 @@ class RequestContext:
     count_one_more: Callable[[], None] | None = None
     status_version: Any = None
     has_idempotency_key: bool = False
-    is_cut_off: bool = False
+    failed_in_passing: bool = False
 
 
 def context_of(request: Request | Scope) -> RequestContext:

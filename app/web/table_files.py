@@ -15,7 +15,6 @@ from app.core.errors import Fault, Invalid, TooManyRequests
 from app.core.periods import Period
 from app.core.tables import Language, Table, file_name, require_few_rows
 from app.core.tabular import CSV_TYPE, XLSX_TYPE, Separator
-from app.postgres.engine import transaction
 from app.web.conditional import prefers
 from app.web.problem_details import ProblemResponses, problems
 
@@ -96,7 +95,7 @@ class TableRequest:
         """
         state = self.request.app.state
         async with self.hold_slot():
-            async with transaction(state.sessions) as session:
+            async with state.reads.transaction() as session:
                 table = await build(session)
             content = await self.write(table)
         headers = self.file_headers(stem, table.subject, table.period)

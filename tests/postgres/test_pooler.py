@@ -1,4 +1,4 @@
-"""Behind a real PgBouncer in transaction mode, as config/ha sets it up: everything but LISTEN and session locks works."""
+"""Behind a real PgBouncer in transaction mode, as config/ha sets it up, all but LISTEN and session locks works."""
 
 import asyncio
 from collections.abc import AsyncIterator

@@ -23,7 +23,9 @@ class RetryOnce:
         async def withhold(message: Message) -> None:
             nonlocal is_withheld
             if message["type"] == "http.response.start":
-                is_withheld = context.is_cut_off and (context.has_idempotency_key or scope["method"] in READ_METHODS)
+                is_withheld = context.failed_in_passing and (
+                    context.has_idempotency_key or scope["method"] in READ_METHODS
+                )
             if not is_withheld:
                 await send(message)
 
