@@ -25,6 +25,7 @@ log = structlog.get_logger()
 POLL_S = 1.0
 CHECK_S = 5.0  # an open connection is asked so often whether it works; one that was closed is opened after POLL_S
 GRACE_S = 10.0  # after a lost connection our own former session may hold the lock for a while yet
+YIELD_S = 5.0  # a leader that lives asks several times in this time; what it read meanwhile is still with it
 
 # Seconds since 1970, so that a restored database gives no generation out twice.
 NEXT_GENERATION = """
@@ -82,6 +83,7 @@ class LeaderLock:
         self._url = dsn(url)
         self._connection: asyncpg.Connection | None = None
         self._is_locked = False
+        self._was_refused = False  # when the database was asked last, another process led
         self._generation = 0
         self._superseded = asyncio.Event()
         self._news = asyncio.Event()  # the lead may be lost
@@ -97,13 +99,21 @@ class LeaderLock:
         return self._superseded.is_set()
 
     async def win(self) -> None:
-        """Wait until this process leads."""
+        """Wait until this process leads. Where the database was away, whoever led before may go on first."""
         is_waiting = False
         while not await self.try_win():
             if not is_waiting:
                 log.info("standing_by")
                 is_waiting = True
             await asyncio.sleep(POLL_S)
+            if self._was_refused and not self._is_connected:
+                await self._yield_to_leader()
+
+    async def _yield_to_leader(self) -> None:
+        """Wait until the database is back, and then a little: winning now would discard what the leader kept."""
+        while not await self._connect():
+            await asyncio.sleep(POLL_S)
+        await asyncio.sleep(YIELD_S)
 
     async def try_win(self) -> bool:
         """Take the lock and the next generation. The database must have its tables."""
@@ -118,17 +128,29 @@ class LeaderLock:
 
     async def try_lock(self) -> bool:
         """Take the lock alone: no process can win then. False if it is held, or the database is unavailable."""
-        if self._connection is None or self._connection.is_closed():
-            self._is_locked = False
-            try:
-                settings = connect_args(f"{self._leadership.name.lower()} lock")["server_settings"]
-                connecting = asyncpg.connect(self._url, timeout=5, command_timeout=5, server_settings=settings)
-                self._connection = await connecting
-            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-                self._disconnect(error)
-                return False
-        self._is_locked = bool(await self._fetch("SELECT pg_try_advisory_lock($1)", self._leadership.lock_id))
+        if not await self._connect():
+            return False
+        got = await self._fetch("SELECT pg_try_advisory_lock($1)", self._leadership.lock_id)
+        self._is_locked, self._was_refused = bool(got), self._was_refused if got is None else not got
         return self._is_locked
+
+    @property
+    def _is_connected(self) -> bool:
+        return self._connection is not None and not self._connection.is_closed()
+
+    async def _connect(self) -> bool:
+        """Open the connection unless it is open. False if the database is unavailable."""
+        if self._is_connected:
+            return True
+        self._is_locked = False
+        try:
+            settings = connect_args(f"{self._leadership.name.lower()} lock")["server_settings"]
+            connecting = asyncpg.connect(self._url, timeout=5, command_timeout=5, server_settings=settings)
+            self._connection = await connecting
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            self._disconnect(error)
+            return False
+        return True
 
     def open_sessions(self, engine: AsyncEngine) -> Sessions:
         """Sessions that write for the generation won last: their commits raise NoLongerLeader after another has won."""
@@ -162,7 +184,7 @@ class LeaderLock:
                 refused_s += POLL_S
 
     async def _holds_lock(self) -> bool:
-        if self._connection is None or self._connection.is_closed() or not self._is_locked:
+        if not self._is_connected or not self._is_locked:
             return False
         return await self._fetch("SELECT 1") is not None
 

@@ -41,6 +41,7 @@ class FaultRecord:
     lost_writes: int = 0
     down_s: float = 0.0
     unknown_s: float = 0.0  # the longest stretch of a site
+    reasons: str = ""  # of all such stretches
 
 
 @dataclass
@@ -151,8 +152,11 @@ class Trial:
             record.lost_writes = sum(record.start - 5 <= entry.at < record.end for entry in missing)
             own = [s for s in stretches if _within(s, record)]
             record.down_s = sum(s.seconds for s in own if s in wrong)
-            unknown = [s.seconds for s in own if s.state == "unknown" and s.code not in troubled]
-            record.unknown_s = max(unknown, default=0)
+            unknown = [s for s in own if s.state == "unknown" and s.code not in troubled]
+            record.unknown_s = max((s.seconds for s in unknown), default=0)
+            record.reasons = ", ".join(
+                f"{count} {reason}" for reason, count in Counter(s.reason for s in unknown).items()
+            )
         say(f"registrations: {len(promised):,} acknowledged, {len(missing)} lost, {len(doubled)} doubled")
         say(f"pushes: {len(pushed):,} acknowledged, {lost} lost, {invented} doubled")
         say(f"outages in the villages: {over}, of which {len(overlooked)} were not told")
@@ -178,14 +182,12 @@ def _within(stretch: Stretch, record: FaultRecord) -> bool:
     return record.start - 2 * INTERVAL_S <= stretch.start.timestamp() < record.end
 
 
-HEADING = (
-    f"{'fault':<40}{'well':>8}{'writable':>9}{'gap':>8}{'lost':>5}{'writes':>7}{'down':>6}{'unknown':>8}  failures"
-)
+HEADING = f"{'fault':<40}{'well':>8}{'writable':>9}{'gap':>8}{'lost':>5}{'writes':>7}{'down':>6}{'unknown':>8} {'':<12}  failures"
 
 
 def line(record: FaultRecord) -> str:
     times = f"{_s(record.settled_s):>8}{_s(record.writable_s):>9}{_s(record.gap_s):>8}"
-    counts = f"{record.lost_readings:>5}{record.lost_writes:>7}{_s(record.down_s):>6}{_s(record.unknown_s):>8}"
+    counts = f"{record.lost_readings:>5}{record.lost_writes:>7}{_s(record.down_s):>6}{_s(record.unknown_s):>8} {record.reasons:<12}"
     return f"{record.fault.name:<40}{times}{counts}  {record.failures}"
 
 

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.core.clock import utc_now
 from app.postgres.engine import Sessions, open_engine, transaction
-from app.postgres.leader_lock import LeaderLock, NoLongerLeader
+from app.postgres.leader_lock import YIELD_S, LeaderLock, NoLongerLeader
 from app.throughput.models import PlanningWatermark
 from tests.worker.conftest import CUT_LOCK_CONNECTIONS, connect
 
@@ -72,6 +72,22 @@ async def test_a_cut_connection_is_no_loss_of_the_lead_while_no_other_worker_tak
     losing.cancel()
     await rival.release()
     await leader.release()
+
+
+async def test_after_the_database_was_away_who_led_before_goes_on(migrated_url: str) -> None:
+    leader, standby = LeaderLock(migrated_url), LeaderLock(migrated_url)
+    assert await leader.try_win()
+    losing, waiting = asyncio.create_task(leader.wait_until_lost()), asyncio.create_task(standby.win())
+    for _ in range(2):
+        await asyncio.sleep(0.3)
+        await cut_connections(migrated_url)
+    await asyncio.sleep(2 * YIELD_S + 1)
+    assert not losing.done()
+    assert not waiting.done()
+    losing.cancel()
+    leader.abandon()
+    await asyncio.wait_for(waiting, 5)
+    await standby.release()
 
 
 async def test_after_another_worker_has_won_the_former_leader_writes_nothing(
