@@ -15,9 +15,6 @@ READ_EVERY_S = 300.0
 
 ELSEWHERE = text(f"SELECT site_id, shard FROM site_status WHERE shard <> {LEADERS}")
 
-Rows = NDArray[np.int64] | slice
-EVERY_ROW = slice(None)
-
 
 class ShardMap:
     """The shard of each site, as it was read last. With one shard the database is asked for their number alone."""
@@ -28,18 +25,12 @@ class ShardMap:
         self._counted_at = self._read_at = float("-inf")
         self._shard_of = np.zeros(0, np.int16)  # by site id
 
-    async def split(self, session: AsyncSession, site_ids: SiteIds) -> list[tuple[int, Rows]]:
-        """Return shards with the rows of their sites in `site_ids`; a site that is unknown here is of the leader's."""
+    async def shards_of(self, session: AsyncSession, site_ids: SiteIds) -> NDArray[np.int16]:
+        """Return the shard of each site; one that is unknown here is the leader's."""
         await self._refresh(session)
-        if self._shards == 1:
-            return [(LEADERS, EVERY_ROW)]
-        shards = self.shards_of(site_ids)
-        return [(int(shard), np.flatnonzero(shards == shard)) for shard in np.unique(shards)]
-
-    def shards_of(self, site_ids: SiteIds) -> NDArray[np.int16]:
         known = (site_ids >= 0) & (site_ids < len(self._shard_of))
         if not known.any():
-            return np.zeros(len(site_ids), np.int16)
+            return np.full(len(site_ids), LEADERS, np.int16)
         return np.where(known, self._shard_of[np.where(known, site_ids, 0)], LEADERS).astype(np.int16)
 
     async def _refresh(self, session: AsyncSession) -> None:
@@ -56,3 +47,5 @@ class ShardMap:
             shard_of = np.zeros(max((row.site_id for row in rows), default=-1) + 1, np.int16)
             shard_of[[row.site_id for row in rows]] = [row.shard for row in rows]
             self._shard_of = shard_of
+        elif self._shards == 1:
+            self._shard_of = self._shard_of[:0]

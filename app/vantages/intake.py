@@ -7,10 +7,12 @@ from typing import Any
 
 import numpy as np
 import orjson
+from numpy.typing import NDArray
 from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.errors import Conflict, Fault, Invalid, NotSignedIn
+from app.judging.shard_map import ShardMap
 from app.postgres.work_signals import Work, announce
 from app.vantages import inbox
 from app.vantages.assigned_looks import find_unassigned
@@ -82,6 +84,7 @@ async def take(
     *,
     now: datetime,
     address: str | None,
+    shards: ShardMap,
     beat: BeatIn | None = None,
     delivery: ProberDelivery | None = None,
 ) -> Taken:
@@ -101,7 +104,7 @@ async def take(
         await _count_superseded(session, row, now)
         return replace(taken, superseded=True)
     if delivery is not None:
-        taken = await _receive(session, row, delivery, now, taken)
+        taken = await _receive(session, row, delivery, now, taken, shards)
     await _write_heard(session, row, delivery, taken, now, address)
     is_new = row.seen_at is None or now - row.seen_at > LEASE
     if beat is not None:
@@ -135,7 +138,7 @@ async def _count_superseded(session: AsyncSession, row: Row[Any], now: datetime)
 
 
 async def _receive(
-    session: AsyncSession, row: Row[Any], delivery: ProberDelivery, now: datetime, taken: Taken
+    session: AsyncSession, row: Row[Any], delivery: ProberDelivery, now: datetime, taken: Taken, shards: ShardMap
 ) -> Taken:
     blocks = delivery.blocks
     if not blocks:
@@ -148,12 +151,14 @@ async def _receive(
         del parameters["now"]
         changed = list(await session.scalars(CHANGED, parameters))
     fresh = [block for block in blocks if block.seq in accepted]
-    not_assigned = await _enqueue(session, row, fresh, now)
+    not_assigned = await _enqueue(session, row, fresh, now, shards)
     duplicates = [block.seq for block in blocks if block.seq not in accepted]
     return replace(taken, accepted=sorted(accepted), duplicates=duplicates, changed=changed, not_assigned=not_assigned)
 
 
-async def _enqueue(session: AsyncSession, row: Row[Any], blocks: Sequence[DeliveredBlock], now: datetime) -> int:
+async def _enqueue(
+    session: AsyncSession, row: Row[Any], blocks: Sequence[DeliveredBlock], now: datetime, shards: ShardMap
+) -> int:
     """Queue the readings of sites that are looked at from the prober's vantage; return how many others there were."""
     if not blocks:
         return 0
@@ -163,17 +168,18 @@ async def _enqueue(session: AsyncSession, row: Row[Any], blocks: Sequence[Delive
     packed, start = list[PackedBlock](), 0
     for delivered in blocks:
         end = start + len(delivered.block)
-        packed += _pack(delivered, ~others[start:end])
+        packed += _pack(delivered, ~others[start:end], await shards.shards_of(session, delivered.block.readings.key))
         start = end
     await inbox.enqueue(session, packed, prober_id=row.id, vantage=row.vantage, received_at=now)
     return int(others.sum())
 
 
-def _pack(delivered: DeliveredBlock, wanted: Any) -> list[PackedBlock]:
-    if wanted.all():
-        return [PackedBlock(len(wanted), delivered.packed)]
-    block = delivered.block.take(np.flatnonzero(wanted))
-    return [PackedBlock(len(block), encode(block.readings, block.addressed_at))] if len(block) else []
+def _pack(delivered: DeliveredBlock, wanted: NDArray[np.bool_], shards: NDArray[np.int16]) -> list[PackedBlock]:
+    """Return the readings that are wanted, a block for each shard."""
+    if wanted.all() and (shards == shards[0]).all():
+        return [PackedBlock(len(wanted), delivered.packed, int(shards[0]))]
+    parts = ((shard, delivered.block.take(wanted & (shards == shard))) for shard in np.unique(shards[wanted]).tolist())
+    return [PackedBlock(len(part), encode(part.readings, part.addressed_at), shard) for shard, part in parts]
 
 
 async def _write_heard(

@@ -8,6 +8,7 @@ from cachetools import TTLCache
 from sqlalchemy import select
 
 from app.core.errors import NotSignedIn, Unavailable
+from app.judging.shard_map import ShardMap
 from app.postgres.engine import Sessions, transaction
 from app.settings import LimitsSettings
 from app.vantages import inbox
@@ -30,6 +31,7 @@ class ProberGate:
         self._sessions = sessions
         self.limits = ProberLimits(limits)
         self.unpacking = asyncio.Semaphore(AT_ONCE)
+        self.shards = ShardMap()
         self._known: TTLCache[bytes, bool] = TTLCache(MOST_KNOWN, KNOWN_S)
         self._waiting, self._counted_at = 0, float("-inf")
 

@@ -139,6 +139,7 @@ async def _take(request: Request, token: bytes, reported: BeatIn | None, parsed:
             address=canonical(client_address(request)),
             beat=reported,
             delivery=parsed,
+            shards=_gate(request).shards,
         )
     if taken.superseded:
         raise Superseded

@@ -34,8 +34,9 @@ class ShardRouting:
         owned = seat.owns(block.readings.key)
         if not owned.all():
             others, packed = block.take(~owned), list[PackedBlock]()
-            for shard, rows in await self.map.split(session, others.readings.key):
-                packed += _packed(others.take(rows), canaries, shard)
+            shards = await self.map.shards_of(session, others.readings.key)
+            for shard in np.unique(shards).tolist():
+                packed += _packed(others.take(shards == shard), canaries, shard)
             await inbox.enqueue(session, packed, prober_id=None, vantage=0, received_at=utc_now())
         return block.take(owned)
 
