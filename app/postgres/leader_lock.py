@@ -101,19 +101,17 @@ class LeaderLock:
     async def win(self) -> None:
         """Wait until this process leads. Where the database was away, whoever led before may go on first."""
         is_waiting = False
-        while not await self.try_win():
+        while self._must_yield or not await self.try_win():
             if not is_waiting:
                 log.info("standing_by")
                 is_waiting = True
-            await asyncio.sleep(POLL_S)
-            if self._was_refused and not self._is_connected:
-                await self._yield_to_leader()
+            is_back = self._must_yield and await self._connect()
+            await asyncio.sleep(YIELD_S if is_back else POLL_S)
 
-    async def _yield_to_leader(self) -> None:
-        """Wait until the database is back, and then a little: winning now would discard what the leader kept."""
-        while not await self._connect():
-            await asyncio.sleep(POLL_S)
-        await asyncio.sleep(YIELD_S)
+    @property
+    def _must_yield(self) -> bool:
+        """Whether the database was away while another led: winning at once would discard what that one kept."""
+        return self._was_refused and not self._is_connected
 
     async def try_win(self) -> bool:
         """Take the lock and the next generation. The database must have its tables."""

@@ -182,13 +182,14 @@ def _within(stretch: Stretch, record: FaultRecord) -> bool:
     return record.start - 2 * INTERVAL_S <= stretch.start.timestamp() < record.end
 
 
-HEADING = f"{'fault':<40}{'well':>8}{'writable':>9}{'gap':>8}{'lost':>5}{'writes':>7}{'down':>6}{'unknown':>8} {'':<12}  failures"
+HEADING = f"{'fault':<40}{'well':>8}{'writable':>9}{'gap':>8}{'lost':>5}{'writes':>7}{'down':>6}{'unknown':>8}  beside"
 
 
 def line(record: FaultRecord) -> str:
     times = f"{_s(record.settled_s):>8}{_s(record.writable_s):>9}{_s(record.gap_s):>8}"
-    counts = f"{record.lost_readings:>5}{record.lost_writes:>7}{_s(record.down_s):>6}{_s(record.unknown_s):>8} {record.reasons:<12}"
-    return f"{record.fault.name:<40}{times}{counts}  {record.failures}"
+    counts = f"{record.lost_readings:>5}{record.lost_writes:>7}{_s(record.down_s):>6}{_s(record.unknown_s):>8}"
+    beside = "; ".join(filter(None, (record.reasons, record.failures)))
+    return f"{record.fault.name:<40}{times}{counts}  {beside}"
 
 
 def _s(seconds: float | None) -> str:
