@@ -4,6 +4,7 @@ import tomllib
 from enum import StrEnum
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator
 
@@ -32,6 +33,7 @@ class Profile(BaseModel):
     timeout_ms: int = Field(ge=100, le=1000 * LONGEST_PACKET_TIMEOUT_S)
     loss_pct: float = Field(gt=0, le=100)
     rtt_ms: int = Field(ge=1, le=60_000)
+    lost_from: int = Field(0, ge=0, le=9)
     beat_s: int = Field(60, ge=5, le=LONGEST_INTERVAL_S)
     send_every_s: int = Field(60, ge=5, le=LONGEST_INTERVAL_S)
     terminal: str = Field("", pattern=r"^(\d{1,3}(\.\d{1,3}){3})?$")
@@ -43,6 +45,10 @@ class Profile(BaseModel):
     speed_spacing_h: float = Field(24, ge=0.1, le=744)
     visit_max_mb: int = Field(0, ge=0, le=1_000)
     visit_share_pct: int = Field(10, ge=0, le=100)
+
+    def recorded(self) -> dict[str, Any]:
+        """Return it as it is stored: without what a service of before does not know, as long as nobody sets it."""
+        return self.model_dump(exclude=set() if self.lost_from else {"lost_from"})
 
     @field_validator("stream_beat_s")
     @classmethod

@@ -49,7 +49,7 @@ PAGE = """
     WHERE st.site_id > :after AND st.state = 'up' AND st.pending_at IS NULL AND st.timeouts = 0
         AND NOT st.pending_behind AND st.pending_valid_s = 0 AND st.commissioned_at IS NOT NULL
         AND st.evidence_at IS NOT NULL AND st.seen_at IS NOT NULL AND st.last_ok_at IS NOT NULL
-        AND (s.probe <> 'push' OR c.started_at > st.seen_at - interval '1 day') {among}
+        AND (s.probe <> 'push' OR c.started_at > st.seen_at - interval '1 day') AND cardinality(c.vantages) = 1 {among}
     ORDER BY st.site_id LIMIT :limit
 """
 PAGE_OF_ALL = text(PAGE.format(among=""))

@@ -229,7 +229,7 @@ class CarryChanges:
         for steady in self._steady:
             self.table.advance(steady)
         for site_id, item in self._written.items():
-            if is_steady(item.state) and item.row.probe != ProbeKind.PUSH:
+            if is_steady(item.state) and item.row.probe != ProbeKind.PUSH and len(item.row.vantages) == 1:
                 self.table.put(self._record(item))
             else:
                 self.table.remove(site_id)

@@ -42,8 +42,8 @@ async def record_profiles(session: AsyncSession, now: datetime) -> None:
     """Record the profiles of `config/profiles.toml` that differ from those in force."""
     in_force = {row.technology: row.profile for row in await _list_recorded(session)}
     for technology, profile in profiles().items():
-        if in_force.get(technology) != profile.model_dump():
-            session.add(DatedProfile(technology=technology, started_at=now, profile=profile.model_dump()))
+        if in_force.get(technology) != profile.recorded():
+            session.add(DatedProfile(technology=technology, started_at=now, profile=profile.recorded()))
     await session.flush()
 
 
@@ -71,4 +71,4 @@ async def profile_at(session: AsyncSession, technology: Technology, moment: date
 
 
 def _thresholds(profile: Profile) -> DegradedThresholds:
-    return DegradedThresholds(profile.loss_pct, profile.rtt_ms * 1000)
+    return DegradedThresholds(profile.loss_pct, profile.rtt_ms * 1000, profile.lost_from)

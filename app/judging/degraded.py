@@ -10,27 +10,37 @@ from typing import NamedTuple
 from app.core.clock import from_slot
 
 WINDOW_READINGS = 10  # readings over which loss is pooled
+PARTIAL = 2**31 - 1  # in place of a round trip
 MEDIAN_OF = 3  # answered readings whose median round trip is judged
 
 
 @dataclass(frozen=True, slots=True)
 class DegradedThresholds:
-    """Where `degraded` begins, for one technology."""
+    """Where `degraded` begins, for one technology.
+
+    `lost_from`: how many vantages must lose a site for it to be out; 0: all that can see.
+    """
 
     loss_pct: float
     rtt_us: int
+    lost_from: int = 0
 
 
 class WindowReading(NamedTuple):
     """One reading of the window that `degraded` is judged by, as it is stored: its slot in seconds since 1970.
 
-    `rtt_us` is its median, 0 if nothing answered.
+    `rtt_us` is its median, 0 if nothing answered. One that a vantage lost while others had an answer is `is_partial`:
+    that it was so counts alone, and no packet of it.
     """
 
     slot: int
     sent: int
     received: int
     rtt_us: int
+
+    @property
+    def is_partial(self) -> bool:
+        return self.rtt_us == PARTIAL
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +71,11 @@ def first_degraded(
 ) -> datetime | None:
     """Return the slot of the first reading later than `after` that lost packets or was slow.
 
-    None unless the window as a whole is lossy or slow.
+    None unless the window as a whole is lossy or slow, or a vantage loses the site now.
     """
     slots: list[int] = []
+    if window and window[-1].is_partial:
+        slots += [reading.slot for reading in takewhile(lambda reading: reading.is_partial, reversed(window))]
     if all(_is_clean(reading, thresholds) for reading in window):
         return None
     if len(window) == WINDOW_READINGS and _is_lossy(window, thresholds.loss_pct):
@@ -81,6 +93,11 @@ def recovered_window(window: Sequence[WindowReading], thresholds: DegradedThresh
     if _is_lossy(window, thresholds.loss_pct / 2) or _is_slow(window, thresholds):
         return ()
     return tuple(takewhile(lambda reading: _is_clean(reading, thresholds), reversed(window)))[::-1]
+
+
+def lost_in_part(window: Sequence[WindowReading], since: int) -> tuple[WindowReading, ...]:
+    """Return the window with its readings since that slot as partial."""
+    return tuple(reading if reading.slot < since else WindowReading(reading.slot, 0, 0, PARTIAL) for reading in window)
 
 
 def _is_clean(reading: WindowReading, thresholds: DegradedThresholds) -> bool:

@@ -13,11 +13,12 @@ from app.core.clock import from_slot
 from app.core.freshness import lapses_at, late_by
 from app.judging.blind_ranges import BLINDNESS_SOURCE, BlindRange, BlindRanges, gap_reason, reading_ends_at
 from app.judging.claims import is_claim
+from app.judging.combining import VantageRule, combined
 from app.judging.dated_profiles import DatedThresholds
 from app.judging.judge import JudgeState, Observation, StateChange, judge, readdress
 from app.profiles import Technology
 from app.registry.models import UnknownReason
-from probes.contract import LOOKS, SILENCE, Outcome, Reading
+from probes.contract import LOOKS, SILENCE, VANTAGES, Outcome, Reading
 from probes.reading_block import OUTCOMES, SOURCES, ReadingBlock
 
 # What a prober says of a look that it could not take: its blindness stands nowhere else.
@@ -33,6 +34,17 @@ class JudgeConfiguration:
     technology: Technology
     parent_id: int | None
     always_present: bool = True  # whether its device's silence may be an outage
+    provider_id: int = 0
+    vantages: tuple[int, ...] = (0,)  # that it is looked at from, its primary first
+
+
+@dataclass(frozen=True, slots=True)
+class VantageHost:
+    """From `started_at` on a vantage stands at this provider; None: at none."""
+
+    vantage: int
+    started_at: datetime
+    provider_id: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +70,23 @@ class JudgeContext:
     blind: Mapping[str, BlindRanges]
     parent_outages: Mapping[int, Sequence[ParentOutage]]
     held: Sequence[BlindRange] = ()
+    hosts: Sequence[VantageHost] = ()  # by time
+
+    @property
+    def has_vantages(self) -> bool:
+        """Whether several vantages look, or looked."""
+        return any(len(configuration.vantages) > 1 for configuration in self.configurations)
+
+    def vantage_rule(self, moment: datetime) -> VantageRule | None:
+        """Return how the vantages of that moment are combined; None of a single one."""
+        configuration = self.configuration_at(moment)
+        if len(configuration.vantages) == 1:
+            return None
+        hosts = {host.vantage: host.provider_id for host in self.hosts if host.started_at <= moment}
+        lost_from = self.thresholds.at(configuration.technology, moment).lost_from
+        sources = tuple(VANTAGES[number] for number in configuration.vantages)
+        hosted = {VANTAGES[number] for number, provider_id in hosts.items() if provider_id == configuration.provider_id}
+        return VantageRule(sources, lost_from, frozenset(hosted))
 
     def configuration_at(self, moment: datetime) -> JudgeConfiguration:
         """Return the configuration in force at `moment`, the first one for whatever lies before it."""
@@ -105,6 +134,7 @@ class FoldResult:
     changes: list[StateChange] = field(default_factory=list)
     checkpoints: list[tuple[datetime, JudgeState]] = field(default_factory=list)
     last: Reading | None = None  # the last reading judged that is no fault
+    lost_from: tuple[str, ...] | None = None  # the vantages that lost the site at that one, while others had an answer
     converged_at: datetime | None = None  # the full hour at which the fold was stopped
 
 
@@ -121,7 +151,9 @@ def fold(
     stops if `converges` says so.
     """
     result = FoldResult(state)
-    for reading in readings:
+    single = ((reading, None) for reading in readings)
+    looks = combined(readings, context.observe, context.vantage_rule) if context.has_vantages else single
+    for reading, observation in looks:
         if is_claim(reading):
             continue
         if (checkpoint := _checkpoint_before(from_slot(reading.slot), result.state)) is not None:
@@ -129,7 +161,7 @@ def fold(
                 result.converged_at = checkpoint[0]
                 break
             result.checkpoints.append(checkpoint)
-        _fold_reading(result, reading, context)
+        _fold_reading(result, reading, observation or context.observe(reading), context)
     return result
 
 
@@ -139,8 +171,8 @@ def _checkpoint_before(slot: datetime, state: JudgeState) -> tuple[datetime, Jud
     return (hour, state) if state.seen_at is not None and state.seen_at < hour else None
 
 
-def _fold_reading(result: FoldResult, reading: Reading, context: JudgeContext) -> None:
-    state, observation = result.state, context.observe(reading)
+def _fold_reading(result: FoldResult, reading: Reading, observation: Observation, context: JudgeContext) -> None:
+    state = result.state
     if state.seen_at is not None and observation.slot <= state.seen_at:
         return
     for configuration in context.configurations:
@@ -150,7 +182,10 @@ def _fold_reading(result: FoldResult, reading: Reading, context: JudgeContext) -
     reason = _gap_reason(state, reading, observation, context)
     result.state, changes = judge(state, observation, gap_reason=reason)
     result.changes += changes
-    if observation.outcome is not Outcome.FAULT:
+    if observation.outcome is Outcome.FAULT:
+        return
+    result.lost_from = observation.lost_from
+    if reading.sent or observation.outcome is Outcome.TIMEOUT or not context.has_vantages:
         result.last = reading if observation.sent == reading.sent else replace(reading, sent=observation.sent)
 
 

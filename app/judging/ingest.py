@@ -1,9 +1,9 @@
 """The write pipeline of the ledger: readings and blind ranges in, and all that follows from them written."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -14,15 +14,20 @@ from app.judging.addressed_block import AddressedReading
 from app.judging.blind_ranges import BlindRange
 from app.judging.canary_evidence import CanaryLog
 from app.judging.claims import is_claim
+from app.judging.combining import LOOKS_BACK_S
 from app.judging.dirty_range import DirtyRange
 from app.judging.judge import JudgeState
 from app.judging.live_fold import Rows, fold_live, written_range
 from app.judging.mass_outage import NO_CANARIES
 from app.judging.propagation import affected_by_blindness, children_of, rejudge_with_children
+from app.judging.site_rejudgement import EPOCH
+from app.judging.vantage_waits import JUDGED, is_combined, waits_of
+from app.measurements import reader
 from app.measurements import store as measurements
 from app.registry.models import SiteKind, State
 from probes.contract import CENTRAL, Outcome, Reading
 
+LOOKS_BACK = timedelta(seconds=LOOKS_BACK_S)
 SiteReadings = dict[int, list[Reading]]
 
 
@@ -50,6 +55,12 @@ class IngestResult:
     held: list[DirtyRange] = field(default_factory=list)  # lost looks that became our fault, or count after all
     states: dict[int, JudgeState] = field(default_factory=dict)  # by site, where they changed
 
+    def add(self, later: "IngestResult") -> None:
+        self.judged += later.judged
+        self.dirty_ranges += later.dirty_ranges
+        self.held += later.held
+        self.states |= later.states
+
 
 async def ingest_readings(
     session: AsyncSession,
@@ -67,7 +78,8 @@ async def ingest_readings(
     2. Lock the sites concerned and all below them, in the order of ids.
     3. Record the readings; keep those that are new.
     4. Decide the holds of sites that were looked at again.
-    5. Set aside the readings of sites that must be judged again, up to the newest of them.
+    5. Set aside the readings of sites that must be judged again, up to the newest of them; and those of sites that
+       several vantages look at, which are judged together (`judge_waiting`).
     6. Fold the other sites' readings, parents first.
     7. Rejudge what became doubtful, with the children of sites that changed.
     8. Fold on from the present where that was impossible: what is newer is not lost.
@@ -82,17 +94,55 @@ async def ingest_readings(
     site_ids = {reading.key for reading, _ in addressed} | {dirty_range.site_id for dirty_range in dirty}
     rows = await judge_state_store.lock_sites(session, list(site_ids))
     fresh = await _record(session, addressed, rows)
-    return await _judge(session, fresh, rows, dirty, IngestResult(blind=list(blind)), canaries)
+    waiting = {site_id: fresh.pop(site_id) for site_id in list(fresh) if is_combined(session, rows[site_id])}
+    dirty += [_range_of(late) for site_id, of_site in waiting.items() if (late := _late(rows[site_id], of_site))]
+    result = await _judge(session, fresh, rows, dirty, IngestResult(blind=list(blind)), canaries)
+    await _let_wait(session, waiting, rows, result)
+    return result
 
 
 async def judge_stored(session: AsyncSession, readings: Sequence[Reading]) -> IngestResult:
     """Judge readings that are stored, and newer than the last ones judged of their sites."""
     await shards.serialize(session)
     rows = await judge_state_store.lock_sites(session, sorted({reading.key for reading in readings}))
-    fresh: SiteReadings = defaultdict(list)
+    return await _judge(session, _by_site(readings), rows, [], IngestResult(), NO_CANARIES)
+
+
+async def judge_waiting(session: AsyncSession, until: Mapping[int, int]) -> IngestResult:
+    """Judge the stored looks of sites that several vantages look at, of each site up to this slot."""
+    await shards.serialize(session)
+    rows = await judge_state_store.lock_sites(session, sorted(until))
+    ranges = [
+        (site_id, (rows[site_id].seen_at or EPOCH + LOOKS_BACK) - LOOKS_BACK, from_slot(slot + 1))
+        for site_id, slot in until.items()
+        if site_id in rows
+    ]
+    looks = _by_site((await reader.read(session, ranges)).readings())
+    new = {site_id: of_site for site_id, of_site in looks.items() if _has_new(rows[site_id], of_site)}
+    session.info.setdefault(JUDGED, {}).update(until)
+    return await _judge(session, new, rows, [], IngestResult(), NO_CANARIES, with_earlier=True)
+
+
+def _by_site(readings: Iterable[Reading]) -> SiteReadings:
+    by_site: SiteReadings = defaultdict(list)
     for reading in readings:
-        fresh[reading.key].append(reading)
-    return await _judge(session, fresh, rows, [], IngestResult(), NO_CANARIES)
+        by_site[reading.key].append(reading)
+    return by_site
+
+
+async def _let_wait(session: AsyncSession, waiting: SiteReadings, rows: Rows, result: IngestResult) -> None:
+    """Have looks wait for those of other vantages; with nobody who waits, judge them at once."""
+    waits, until = waits_of(session), dict[int, int]()
+    for site_id, of_site in waiting.items():
+        new = [reading for reading in of_site if not _is_late(rows[site_id], [reading])]
+        if not new:
+            continue
+        if waits is not None:
+            waits.note(site_id, rows[site_id].vantages, new)
+        else:
+            until[site_id] = max(reading.slot for reading in new)
+    if until:
+        result.add(await judge_waiting(session, until))
 
 
 async def _judge(
@@ -102,12 +152,14 @@ async def _judge(
     dirty: list[DirtyRange],
     result: IngestResult,
     canaries: CanaryLog,
+    *,
+    with_earlier: bool = False,
 ) -> IngestResult:
-    """Take stages 4 to 9 of `ingest_readings`."""
+    """Take stages 4 to 9 of `ingest_readings`. `with_earlier`: among `fresh` are looks that were judged before."""
     await _write_parents(session, fresh, rows)
     result.held = await mass_outage.decide(session, fresh)
     dirty += result.held
-    late = _pop_late(fresh, rows, dirty)
+    late = {} if with_earlier else _pop_late(fresh, rows, dirty)
     dirty += [_range_of(readings) for readings in late.values()]
     dirty += await _fold_waves(session, fresh, rows, result)
     skipped = await _rejudge(session, dirty, result)
@@ -156,6 +208,14 @@ def _pop_late(fresh: SiteReadings, rows: Rows, dirty: Sequence[DirtyRange]) -> S
     rejudged = {dirty_range.site_id for dirty_range in dirty}
     rejudged |= {site_id for site_id, readings in fresh.items() if _is_late(rows[site_id], readings)}
     return {site_id: fresh.pop(site_id) for site_id in rejudged if site_id in fresh}
+
+
+def _late(row: Any, readings: Sequence[Reading]) -> list[Reading]:
+    return [reading for reading in readings if _is_late(row, [reading])]
+
+
+def _has_new(row: Any, readings: Sequence[Reading]) -> bool:
+    return any(not _is_late(row, [reading]) for reading in readings)
 
 
 def _is_late(row: Any, readings: Sequence[Reading]) -> bool:

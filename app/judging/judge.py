@@ -15,6 +15,7 @@ from app.judging.degraded import (
     WindowReading,
     first_degraded,
     last_answer,
+    lost_in_part,
     recovered_window,
 )
 from app.registry.models import State, UnknownReason
@@ -57,6 +58,8 @@ class Observation:
     thresholds: DegradedThresholds
     behind: bool = False  # its parent was out
     answered_after_s: int = 0  # how long after `slot` the first packet that was answered left at the latest
+    lost_from: tuple[str, ...] = ()  # of an answer: the vantages that lose the site
+    partial_from: datetime | None = None  # since when one of them loses it, if it lost two looks in a row
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,7 +205,8 @@ def _bad_state(behind: bool) -> State:
 
 def _extended_window(current: JudgeState, observation: Observation) -> tuple[WindowReading, ...]:
     reading = WindowReading(to_slot(observation.slot), observation.sent, observation.received, observation.rtt_us)
-    return (*current.window, reading)[-WINDOW_READINGS:]
+    window = (*current.window, reading)[-WINDOW_READINGS:]
+    return window if observation.partial_from is None else lost_in_part(window, to_slot(observation.partial_from))
 
 
 def _grade(current: JudgeState, thresholds: DegradedThresholds, changes: list[StateChange]) -> JudgeState:

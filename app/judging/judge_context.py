@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.judging import blind_ranges, dated_profiles
 from app.judging.blind_ranges import BLINDNESS_SOURCE, MOST_PACKETS, BlindRanges, reading_ends_at
-from app.judging.fold import JudgeConfiguration, JudgeContext, ParentOutage
+from app.judging.fold import JudgeConfiguration, JudgeContext, ParentOutage, VantageHost
 from app.postgres.engine import among
 from app.registry.models import Presence, SiteConfiguration
 from probes.contract import LOOKS
@@ -42,6 +42,8 @@ PARENT_OUTAGES = text(f"""
         ), '-infinity')
 """)
 
+HOSTS = text("SELECT vantage, started_at, provider_id FROM vantage_host ORDER BY started_at")
+
 Configurations = Mapping[int, list[JudgeConfiguration]]
 
 
@@ -70,10 +72,17 @@ async def load(
     }
     parent_outages = await load_parent_outages(session, _parent_ids(configurations), start, end) if sources else {}
     held = await blind_ranges.list_held(session, site_ids, start, last_end) if not LOOKS.isdisjoint(blind) else {}
+    several = any(len(configuration.vantages) > 1 for dated in configurations.values() for configuration in dated)
+    hosts = await load_hosts(session) if several else ()
     return {
-        site_id: JudgeContext(dated, dated_thresholds, blind, parent_outages, held.get(site_id, ()))
+        site_id: JudgeContext(dated, dated_thresholds, blind, parent_outages, held.get(site_id, ()), hosts)
         for site_id, dated in configurations.items()
     }
+
+
+async def load_hosts(session: AsyncSession) -> list[VantageHost]:
+    """Return at which provider each vantage stands since when, by time."""
+    return [VantageHost(*row) for row in await session.execute(HOSTS)]
 
 
 async def load_configurations(session: AsyncSession, site_ids: Collection[int]) -> dict[int, list[JudgeConfiguration]]:
@@ -86,14 +95,18 @@ async def load_configurations(session: AsyncSession, site_ids: Collection[int]) 
             SiteConfiguration.technology,
             SiteConfiguration.parent_id,
             SiteConfiguration.presence,
+            SiteConfiguration.provider_id,
+            SiteConfiguration.vantages,
         )
         .where(among(SiteConfiguration.site_id, site_ids))
         .order_by(SiteConfiguration.started_at)
     )
     configurations: dict[int, list[JudgeConfiguration]] = defaultdict(list)
-    for site_id, started_at, addressed_at, technology, parent_id, presence in rows:
+    for site_id, started_at, addressed_at, technology, parent_id, presence, provider_id, vantages in rows:
         always = presence is Presence.ALWAYS
-        configurations[site_id].append(JudgeConfiguration(started_at, addressed_at, technology, parent_id, always))
+        configurations[site_id].append(
+            JudgeConfiguration(started_at, addressed_at, technology, parent_id, always, provider_id, tuple(vantages))
+        )
     return configurations
 
 

@@ -1,6 +1,6 @@
 """Judge states as rows: of `site_status` (the present) and as JSON of `checkpoint` (at a full hour)."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
@@ -17,7 +17,7 @@ from app.judging.judge import BAD, JudgeState
 from app.postgres.engine import Counter, next_version
 from app.postgres.work_signals import announce_judged
 from app.registry.models import State, UnknownReason
-from probes.contract import Reading
+from probes.contract import VANTAGES, Reading
 
 LOCK = text("""
     WITH RECURSIVE wanted AS (
@@ -25,7 +25,7 @@ LOCK = text("""
         UNION SELECT s.id FROM site s JOIN wanted w ON s.parent_id = w.id
     )
     SELECT st.*, s.addressed_at AS configured_at, s.kind, s.created_at, s.village_code, s.probe,
-        c.started_at AS setup_at, c.technology, c.parent_id, c.provider_id, c.lifecycle
+        c.started_at AS setup_at, c.technology, c.parent_id, c.provider_id, c.lifecycle, c.vantages
     FROM site_status st JOIN site s ON s.id = st.site_id
         JOIN site_configuration c ON c.site_id = st.site_id AND c.ended_at IS NULL
     WHERE st.site_id IN (SELECT id FROM wanted) ORDER BY st.site_id FOR UPDATE OF st
@@ -36,7 +36,8 @@ WRITE = text("""
         evidence_at = n.evidence_at, valid_s = n.valid_s, seen_at = n.seen_at, timeouts = n.timeouts,
         pending_at = n.pending_at, pending_behind = n.pending_behind, pending_valid_s = n.pending_valid_s,
         last_ok_at = n.last_ok_at, commissioned_at = n.commissioned_at, addressed_at = n.addressed_at,
-        pooled = n.pooled, window_from = n.window_from, rtt_us = n.rtt_us, loss_pct = n.loss_pct
+        pooled = n.pooled, window_from = n.window_from, rtt_us = n.rtt_us, loss_pct = n.loss_pct,
+        lost_from = n.lost_from
     FROM json_populate_recordset(NULL::site_status, cast(:rows AS json)) n
     WHERE st.site_id = n.site_id
 """)
@@ -72,7 +73,8 @@ class WrittenState:
     def fields(self) -> dict[str, Any]:
         first = self.state.window[0].slot if self.state.window else None
         window_from = None if first is None else from_slot(first)
-        shown = {"rtt_us": self.rtt_us, "loss_pct": self.loss_pct, "window_from": window_from}
+        lost_from = self.row.lost_from if self.folded.lost_from is None else _numbers(self.folded.lost_from)
+        shown = {"rtt_us": self.rtt_us, "loss_pct": self.loss_pct, "window_from": window_from, "lost_from": lost_from}
         return state_fields(self.state) | shown | {"site_id": self.row.site_id}
 
 
@@ -173,6 +175,10 @@ def _shown(row: Any, last: Reading | None) -> tuple[int | None, float | None]:
         return row.rtt_us, row.loss_pct
     loss_pct = round(100 * (1 - len(last.rtt_us) / last.sent), 1) if last.sent else None
     return median_us(last) or None, loss_pct
+
+
+def _numbers(sources: Iterable[str]) -> list[int]:
+    return [VANTAGES.index(source) for source in sources]
 
 
 def as_json(rows: Sequence[dict[str, Any]]) -> str:

@@ -40,7 +40,14 @@ async def fold_live(
 
 
 def _configuration(row: Any) -> JudgeConfiguration:
-    return JudgeConfiguration(row.setup_at, row.configured_at, Technology(row.technology), row.parent_id)
+    return JudgeConfiguration(
+        row.setup_at,
+        row.configured_at,
+        Technology(row.technology),
+        row.parent_id,
+        provider_id=row.provider_id,
+        vantages=tuple(row.vantages),
+    )
 
 
 def _is_settled(row: Any, readings: Sequence[Reading]) -> bool:

@@ -14,8 +14,9 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.clock import utc_now
-from app.judging import checkpoints, judge_context, judge_state_store, segments
+from app.judging import checkpoints, judge_context, judge_state_store, segments, vantage_waits
 from app.judging.blind_ranges import BLINDNESS_SOURCE
+from app.judging.combining import LOOKS_BACK_S
 from app.judging.dirty_range import DirtyRange
 from app.judging.fold import JudgeConfiguration, JudgeContext, fold, in_fold_order
 from app.judging.judge import JudgeState
@@ -29,6 +30,7 @@ from probes.contract import Reading
 
 log = structlog.get_logger()
 
+LOOKS_BACK = timedelta(seconds=LOOKS_BACK_S)
 FIRST_LOOK_AHEAD = timedelta(hours=2)  # how far beyond the range readings are fetched at first
 
 FIRST_SERVED = text("""
@@ -48,7 +50,7 @@ class RejudgeResult:
 async def rejudge(session: AsyncSession, dirty_ranges: Iterable[DirtyRange]) -> RejudgeResult:
     """Judge the readings in these ranges again. What is older than the raw readings is closed and stays as it is.
 
-    1. Merge the ranges of each site and lock its row.
+    1. Merge the ranges of each site and lock its row; where several vantages look, a look bears on later slots too.
     2. Find the checkpoint to start from.
     3. Fold readings until every site converges with a stored checkpoint or reaches the present.
     4. Replace the segments and checkpoints in between, and the present of those that reached it; but nothing of a site
@@ -122,6 +124,10 @@ async def _fold_all(session: AsyncSession, sites: Sequence[SiteRejudgement]) -> 
         min(site.folds_from for site in sites) - timedelta(days=1),
         max(site.row.seen_at for site in sites) + timedelta(days=1),
     )
+    for site in sites:
+        if contexts[site.site_id].has_vantages:
+            site.reads_back = LOOKS_BACK
+            site.is_combined = vantage_waits.is_combined(session, site.row)
     look_ahead, open_sites = FIRST_LOOK_AHEAD, list(sites)
     while open_sites:
         for site in open_sites:
@@ -137,7 +143,7 @@ async def _fold_windows(
 ) -> None:
     windows = [(site.site_id, site.folds_from, site.folds_until) for site in sites]
     async with corrupt_packs.noting(session, [site.site_id for site in sites]) as damaged:
-        readings = await _read_windows(session, windows)
+        readings = await _read_windows(session, [site.read_window for site in sites])
     stored = await checkpoints.list_within(session, windows)
     for site in sites:
         context = contexts[site.site_id]

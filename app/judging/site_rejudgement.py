@@ -14,6 +14,7 @@ from app.judging.segments import Segment, SegmentRange
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 FAR_FUTURE = datetime(9999, 1, 1, tzinfo=UTC)
+SECOND = timedelta(seconds=1)
 PACKED = timedelta(hours=1)  # how much is lost with a corrupt pack
 
 
@@ -29,11 +30,20 @@ class SiteRejudgement:
     folds_until: datetime = FAR_FUTURE
     stored: dict[datetime, JudgeState] = field(default_factory=dict)  # the checkpoints in between
     is_damaged: bool = False  # readings in between are lost
+    reads_back: timedelta = timedelta()  # how long a look of one vantage bears on what is judged after it
+    is_combined: bool = False  # what is newer than the last one judged waits for looks from other vantages
     result: FoldResult = field(init=False)
 
     @property
     def site_id(self) -> int:
         return int(self.row.site_id)
+
+    @property
+    def read_window(self) -> tuple[int, datetime, datetime]:
+        """Return the readings to fold: site, start and end."""
+        start = max(self.folds_from, EPOCH + self.reads_back) - self.reads_back
+        end = min(self.folds_until, self.row.seen_at + SECOND) if self.is_combined else self.folds_until
+        return self.site_id, start, end
 
     @property
     def converged_at(self) -> datetime | None:
@@ -46,8 +56,9 @@ class SiteRejudgement:
 
     def converges(self, at: datetime, state: JudgeState) -> bool:
         """Not before there is evidence from beyond the range: until then what lies in it bears on what follows."""
-        beyond = state.seen_at is not None and state.seen_at > self.end
-        renewed = state.evidence_at is None or state.evidence_at > self.end
+        bears_until = self.end + self.reads_back
+        beyond = state.seen_at is not None and state.seen_at > bears_until
+        renewed = state.evidence_at is None or state.evidence_at > bears_until
         return beyond and renewed and self.stored.get(at) == state
 
     def reads_any_of(self, hours: Iterable[datetime]) -> bool:

@@ -437,4 +437,7 @@ class SiteStatus(Base):
     addressed_at: Mapped[Moment]  # since when it has its present address
     rtt_us: Mapped[int | None]
     loss_pct: Mapped[float | None] = mapped_column(REAL)
+    lost_from: Mapped[list[int]] = mapped_column(
+        ARRAY(SmallInteger), server_default=text("'{}'")
+    )  # vantages that lost the site at the last look, while others had an answer
     shard: Mapped[int] = mapped_column(SmallInteger, server_default=text("0"))  # who judges it: see judging.shards

@@ -20,6 +20,16 @@ class Vantage(Base):
     version: Mapped[int] = mapped_column(BigInteger, server_default="1")
 
 
+class VantageHosting(Base):
+    """From `started_at` on a vantage stands in the network of this provider; null: in that of none."""
+
+    __tablename__ = "vantage_host"
+
+    vantage: Mapped[int] = mapped_column(SmallInteger, ForeignKey("vantage.number"), primary_key=True)
+    started_at: Mapped[Moment] = mapped_column(primary_key=True)
+    provider_id: Mapped[int | None] = mapped_column(ForeignKey("provider.id"))
+
+
 class RegisteredProber(Base):
     """A process that probes for one vantage, and what it last reported of itself. Only its token's digest is stored.
 

@@ -14,6 +14,7 @@ from app.judging.carry import newest_thresholds
 from app.judging.carry_table import CarryChanges, CarryTable
 from app.judging.judge_state_store import UNWRITTEN
 from app.judging.shards import SEAT, ShardSeat
+from app.judging.vantage_waits import JUDGED, WAITS, VantageWaits
 from app.postgres.engine import Sessions, transaction
 from app.worker.recount import recount
 from app.worker.rejection import is_entrys_fault
@@ -35,6 +36,7 @@ class JudgingSessions:
     refresh_s: float = 0.0  # what steady sites come to is written so often at most
     seat: ShardSeat | None = None  # None: one shard, of all sites
     table: CarryTable = field(default_factory=CarryTable)
+    waits: VantageWaits = field(default_factory=VantageWaits)
     is_loaded: bool = False
     _written_at: float = float("-inf")  # by the monotonic clock
     every_s: float = float("inf")  # how often steady sites are written; evidence must not wait longer for that either
@@ -52,10 +54,11 @@ class JudgingSessions:
         changes, may_be_committed = CarryChanges(self.table), False
         try:
             async with transaction(self.sessions) as session:
-                session.info.update({UNWRITTEN: changes, SEAT: self.seat})
+                session.info.update({UNWRITTEN: changes, SEAT: self.seat, WAITS: self.waits})
                 yield session, changes
                 may_be_committed = True
             changes.apply()
+            self.waits.forget(session.info.get(JUDGED, {}))
             if self.seat is not None:
                 self.seat.remove(changes.given_away)
         except BaseException as error:
@@ -77,6 +80,7 @@ class JudgingSessions:
     async def _load(self) -> None:
         """Read the carry of all steady sites, and judge what was stored and not judged before the last end."""
         self.table.clear()
+        self.waits.clear()
         async with self.sessions() as session:  # only reads
             self.table.thresholds = newest_thresholds(await dated_profiles.load(session))
             self.table.held = set(await mass_outage.list_held_sites(session))
@@ -105,6 +109,8 @@ class JudgingSessions:
     async def _load_pages(self, site_ids: Collection[int] | None = None) -> int:
         """Return how many readings were caught up. `site_ids`: of these alone."""
         after, caught_up, shard = 0, 0, None if self.seat is None else self.seat.shard
+        async with self.sessions() as session:  # only reads
+            await self.waits.load(session, shard=shard, site_ids=site_ids)
         while True:
             async with self.sessions() as session:  # only reads
                 page = await carry_store.load_page(session, after, shard=shard, site_ids=site_ids)

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import orjson
@@ -29,10 +29,11 @@ from app.postgres.leader_lock import NoLongerLeader
 from app.probing.write_buffer import BufferBatch
 from app.worker.clock_watch import ClockStep, ClockWatch
 from app.worker.context import WorkerContext
-from app.worker.recount import recount
+from app.worker.recount import recount, recount_ingested
 from app.worker.rejection import is_entrys_fault, write_in_parts
 from app.worker.shard_routing import ShardRouting
 from app.worker.steady_readings import record_steady
+from app.worker.waiting_looks import judge_waiting_looks
 from probes.contract import CENTRAL
 
 log = structlog.get_logger()
@@ -89,6 +90,7 @@ class BufferWriter:
                 if self.clock_watch.uncorrected is not None:
                     await self._correct_clock(self.clock_watch.uncorrected)
                 await write_in_parts(parts, write_part, self._reject)
+                judged += await judge_waiting_looks(context.judging)
                 await context.judging.write_moved()
             except Exception as error:
                 failure = error
@@ -212,13 +214,9 @@ async def write_batch(
     if items or blind:
         result = await ingest.ingest_readings(session, items, blind, source=source, canaries=canaries)
         claimed = await claim_store.record(session, claims, (reading for reading, _ in items))
-    await recount(session, [*result.dirty_ranges, *claimed, *dirty])
+    await recount_ingested(session, result, [*claimed, *dirty])
     for recorded in result.blind if source == CENTRAL else ():  # a missed push has no packets to be recounted
         await rollup.invalidate(session, recorded.started_at, recorded.ended_at)
-    if result.held:
-        first, last = min(held.start for held in result.held), max(held.end for held in result.held)
-        site_ids = {held.site_id for held in result.held}
-        await rollup.invalidate(session, first, last + timedelta(seconds=1), site_ids=site_ids)
     return result.judged
 
 
