@@ -9,6 +9,8 @@ PLACEHOLDER = "hosts.invalid"
 
 def dsn(url: str) -> str:
     parsed = make_url(url).set(drivername="postgresql")
+    if (ssl := parsed.query.get("ssl")) is not None:  # as SQLAlchemy calls it
+        parsed = parsed.difference_update_query(["ssl"]).update_query_dict({"sslmode": ssl})
     if len(hosts := _listed_hosts(parsed)) < 2:
         return parsed.render_as_string(hide_password=False)
     bare = parsed.set(host=PLACEHOLDER, port=None).difference_update_query(["host"])
@@ -22,7 +24,7 @@ def hosts_and_ports(url: str) -> list[tuple[str, str]]:
     if not listed or listed[0].startswith("/"):
         port = str(parsed.port or parsed.query.get("port") or "")
         return [(host, port) for host in (listed or [parsed.host or ""])]
-    return [(host, port) for host, _, port in (entry.rpartition(":") for entry in map(with_port, listed))]
+    return [(host.strip("[]"), port) for host, _, port in (entry.rpartition(":") for entry in map(with_port, listed))]
 
 
 def _listed_hosts(parsed: URL) -> list[str]:

@@ -9,8 +9,8 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app.cli.doctor import database
-from app.cli.doctor.check_result import CheckStatus
+from app.cli.doctor import database, replication
+from app.cli.doctor.check_result import CheckStatus, NotApplicable
 from app.postgres.engine import Counter, next_version, open_engine, open_sessions, transaction
 from app.postgres.leader_lock import LeaderLock
 from app.postgres.work_signals import Work
@@ -93,3 +93,9 @@ async def test_doctor_tells_a_pooler_from_a_direct_connection(direct: str, poole
     ill = await database.check_direct_connection(Settings(database_url=direct, database_direct_url=pooled))
     assert ill.status is CheckStatus.FAIL
     assert "past any transaction pooler" in str(ill)
+    kept = await replication.check_pooler(Settings(database_url=pooled, database_direct_url=direct))
+    assert kept.status is CheckStatus.OK
+    twice = await replication.check_pooler(Settings(database_url=pooled, database_direct_url=f"{pooled}?ssl=disable"))
+    assert "leads to a pooler, too" in str(twice)
+    with pytest.raises(NotApplicable):
+        await replication.check_pooler(Settings(database_url=direct))

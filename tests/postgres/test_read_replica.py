@@ -8,9 +8,12 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 
+from app.cli.doctor import archive, replication
+from app.cli.doctor.check_result import CheckStatus, NotApplicable
 from app.postgres import read_replica
 from app.postgres.engine import Sessions, is_commit_unknown, open_engine, open_sessions, transaction
 from app.postgres.read_replica import ReadReplica
+from app.settings import Settings
 from tests.support.replicated import Replicated, replicated
 
 IS_REPLICA = text("SELECT pg_is_in_recovery()")
@@ -107,3 +110,27 @@ async def test_a_commit_whose_wait_for_a_standby_is_cancelled_is_unknown_though_
     finally:
         await servers.primary.configure("synchronous_standby_names", "")
         await engine.dispose()
+
+
+async def test_doctor_tells_what_replicated_servers_lack(servers: Replicated, tmp_path: Path) -> None:
+    primary, replica, away = servers.primary.url, servers.replica.url, f"postgresql://a@/a?host={tmp_path}"
+    well = Settings(database_url=primary, database_read_url=replica)
+    assert (await replication.check_writer(well)).status is CheckStatus.OK
+    assert (await replication.check_writer(Settings(database_url=replica))).status is CheckStatus.FAIL
+    assert str(await replication.check_read_url(well)).startswith("ok    replica: ")
+    for url, told in ((primary, "leads to no replica"), (away, "is not reachable")):
+        result = await replication.check_read_url(Settings(database_url=primary, database_read_url=url))
+        assert (result.status, told in str(result)) == (CheckStatus.WARN, True)
+    assert "commits wait for none" in str(await replication.check_standbys(well))
+    await servers.primary.configure("synchronous_standby_names", "ANY 1 (*)")
+    while (result := await replication.check_standbys(well)).status is not CheckStatus.OK:  # noqa: ASYNC110
+        await asyncio.sleep(0.05)
+    assert "each commit is on one of them too" in str(result)
+    await servers.primary.configure("synchronous_standby_names", "")
+    assert "WAL is not archived" in str(await archive.check_archive(well))
+
+
+async def test_doctor_asks_nothing_of_that_of_our_own_server(tmp_path: Path) -> None:
+    for check in (replication.check_writer, replication.check_standbys, archive.check_archive):
+        with pytest.raises(NotApplicable):
+            await check(Settings(data_dir=tmp_path))

@@ -6,7 +6,7 @@ No line shows a secret: of an unexpected error only its type is told.
 import asyncio
 from collections.abc import Callable
 
-from app.cli.doctor import alerts, database, machine, network, packs, probers, push
+from app.cli.doctor import alerts, archive, database, machine, network, packs, probers, push, replication
 from app.cli.doctor.check_result import Check, CheckResult, CheckStatus, NotApplicable, describe_error, in_thread
 from app.settings import Settings
 
@@ -59,6 +59,12 @@ CHECKS: tuple[Check, ...] = (
     database.check_database,
     database.check_schema,
     database.check_direct_connection,
+    replication.check_writer,
+    replication.check_pooler,
+    replication.check_standbys,
+    archive.check_archive,
+    archive.check_base_backup,
+    replication.check_read_url,
     database.check_worker,
     probers.check_probers,
     network.check_heartbeat,

@@ -8,7 +8,6 @@ from pathlib import Path
 from secrets import randbits, token_hex
 
 import asyncpg
-from sqlalchemy.engine import make_url
 
 from app.cli.doctor.check_result import (
     CheckResult,
@@ -25,6 +24,7 @@ from app.postgres.datafiles import require_same_major
 from app.postgres.embedded import Cluster, EmbeddedError, find_url
 from app.postgres.engine import connect_args
 from app.postgres.schema import head
+from app.postgres.urls import dsn, hosts_and_ports
 from app.settings import Settings
 from probes.contract import CENTRAL
 from probes.resolve import Resolver, Unresolvable
@@ -35,15 +35,14 @@ OLDEST_POSTGRES = 15
 
 
 @contextlib.asynccontextmanager
-async def connected(url: str) -> AsyncIterator[asyncpg.Connection]:
+async def connected(url: str, *, pooled: bool = False) -> AsyncIterator[asyncpg.Connection]:
     """Connect as the service does, so that a pooler in between refuses here what it would refuse there."""
-    parsed = make_url(url).set(drivername="postgresql")
-    for host in filter(None, (parsed.host or "").split(",")):
-        await Resolver().resolve(host)  # a lookup that hangs inside asyncpg would delay the end of the process
-    plain = parsed.render_as_string(hide_password=False)
-    settings = connect_args("doctor")["server_settings"]
+    for host, _ in hosts_and_ports(url):
+        if host and not host.startswith("/"):
+            await Resolver().resolve(host)  # a lookup that hangs inside asyncpg would delay the end of the process
+    settings = connect_args("doctor", pooled=pooled)["server_settings"]
     connection = await asyncpg.connect(
-        plain, timeout=CONNECT_TIMEOUT_S, command_timeout=CONNECT_TIMEOUT_S, server_settings=settings
+        dsn(url), timeout=CONNECT_TIMEOUT_S, command_timeout=CONNECT_TIMEOUT_S, server_settings=settings
     )
     try:
         yield connection
@@ -68,7 +67,7 @@ async def open_database(settings: Settings) -> AsyncIterator[asyncpg.Connection]
     url = await running_url(settings)
     async with contextlib.AsyncExitStack() as stack:
         try:
-            connection = await stack.enter_async_context(connected(url))
+            connection = await stack.enter_async_context(connected(url, pooled=settings.is_pooled))
         except UNREACHABLE:
             raise NotApplicable from None
         yield connection
@@ -80,7 +79,8 @@ async def check_database(settings: Settings) -> CheckResult:
         if await in_thread(cluster.find_running) is None:
             return await in_thread(lambda: check_startable(cluster))
     try:
-        async with connected(settings.database_url or Cluster(settings.data_dir).url) as connection:
+        url = settings.database_url or Cluster(settings.data_dir).url
+        async with connected(url, pooled=settings.is_pooled) as connection:
             return await check_suitable(connection, "embedded" if settings.database_url is None else "external")
     except UNREACHABLE as error:
         text = f"database: not reachable ({describe_error(error)})"
