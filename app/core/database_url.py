@@ -28,7 +28,9 @@ def driver_url(value: str) -> str:
 
 
 def with_port(host: str) -> str:
-    """SQLAlchemy knows no default port where several hosts are listed."""
+    """SQLAlchemy knows no default port where several hosts are listed, and no IPv6 address."""
+    if "[" in host:
+        raise ValueError("lists an IPv6 address: of several hosts each is a name or an IPv4 address")
     _require_port(f"//{host}")
     return host if host.rpartition(":")[2].isdecimal() else f"{host}:{DEFAULT_PORT}"
 

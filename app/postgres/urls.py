@@ -24,7 +24,7 @@ def hosts_and_ports(url: str) -> list[tuple[str, str]]:
     if not listed or listed[0].startswith("/"):
         port = str(parsed.port or parsed.query.get("port") or "")
         return [(host, port) for host in (listed or [parsed.host or ""])]
-    return [(host.strip("[]"), port) for host, _, port in (entry.rpartition(":") for entry in map(with_port, listed))]
+    return [(host, port) for host, _, port in (entry.rpartition(":") for entry in map(with_port, listed))]
 
 
 def _listed_hosts(parsed: URL) -> list[str]:
