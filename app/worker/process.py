@@ -12,7 +12,7 @@ from app.diagnoses import store as diagnoses
 from app.judging import dated_profiles
 from app.judging.blind_ranges import BlindRange
 from app.measurements import partitions
-from app.postgres.engine import database_url, direct_url, open_engine, transaction
+from app.postgres.engine import database_url, direct_url, open_engine, open_sessions, transaction
 from app.postgres.leader_lock import LeaderLock, NoLongerLeader
 from app.settings import Settings
 from app.worker import certificates_job, housekeeping, open_data_job, packing_job, public_files, resharding, rollup_job
@@ -21,6 +21,7 @@ from app.worker.clock_watch import ClockWatch
 from app.worker.context import WorkerContext
 from app.worker.dead_mans_switch import DeadMansSwitch
 from app.worker.diagnosis_runner import DiagnosisRunner
+from app.worker.handover import hand_over
 from app.worker.inbox_consumer import InboxConsumer
 from app.worker.ingest_heartbeat import open_heartbeat
 from app.worker.jobs import Job, schedule_jobs, start_jobs
@@ -125,14 +126,17 @@ class Worker:
             log.info("worker_stopped", **self.context.current_counters().as_dict())
 
     async def stop(self, *, flush: bool = True) -> None:
-        """End what runs, and with `flush` write what the sweeps under way read: at an orderly end nothing is lost."""
+        """End what runs, and with `flush` write what the sweeps under way read: at an orderly end nothing is lost.
+
+        Without, what they read stays in the buffer: another worker leads, and takes it over (`handover`).
+        """
         await self.diagnoses.stop()
         await self.speedtests.stop()
         await self.heartbeat.close()
         self.telemetry.close()
+        await self.probe_loop.finish_sweeps()
+        await self.canary_watch.probe_last()
         if flush:
-            await self.probe_loop.finish_sweeps()
-            await self.canary_watch.probe_last()
             await self.probe_loop.flush()
             await self.writer.write_moved()
 
@@ -145,7 +149,7 @@ async def work(settings: Settings) -> None:
     url = database_url(settings)
     lock = LeaderLock(direct_url(settings))
     engine = open_engine(url, name="worker", pool_size=2, pooled=settings.is_pooled)
-    leading = asyncio.Event()
+    unfenced, leading = open_sessions(engine), asyncio.Event()
     seating = asyncio.create_task(take_seats(settings, leading, stop))
     try:
         async with Prober.open(settings.probe_policy, packets_per_second=settings.probe.packets_per_second) as prober:
@@ -155,7 +159,10 @@ async def work(settings: Settings) -> None:
                 if await completes(lock.win(), stop):
                     leading.set()
                     context = WorkerContext(lock.open_sessions(engine), prober, settings, signals=lock.signals)
-                    await _lead(Worker(context), lock, stop)
+                    worker = Worker(context)
+                    await _lead(worker, lock, stop)
+                    if lock.is_superseded:
+                        await hand_over(context, unfenced, worker.writer.routing)
                     leading.clear()
     finally:
         stop.set()

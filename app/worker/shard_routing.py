@@ -33,12 +33,15 @@ class ShardRouting:
             return block
         owned = seat.owns(block.readings.key)
         if not owned.all():
-            others, packed = block.take(~owned), list[PackedBlock]()
-            shards = await self.map.shards_of(session, others.readings.key)
-            for shard in np.unique(shards).tolist():
-                packed += _packed(others.take(shards == shard), canaries, shard)
-            await inbox.enqueue(session, packed, prober_id=None, vantage=0, received_at=utc_now())
+            await self.queue(session, block.take(~owned), canaries)
         return block.take(owned)
+
+    async def queue(self, session: AsyncSession, block: AddressedBlock, canaries: CanaryLog) -> None:
+        """Queue it for those who judge its sites."""
+        packed, shards = list[PackedBlock](), await self.map.shards_of(session, block.readings.key)
+        for shard in np.unique(shards).tolist():
+            packed += _packed(block.take(shards == shard), canaries, shard)
+        await inbox.enqueue(session, packed, prober_id=None, vantage=0, received_at=utc_now())
 
 
 async def pass_on(session: AsyncSession, waiting: InboxBlock, block: AddressedBlock) -> AddressedBlock:

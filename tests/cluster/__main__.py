@@ -20,6 +20,7 @@ from tests.cluster.cluster import Cluster, cluster
 from tests.cluster.configuration import DATABASES
 from tests.cluster.faults import PRIMARY_KILLS, faults, named
 from tests.cluster.machines import may_separate
+from tests.cluster.probers import LOOKED_AT, start_probers
 from tests.cluster.trial import HEADING, Trial, line
 from tests.cluster.villages import Registered, register, write_hosts, write_script
 
@@ -70,13 +71,14 @@ def _bring_up(made: Cluster, sites: int) -> Registered:
     started = time.monotonic()
     made.start_databases()
     _say(f"databases run after {time.monotonic() - started:.0f} s: {made.folder}")
-    registered = asyncio.run(register(made.database_url(user="sinyal"), sites))
+    registered = asyncio.run(register(made.database_url(user="sinyal"), sites, *LOOKED_AT.split(";")))
     hosts, script = made.folder / "hosts.csv", made.folder / "script.toml"
     write_hosts(registered.hosts, hosts)
     write_script(registered.hosts, script)
     made.start_roads()
     made.start_network(hosts, script)
     made.start_service()
+    start_probers(made, registered.token)
     return registered
 
 

@@ -79,12 +79,12 @@ class Cluster:
         """Simulate the villages' network where something probes; without namespaces the kernel answers for all."""
         for name in (*APPS, *SITES) if self.machines.separate else ():
             machine = self.machines[name]
-            argv = [sys.executable, "-m", "simulator", "--data-dir", str(self._data_dir(machine))]
+            argv = [sys.executable, "-m", "simulator", "--data-dir", str(self.data_dir(machine))]
             argv += ["--script", str(script), "--hosts", str(hosts)]
-            self._start("simulator", machine, argv)
+            self.start("simulator", machine, argv)
 
     def truth(self, machine: str) -> Path:
-        return self._data_dir(self.machines[machine]) / "truth.jsonl"
+        return self.data_dir(self.machines[machine]) / "truth.jsonl"
 
     def start_service(self) -> None:
         for name in APPS:
@@ -93,13 +93,13 @@ class Cluster:
 
     def _start_etcd(self, machine: Machine) -> None:
         variables = environment(self.files.render("etcd.env", machine))
-        self._start("etcd", machine, [found("etcd")], variables, unprivileged=True)
+        self.start("etcd", machine, [found("etcd")], variables, unprivileged=True)
 
     def _start_patroni(self, machine: Machine) -> None:
         self.files.write("pgbackrest.conf", machine)
         file = self.files.write("patroni.yml", machine, self.files.changes())
         variables = {"HOME": str(file.parent)}
-        self._start("patroni", machine, [found("patroni"), str(file)], variables, unprivileged=True)
+        self.start("patroni", machine, [found("patroni"), str(file)], variables, unprivileged=True)
 
     def _create_database(self) -> None:
         """Do once what docs/ha.md does once: the service's database, and where WAL is archived."""
@@ -112,17 +112,17 @@ class Cluster:
 
     def _start_haproxy(self, machine: Machine) -> None:
         file = self.files.write("haproxy.cfg", machine, {"log /dev/log": "log stdout format raw"})
-        self._start("haproxy", machine, [found("haproxy"), "-db", "-f", str(file)], unprivileged=True)
+        self.start("haproxy", machine, [found("haproxy"), "-db", "-f", str(file)], unprivileged=True)
 
     def _start_pgbouncer(self, machine: Machine) -> None:
         self.files.write("userlist.txt", machine)
         file = self.files.write("pgbouncer.ini", machine)
-        self._start("pgbouncer", machine, [found("pgbouncer"), str(file)], unprivileged=True)
+        self.start("pgbouncer", machine, [found("pgbouncer"), str(file)], unprivileged=True)
 
     def _start_app(self, machine: Machine) -> None:
         settings = self.settings_of(machine)
         for command in ("api", "ingest", "worker", "courier"):
-            self._start(command, machine, [sys.executable, "-m", "app.cli", command], settings)
+            self.start(command, machine, [sys.executable, "-m", "app.cli", command], settings)
 
     def _start_front(self) -> None:
         machine = self.machines[FRONT]
@@ -134,13 +134,13 @@ class Cluster:
             text = text.replace(f"@{name.upper()}@", self.machines[name].address)
         file = self.files.folder_of(machine, "run") / "front.cfg"
         file.write_text(text)
-        self._start("front", machine, [found("haproxy"), "-db", "-f", str(file)])
+        self.start("front", machine, [found("haproxy"), "-db", "-f", str(file)])
 
     def settings_of(self, machine: Machine) -> dict[str, str]:
         road = self._road(machine)
         login = f"postgresql://sinyal:{self.files.password('sinyal')}@{road}"
         return {
-            "SINYAL_DATA_DIR": str(self._data_dir(machine)),
+            "SINYAL_DATA_DIR": str(self.data_dir(machine)),
             "SINYAL_DATABASE_URL": f"{login}:{POOLER}/sinyal",
             "SINYAL_DATABASE_DIRECT_URL": f"{login}:{WRITER}/sinyal",
             "SINYAL_SECRET_KEY": self.secret_key,
@@ -207,7 +207,7 @@ class Cluster:
         assert file is not None, f"no PostgreSQL on {machine.name}"
         return int(file.read_text().split()[0])
 
-    def _data_dir(self, machine: Machine) -> Path:
+    def data_dir(self, machine: Machine) -> Path:
         folder = self.folder / machine.name / "data"
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         return folder
@@ -215,7 +215,7 @@ class Cluster:
     def _road(self, machine: Machine) -> str:
         return "127.0.0.1" if self.machines.separate else machine.address
 
-    def _start(
+    def start(
         self,
         kind: str,
         machine: Machine,

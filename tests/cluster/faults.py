@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from tests.cluster.cluster import Cluster
-from tests.cluster.configuration import APPS, FRONT
+from tests.cluster.configuration import APPS, FRONT, SITES
 from tests.cluster.machines import Machine
 
 Undo = Callable[[], None]
@@ -40,6 +40,7 @@ def faults(*, primary_kills: int = PRIMARY_KILLS) -> list[ClusterFault]:
             ("courier", APPS[0]),
             ("haproxy", APPS[0]),
             ("pgbouncer", APPS[1]),
+            ("prober", SITES[0]),
             ("front", FRONT),
         )
     ]
@@ -53,6 +54,7 @@ def faults(*, primary_kills: int = PRIMARY_KILLS) -> list[ClusterFault]:
         ClusterFault("primary cut off, 60 s", cut_off_primary, 60, needs_links=True),
         ClusterFault("leading worker's machine cut off, 60 s", cut_off_leader, 60, needs_links=True),
         ClusterFault("api's machine cut off, 60 s", cut_off_follower, 60, needs_links=True),
+        ClusterFault("prober cut off, 60 s", partial(cut_off, SITES[1]), 60, needs_links=True),
         ClusterFault("SIGSTOP of the leading worker, 60 s", stop_leader, 60),
         ClusterFault("disk full on a standby, 60 s", fill_standby, 60, needs_small_disk=True),
     ]
@@ -97,6 +99,10 @@ def cut_off_leader(cluster: Cluster) -> Undo:
 def cut_off_follower(cluster: Cluster) -> Undo:
     leading = cluster.leading_worker()
     return _cut_off(cluster.machines[next(name for name in APPS if name != leading)])
+
+
+def cut_off(machine: str, cluster: Cluster) -> Undo:
+    return _cut_off(cluster.machines[machine])
 
 
 def stop_leader(cluster: Cluster) -> Undo:

@@ -23,7 +23,7 @@ PUSHED = "SELECT site_id, count(*) FROM measurement WHERE source = 'agent' GROUP
 STORED = (
     "SELECT site_id, slot, source FROM measurement WHERE slot >= now() - make_interval(secs => $1) AND site_id <= $2"
 )
-WAITING = "SELECT count(*) FROM push_inbox"
+WAITING = "SELECT (SELECT count(*) FROM push_inbox) + (SELECT count(*) FROM prober_inbox WHERE refused_at IS NULL)"
 UP = "SELECT count(*) FROM site_status s WHERE site_id <= $1 AND state <> 'up' AND NOT site_id = ANY($2::int[])"
 Reading = tuple[int, datetime, str]
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import asyncpg
 
-from tests.cluster import ledger
+from tests.cluster import ledger, probers
 from tests.cluster.cluster import INTERVAL_S, Cluster
 from tests.cluster.faults import ClusterFault
 from tests.cluster.ledger import Reading, Stretch
@@ -21,6 +21,7 @@ from tests.support.demo_process import wait_for
 
 SETTLED_S, STEADY_S, AFTER_S = 300.0, 6.0, 20.0
 GAP_S = 60.0  # judging stands still for no longer
+MOST_WAITING, DELIVERED_S = 50, 30.0  # pushes to be judged; a prober's readings are delivered so soon
 RECENT = timedelta(seconds=60)  # so long after an outage a site may not be told to be up yet
 PUSH_EVERY_S = 5.0
 READ_BACK_S = 60.0  # how far back is looked whether what was stored before a fault still is
@@ -94,6 +95,7 @@ class Trial:
             record.failures = f"not well again: {error}; "
         time.sleep(max(STEADY_S, record.start + AFTER_S - time.time()))
         record.end = time.time()
+        before |= probers.acknowledged(self.cluster, record.start - READ_BACK_S)
         record.lost_readings = len(before - self._stored_since(record.start))
         written = [at for registrar in registrars if (at := registrar.diary.first_after(record.start)) is not None]
         record.writable_s = min(written) - record.start if written else None
@@ -113,8 +115,9 @@ class Trial:
 
     def _all_up(self) -> bool:
         suffering = self._suffering()
-        waiting = self._fetch(ledger.WAITING)[0][0]
-        return bool(waiting < 50 and self._fetch(ledger.UP, self.sites, suffering)[0][0] == 0)
+        few = self._fetch(ledger.WAITING)[0][0] < MOST_WAITING
+        delivered = not probers.waiting(self.cluster, time.time() - DELIVERED_S)
+        return bool(few and delivered and self._fetch(ledger.UP, self.sites, suffering)[0][0] == 0)
 
     def _suffering(self) -> list[int]:
         ids = {host.code: site for site, host in self._hosts()}

@@ -36,9 +36,9 @@ class Registered:
     villages: Sequence[str]
 
 
-async def register(url: str, sites: int) -> Registered:
-    """Migrate the database and register the sites, some of which push."""
-    await fill(url.replace("postgresql://", "postgresql+asyncpg://"), sites, PUSH.split(";"))
+async def register(url: str, sites: int, *changes: str) -> Registered:
+    """Migrate the database and register the sites, some of which push; `changes` are statements on them."""
+    await fill(url.replace("postgresql://", "postgresql+asyncpg://"), sites, [*PUSH.split(";"), *changes])
     engine = open_engine(url.replace("postgresql://", "postgresql+asyncpg://"), name="cluster")
     try:
         async with transaction(open_sessions(engine)) as session:

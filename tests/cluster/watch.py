@@ -11,8 +11,13 @@ from tests.cluster.cluster import Cluster
 from tests.cluster.villages import fetch
 
 EVERY_S = 0.5
-# The beat is part of each transaction that stores what was judged.
-JUDGED = "SELECT extract(epoch FROM max(beat_at))::float8 FROM worker_beat WHERE source = 'central'"
+# What the worker read, with its beat; what probers delivered, with the status of the sites that only they look at.
+JUDGED = """
+    SELECT extract(epoch FROM least(
+        (SELECT max(beat_at) FROM worker_beat WHERE source = 'central'),
+        (SELECT max(i.seen_at) FROM site_status i JOIN site s ON s.id = i.site_id WHERE s.vantages[1] > 0)
+    ))::float8
+"""
 
 
 @dataclass(frozen=True, slots=True)
