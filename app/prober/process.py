@@ -144,7 +144,7 @@ class ProberProcess:
 async def probe(options: ProberOptions) -> int:
     """Return the exit code."""
     stop = stop_on_signals()
-    with _sole_process(options.data_dir):
+    with sole_process(options.data_dir):
         return await _probe(options, stop)
 
 
@@ -161,7 +161,7 @@ async def _probe(options: ProberOptions, stop: asyncio.Event) -> int:
 
 
 @contextlib.contextmanager
-def _sole_process(folder: Path) -> Iterator[None]:
+def sole_process(folder: Path) -> Iterator[None]:
     """Keep the folder to this process. Raises FolderInUse."""
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     handle = os.open(folder / "prober.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
