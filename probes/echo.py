@@ -61,6 +61,10 @@ class Echo:
             for sock in socks:
                 sock.close()
 
+    def set_rate(self, packets_per_second: float) -> None:
+        """Send at this pace from now on."""
+        self._engine.pace.set_rate(packets_per_second)
+
     @property
     def counters(self) -> Counters:
         return self._engine.counters

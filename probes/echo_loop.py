@@ -60,7 +60,7 @@ class EchoEngine:
         self._number = 0
         self._loop = asyncio.get_running_loop()
         room = min((echo_socket.room for echo_socket in self.sockets.values()), default=0)
-        self._pace = Pace(packets_per_second, burst_packets=min(BATCH, room // 2))
+        self.pace = Pace(packets_per_second, burst_packets=min(BATCH, room // 2))
         self._ready: deque[ReadyHosts] = deque()
         self._ready_count = 0
         self._spaced: DelayQueues[ReadyHosts] = DelayQueues(
@@ -166,12 +166,12 @@ class EchoEngine:
         self._expire(now)
         for hosts in self._spaced.take_due(now):
             self._make_ready(hosts)
-        self._send(self._pace.take(now, self._ready_count))
+        self._send(self.pace.take(now, self._ready_count))
         for echo_socket in self.sockets.values():
             if echo_socket.gathering or echo_socket.in_flight.count:
                 self._receive(echo_socket)
         if self._ready_count:
-            self._wake_at(self._pace.due_for(self._ready_count))
+            self._wake_at(self.pace.due_for(self._ready_count))
         if not self.in_flight:
             self._expiries.clear()
         for due in (self._expiries.next_due(), self._spaced.next_due()):

@@ -14,11 +14,14 @@ class Pace:
     """A token bucket of packets; at rate 0 every call allows a burst, as fast as the receive side keeps up."""
 
     def __init__(self, packets_per_second: float, *, burst_packets: int) -> None:
+        self.set_rate(packets_per_second)
+        self._burst = burst_packets
+        self._free_at = 0.0  # when the next packet may leave, on the monotonic clock
+
+    def set_rate(self, packets_per_second: float) -> None:
         if not packets_per_second >= 0:
             raise ValueError("packets_per_second must be 0 (unpaced) or more")
         self._gap_ns = 1e9 / packets_per_second if packets_per_second else 0.0
-        self._burst = burst_packets
-        self._free_at = 0.0  # when the next packet may leave, on the monotonic clock
 
     def take(self, now_ns: int, wanted: int) -> int:
         """Return how many of `wanted` packets may leave now."""

@@ -20,6 +20,7 @@ from app.prober.timekeeping import Timekeeper
 log = structlog.get_logger()
 
 PROTOCOL = 1
+FUTURE_S = 60.0
 HELD_S = 3600.0  # a block that the server takes offence at although it is alone
 ACK_KEEP_S, LONGEST_ACK_KEEP_S = 900.0, 86_400.0
 MOST_OFFSET_S = 2_000_000  # of a clock that is told; beyond it all are the same nonsense
@@ -96,20 +97,27 @@ class BlockDelivery:
 
     async def _settle(self, batch: Sequence[SpooledBlock], document: dict[str, Any]) -> None:
         """Raises ServerUnreachable: the answer is about none of these blocks, and would be so forever."""
-        sizes, refused = {block.seq: block.readings for block in batch}, list[int]()
+        sent, refused = {block.seq: block for block in batch}, list[int]()
         for rejected in _objects(document.get("rejected")):
-            if (seq := rejected.get("seq")) in sizes:
-                refused.append(seq)
-                self.outbox.lost += sizes[seq]
-                self.rounds.figures.rejected_readings += sizes[seq]
-                why = {name: rejected.get(name) for name in ("code", "message")}
-                log.error("block_rejected", boot=batch[0].boot, seq=seq, readings=sizes[seq], **why)
+            if (block := sent.pop(rejected.get("seq", -1), None)) is not None:
+                refused += await self._refuse(block, rejected)
         told = {*_numbers(document.get("accepted")), *_numbers(document.get("duplicates"))}
-        acked = [seq for seq in sizes if seq in told and seq not in refused]
-        if not acked and not refused:
+        acked = [seq for seq in sent if seq in told]
+        if not acked and len(sent) == len(batch):
             raise ServerUnreachable("an answer that names none of the blocks that were sent")
-        self.rounds.figures.delivered_readings += sum(sizes[seq] for seq in acked)
+        self.rounds.figures.delivered_readings += sum(sent[seq].readings for seq in acked)
         await self.outbox.settle(batch[0].boot, acked=acked, refused=refused, now=self.time.clock.now())
+
+    async def _refuse(self, block: SpooledBlock, rejected: dict[str, Any]) -> list[int]:
+        """Return what is dropped. What one server finds to be of the future, by its own clock, soon is of the past."""
+        why = {name: rejected.get(name) for name in ("code", "message")}
+        log.error("block_rejected", boot=block.boot, seq=block.seq, readings=block.readings, **why)
+        if why["code"] == "clock" and not block.is_unsure:
+            await self.outbox.hold(block, self.time.clock.now() + FUTURE_S)
+            return []
+        self.outbox.lost += block.readings
+        self.rounds.figures.rejected_readings += block.readings
+        return [block.seq]
 
     async def _send_less(self, batch: Sequence[SpooledBlock], error: Exception) -> None:
         """Send half as many next time; hold back a block that is refused although it is alone. None is dropped here."""

@@ -53,6 +53,10 @@ class BlockOutbox:
         await self._run(lambda spool: None)
 
     async def close(self) -> None:
+        async with self._order:  # after what is being added
+            await self._close_spool()
+
+    async def _close_spool(self) -> None:
         await asyncio.get_running_loop().run_in_executor(self._thread, self._close)
         self._thread.shutdown(wait=True)
 
@@ -88,13 +92,20 @@ class BlockOutbox:
 
     async def write_unwritten(self) -> None:
         """Write what the disk did not take so far."""
+        if sum(block.readings for block in self._unwritten) > MOST_UNWRITTEN:
+            self._note_dropped(await self._run(lambda spool: spool.drop_oldest()) or 0, "the disk is full")
         blocks = list(self._unwritten)
         if blocks and await self._run(lambda spool: _append(spool, blocks)) is not None:
             written = {block.seq for block in blocks}
             self._unwritten = deque(block for block in self._unwritten if block.seq not in written)
         self.state = replace(self.state, blocks=self.state.blocks + len(blocks))
         while sum(block.readings for block in self._unwritten) > MOST_UNWRITTEN:
-            self.lost += self._unwritten.popleft().readings
+            self._note_dropped(self._unwritten.popleft().readings, "the disk takes nothing, and memory is full")
+
+    def _note_dropped(self, readings: int, why: str) -> None:
+        if readings:
+            self.lost += readings
+            log.error("spool_dropped", readings=readings, why=why)
 
     async def next(self, now: float, *, most_blocks: int = MOST_BLOCKS) -> Sequence[SpooledBlock]:
         """Return the oldest blocks that wait, all of one boot."""
@@ -137,9 +148,7 @@ class BlockOutbox:
         """Drop what is kept no longer, and count what of it was never delivered."""
         await self.write_unwritten()
         lost = await self._run(lambda spool: spool.prune(now, acked_s=acked_s, most_bytes=self.most_bytes))
-        if lost:
-            self.lost += lost
-            log.error("spool_dropped", readings=lost, why="older than a week, or beyond the limit of the spool")
+        self._note_dropped(lost or 0, "older than a week, or beyond the limit of the spool")
 
     async def read(self, question: Callable[[Spool], T]) -> T | None:
         """Return what the spool answers; None if there is none, or it fails."""
@@ -164,33 +173,29 @@ class BlockOutbox:
     async def _run(self, work: Callable[[Spool], T]) -> T | None:
         """Return what `work` does in the spool's thread; None if it could not be done, which is told once."""
         try:
-            result, lost = await asyncio.get_running_loop().run_in_executor(self._thread, self._attempt, work)
+            result = await asyncio.get_running_loop().run_in_executor(self._thread, self._attempt, work)
         except (sqlite3.Error, OSError) as error:
             if self.is_durable:
                 log.error("spool_failed", path=str(self.path), error=str(error), why="readings wait in memory")
             self.is_durable = False
             return None
-        if lost:
-            self.lost += lost
-            log.error("spool_dropped", readings=lost, why="the disk is full")
         if not self.is_durable:
             log.info("spool_works_again", path=str(self.path))
         self.is_durable = True
         return result
 
-    def _attempt(self, work: Callable[[Spool], T]) -> tuple[T, int]:
+    def _attempt(self, work: Callable[[Spool], T]) -> T:
         """In the thread. Raises sqlite3.Error or OSError, of a spool that may work again later."""
         try:
-            return work(self._opened()), 0
+            return work(self._opened())
         except (sqlite3.Error, OSError) as error:
-            if spool_damage.is_full(error):
-                lost = self._opened().drop_oldest()
-                return work(self._opened()), lost
+            if spool_damage.is_full(error) and self._opened().drop_acknowledged():
+                return work(self._opened())
             self._close()
             if not spool_damage.is_damage(error):
                 raise
             self._replace(error)
-            return work(self._opened()), 0
+            return work(self._opened())
 
     def _replace(self, error: Exception) -> None:
         """Set a damaged spool aside, and begin another one with what can still be read of it."""

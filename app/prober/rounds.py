@@ -70,6 +70,8 @@ class ProbeRounds:
         if rules.policy != self._policy:
             self._policy = rules.policy
             self.prober = replace(self.prober, policy=policy_of(rules.policy, self.own_canaries))
+        if self.prober.echo is not None:
+            self.prober.echo.set_rate(rules.packets_per_second)
         told = self.own_canaries or rules.canaries
         if list(told) != list(self.canaries.addresses):
             self.canaries = Canaries(told)
@@ -119,7 +121,7 @@ class ProbeRounds:
         self._written_at = time.monotonic()
         while len(block := self.buffer.take().block):
             self._follow(block.readings)
-            await self.outbox.add((block.readings, block.addressed_at), is_unsure=is_unsure)
+            await asyncio.shield(self.outbox.add((block.readings, block.addressed_at), is_unsure=is_unsure))
 
     async def finish(self) -> None:
         """At an orderly end: wait for the sweeps under way, and spool what they read."""

@@ -59,8 +59,9 @@ class ServerLoop:
         return EVERY_S
 
     async def _exchange(self) -> None:
-        """Ask for the assignment where it may have changed, and deliver until nothing waits."""
-        await self.assigned.update()
+        """Deliver until nothing waits, and ask for the assignment where it may have changed."""
+        if not self.delivery.time.clock.is_verified:
+            await self.assigned.update()
         while await self.delivery.exchange():
             await self._update_assignment()
         await self._update_assignment()

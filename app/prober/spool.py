@@ -163,11 +163,14 @@ class Spool:
         self._connection.execute("PRAGMA incremental_vacuum(1000)").fetchall()
         return lost
 
-    def drop_oldest(self, share: float = 0.1) -> int:
-        """Make room on a full disk: by what is acknowledged, else by the oldest that waits. Return its readings."""
+    def drop_acknowledged(self) -> int:
+        """Make room on a full disk; return how many blocks were dropped."""
         with self._transaction() as connection:
-            if connection.execute("DELETE FROM block WHERE acked_at IS NOT NULL").rowcount:
-                return 0
+            return connection.execute("DELETE FROM block WHERE acked_at IS NOT NULL").rowcount
+
+    def drop_oldest(self, share: float = 0.1) -> int:
+        """Make room at the cost of what waits longest; return its readings."""
+        with self._transaction() as connection:
             excess = max(1, int(self.state().bytes * share))
             return _sum_of(connection.execute(_OLDEST_BYTES, (excess,)))
 

@@ -1,5 +1,6 @@
 """Follows the server's time by its answers, and moves what was read by a clock that was off."""
 
+import asyncio
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -62,7 +63,7 @@ class Timekeeper:
         if not was_verified:
             self.started_at = self.clock.at(self.started_even_s)
             if was_set:
-                await self.rounds.verified(step_s or 0.0)
+                await asyncio.shield(self.rounds.verified(step_s or 0.0))
         elif step_s is not None:
             self.rounds.stepped(step_s)
         await self._note_offset()

@@ -114,6 +114,20 @@ async def test_blocks_that_the_server_rejects_are_dropped_counted_and_told(machi
     assert machine.server.beats[-1]["spool"]["lost"] == 2
 
 
+async def test_what_a_server_finds_to_be_of_the_future_is_sent_again_a_minute_later(machine: Machine) -> None:
+    process = await machine.start()
+    await process.server.attempt()
+    await read(process, NOW)
+    machine.server.rejects = {1: "clock"}
+    await process.server.attempt()
+    machine.server.rejects = {}
+    await process.server.attempt()
+    assert (delivered(machine.server), process.outbox.lost) == ([], 0)
+    machine.pass_time(61)
+    await process.server.attempt()
+    assert delivered(machine.server) == [NOW]
+
+
 async def test_a_delivery_that_is_too_large_is_sent_in_smaller_parts(machine: Machine) -> None:
     process = await machine.start()
     await process.server.attempt()

@@ -1,13 +1,15 @@
 """The spool keeps what was read: through a full, a damaged and an absent disk, and not for ever."""
 
 import sqlite3
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 from structlog.testing import capture_logs
 
+from app.prober import outbox as outboxes
 from app.prober import spool as spools
-from app.prober.spool import FILE, Spool
+from app.prober.spool import FILE, Spool, SpooledBlock
 from tests.prober.conftest import Machine, delivered, read
 from tests.prober.stand_in import a_site
 
@@ -56,29 +58,67 @@ async def test_of_a_spool_that_is_damaged_in_part_the_rest_is_delivered(machine:
     assert set(machine.server.receipts.values()) == {1}
 
 
-async def test_a_full_disk_costs_the_oldest_and_says_how_much(
+class FullDisk:
+    """Takes nothing more, until something was deleted."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.is_full = True
+        append, drop_acknowledged, drop_oldest = Spool.append, Spool.drop_acknowledged, Spool.drop_oldest
+
+        def appended(spool: Spool, blocks: Iterable[SpooledBlock]) -> None:
+            if self.is_full:
+                error = sqlite3.OperationalError("database or disk is full")
+                error.sqlite_errorcode = sqlite3.SQLITE_FULL
+                raise error
+            append(spool, blocks)
+
+        def acknowledged_dropped(spool: Spool) -> int:
+            dropped = drop_acknowledged(spool)
+            self.is_full = self.is_full and not dropped
+            return dropped
+
+        def oldest_dropped(spool: Spool) -> int:
+            self.is_full = False
+            return drop_oldest(spool)
+
+        monkeypatch.setattr(Spool, "append", appended)
+        monkeypatch.setattr(Spool, "drop_acknowledged", acknowledged_dropped)
+        monkeypatch.setattr(Spool, "drop_oldest", oldest_dropped)
+
+
+async def test_on_a_full_disk_what_is_acknowledged_makes_room_first(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    process = await machine.start()
+    await process.server.attempt()
+    await read(process, NOW)
+    await process.server.attempt()
+    FullDisk(monkeypatch)
+    with capture_logs() as logs:
+        await read(process, NOW + 1)
+    assert (logs, process.outbox.is_durable, process.outbox.lost) == ([], True, 0)
+    await process.server.attempt()
+    assert delivered(machine.server) == [NOW, NOW + 1]
+
+
+async def test_on_a_full_disk_readings_wait_in_memory_and_only_then_cost_the_oldest(
     machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     process = await machine.start()
     await process.server.attempt()
     for number in range(10):
         await read(process, NOW + number)
-    append, failures = Spool.append, iter([True])
-
-    def full_once(spool: Spool, blocks: object) -> None:
-        if next(failures, False):
-            error = sqlite3.OperationalError("database or disk is full")
-            error.sqlite_errorcode = sqlite3.SQLITE_FULL
-            raise error
-        append(spool, blocks)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(Spool, "append", full_once)
+    FullDisk(monkeypatch)
+    monkeypatch.setattr(outboxes, "MOST_UNWRITTEN", 3)
     with capture_logs() as logs:
-        await read(process, NOW + 10)
-    assert [(log["event"], log["readings"]) for log in logs] == [("spool_dropped", 1)]
-    await process.server.attempt()
-    assert delivered(machine.server) == [NOW + number for number in range(1, 11)]
-    assert process.outbox.lost == 1
+        for number in range(10, 13):
+            await read(process, NOW + number)
+    assert (events(logs), process.outbox.lost) == (["spool_failed"], 0)
+    await read(process, NOW + 13)
+    assert (process.outbox.is_durable, process.outbox.lost) == (True, 1)
+    while await process.server.attempt() < 5:
+        pass
+    assert sorted(delivered(machine.server)) == [NOW + number for number in range(1, 14)]
 
 
 async def test_without_a_disk_readings_wait_in_memory_and_are_delivered_from_there(
