@@ -11,11 +11,11 @@ from app.core.clock import from_slot
 from app.judging.addressed_block import AddressedBlock
 from app.prober.assignment import AssignmentUpdate, PolicyToProbe, ProbeRules, SiteToProbe
 from app.prober.figures import ProberFigures
-from app.prober.local_follow import LocalFollow
 from app.prober.outbox import BlockOutbox
 from app.prober.server_clock import ServerClock
 from app.probing import canary_beat
 from app.probing.canaries import Canaries
+from app.probing.local_follow import LocalFollow
 from app.probing.schedule import Schedule
 from app.probing.sweeping import Sweeping
 from app.probing.write_buffer import WriteBuffer

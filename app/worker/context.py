@@ -4,20 +4,49 @@ import asyncio
 from dataclasses import dataclass, field
 from datetime import datetime
 
+import numpy as np
+
 from app.core.clock import SlotClock, utc_now
+from app.judging.ingest import JudgedSite
 from app.measurements import corrupt_packs
 from app.postgres.engine import Sessions
 from app.postgres.work_signals import WorkSignals
 from app.probing.canaries import Canaries
+from app.probing.local_follow import LocalFollow
 from app.probing.schedule import Schedule
 from app.probing.write_buffer import WriteBuffer
 from app.settings import Settings
 from app.worker.counters import WorkerCounters
 from app.worker.judging_session import JudgingSessions
 from app.worker.peer_quorum import PeerQuorum
+from probes.reading_block import ReadingBlock
 from probes.sweep import Prober
 
 ECHO_COUNTERS = ("sent", "received", "duplicates", "late", "foreign", "malformed", "drops", "send_errors")
+
+
+@dataclass
+class OwnLooks:
+    """Follows sites that several vantages look at by what is read from here: they are judged later, and together."""
+
+    site_ids: set[int] = field(default_factory=set)
+    following: LocalFollow = field(default_factory=LocalFollow)
+
+    def put(self, site_id: int, parent_id: int | None) -> None:
+        self.remove(site_id)
+        self.site_ids.add(site_id)
+        self.following.parents[site_id] = parent_id
+
+    def remove(self, site_id: int) -> None:
+        self.site_ids.discard(site_id)
+        self.following.parents.pop(site_id, None)
+        self.following.forget([site_id])
+
+    def follow(self, readings: ReadingBlock, schedule: Schedule) -> list[JudgedSite]:
+        if not self.site_ids:
+            return []
+        own = readings.take(np.isin(readings.key, list(self.site_ids)))
+        return self.following.follow(own, schedule.expected_outcomes(own.key))
 
 
 @dataclass
@@ -29,6 +58,7 @@ class WorkerContext:
     settings: Settings
     clock: SlotClock = field(default_factory=SlotClock)
     schedule: Schedule = field(default_factory=Schedule)
+    own_looks: OwnLooks = field(default_factory=OwnLooks)
     peers: PeerQuorum = field(default_factory=PeerQuorum)
     signals: WorkSignals = field(default_factory=WorkSignals)
     counters: WorkerCounters = field(default_factory=WorkerCounters)

@@ -36,7 +36,7 @@ COLUMNS = """
     SELECT s.id, s.host, s.probe, s.port, s.url, s.technology, s.lifecycle, s.addressed_at, s.version,
         s.parent_id, s.kind, st.state, st.since, st.seen_at, st.pending_at,
         st.addressed_at AS judged_address_at, st.shard, c.started_at AS setup_at, {is_reconfigured} AS is_reconfigured,
-        0 = ANY(s.vantages) AND a.prober_id IS NULL AS is_probed_here
+        0 = ANY(s.vantages) AND a.prober_id IS NULL AS is_probed_here, cardinality(s.vantages) > 1 AS has_vantages
     FROM site s JOIN site_status st ON st.site_id = s.id
         JOIN site_configuration c ON c.site_id = s.id AND c.ended_at IS NULL
         LEFT JOIN assignment a ON a.site_id = s.id AND a.vantage = 0
@@ -177,6 +177,11 @@ class RegistryRefresh(RegistryFollower):
         for site_id, plan in plans.items():
             if plan is None:
                 schedule.remove(site_id)
+        for row in rows:
+            if row.has_vantages and plans[row.id] is not None:
+                self.context.own_looks.put(row.id, row.parent_id)
+            else:
+                self.context.own_looks.remove(row.id)
         changed = [plan for site_id, plan in plans.items() if plan is not None and plan != schedule.plans.get(site_id)]
         schedule.put(*changed, now=self.context.slot, at_once=at_once)
         judged = [JudgedSite(r.id, State(r.state), r.since, r.seen_at, r.pending_at, r.parent_id) for r in rows]

@@ -80,6 +80,7 @@ class BufferWriter:
 
         async def write_part(part: BufferBatch) -> None:
             judged.extend(await self._write_part(part))
+            judged.extend(context.own_looks.follow(part.block.readings, context.schedule))
 
         async with context.write_lock:
             context.buffer.release(context.canaries)
@@ -90,7 +91,7 @@ class BufferWriter:
                 if self.clock_watch.uncorrected is not None:
                     await self._correct_clock(self.clock_watch.uncorrected)
                 await write_in_parts(parts, write_part, self._reject)
-                judged += await judge_waiting_looks(context.judging)
+                await judge_waiting_looks(context.judging)
                 await context.judging.write_moved()
             except Exception as error:
                 failure = error

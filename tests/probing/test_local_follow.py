@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from app.prober.assignment import read_sites
-from app.prober.local_follow import LocalFollow
+from app.probing.local_follow import LocalFollow
 from app.probing.schedule import Schedule
 from app.registry.models import State
 from probes.contract import Outcome, Reading

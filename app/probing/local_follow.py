@@ -1,10 +1,10 @@
 """What a prober makes of its own readings, to know what to look at again soon. Pure.
 
-It decides no state: the server judges. A first loss is confirmed after ten seconds, a long outage looked at less often,
+It decides no state: that is judged elsewhere, or together with what other vantages see. A first loss is confirmed after ten seconds, a long outage looked at less often,
 and a site that never answered is looked at as always: a mistyped address is no outage.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -29,7 +29,7 @@ class FollowedSite:
 
 @dataclass
 class LocalFollow:
-    parents: Mapping[int, int | None] = field(default_factory=dict)
+    parents: dict[int, int | None] = field(default_factory=dict)
     _sites: dict[int, FollowedSite] = field(default_factory=dict)
 
     def forget(self, keys: Iterable[int]) -> None:
