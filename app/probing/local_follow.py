@@ -1,7 +1,8 @@
 """What a prober makes of its own readings, to know what to look at again soon. Pure.
 
-It decides no state: that is judged elsewhere, or together with what other vantages see. A first loss is confirmed after ten seconds, a long outage looked at less often,
-and a site that never answered is looked at as always: a mistyped address is no outage.
+It decides no state: that is judged elsewhere, or together with what other vantages see. A first loss is confirmed after
+ten seconds, a long outage looked at less often, and a site that never answered is looked at as always: a mistyped
+address is no outage.
 """
 
 from collections.abc import Iterable
