@@ -19,6 +19,7 @@ NOTICES = {
     "account_enabled": "The account is enabled again",
     "sessions_ended": "All its sessions have ended",
     "token_revoked": "The token is revoked",
+    "prober_revoked": "The prober is revoked; others of its vantage look at its sites",
     "test_sent": "The test message is on its way: this page shows how its delivery goes",
     "report_drafted": "The draft is made: the provider reads it from now on, and may object",
     "report_issued": "The report is issued and numbered: it never changes any more",

@@ -31,6 +31,7 @@ from app.console import (
     telemetry_routes,
     today_routes,
     tokens_routes,
+    vantages_routes,
     wall_routes,
 )
 from app.console.page import ROOT, page_router
@@ -61,6 +62,7 @@ PAGES = (  # in this order: of an address that two of them know, such as /sites/
     audit_routes,
     checks_routes,
     system_routes,
+    vantages_routes,
     site_list_routes,
     poster_routes,
     telemetry_routes,
