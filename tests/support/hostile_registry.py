@@ -12,11 +12,13 @@ from app.access.models import Account, Role
 from app.alerts.message_links import make_token
 from app.core.clock import utc_now
 from app.core.sealing import Sealer
+from app.vantages.models import Vantage
 from tests.access.browser import account
 from tests.conftest import SECRET_KEY
 from tests.support.contracts import create_contract
 from tests.support.diagnoses import make_diagnosis
 from tests.support.incident_scenario import IncidentScenario
+from tests.support.probers import hear, register_prober
 from tests.support.stored_report import store_draft
 
 OVERRIDE = "\u202e"  # what follows reads from right to left, unless it is isolated
@@ -76,6 +78,9 @@ async def create_hostile_registry(scenario: IncidentScenario, session: AsyncSess
     source = _made(await cast.sari.post("/telemetry/accounts", telemetry))
     async with session.begin():
         report = await store_draft(session, contract["id"], text=HOSTILE)
+        session.add(Vantage(number=1, name="jahat", label=HOSTILE))
+    prober = await register_prober(session, "jahat", 1)
+    await hear(session, prober, version=HOSTILE, address=HOSTILE)
     ids = {
         "report_id": report,
         "site_code": f"{VILLAGE}-01",
@@ -92,6 +97,7 @@ async def create_hostile_registry(scenario: IncidentScenario, session: AsyncSess
         "provider_id": "jahat",
         "account_id": person.id,
         "telemetry_account_id": source["id"],
+        "prober_id": prober,
         "kind": "snmp",
         "diagnosis_id": await make_diagnosis(session, site),
         "code": "64.02",

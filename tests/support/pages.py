@@ -125,6 +125,7 @@ SAMPLES: dict[str, Callable[[Demo], Any]] = {
     "notifications": _notification,
     "diagnoses": lambda running: _created(running, f"/sites/{_site(running)}/diagnoses", {"kind": "ping"}),
     "regions": lambda running: "64.01",
+    "vantages": lambda running: 0,
     "kabupaten": lambda running: "64.01",
     "desa": _first("/sites", "village_code"),
 }
