@@ -12,6 +12,7 @@ from app.alerts.models import AnnouncementKind
 from app.alerts.templates import Template, Words, fill
 from app.pages import formats
 from app.pages.words import word
+from probes.contract import LOOKS
 
 MAX_LISTED = 3  # providers and offices of a message that are named
 
@@ -73,6 +74,7 @@ class Phrases:
 
     def _evidence(self, site: ToldSite) -> str:
         counts = {source: site.lost_readings.get(source, 0) for source in SOURCES}
+        counts["central"] = sum(count for source, count in site.lost_readings.items() if source in LOOKS)
         return ", ".join(
             self.part(f"evidence_{source}", {"count": self.number(count)}) for source, count in counts.items() if count
         )

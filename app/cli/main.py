@@ -11,6 +11,7 @@ from app.cli.account_commands import account_commands, agent, token_commands
 from app.cli.context import OutputClosed, announce, configured, end_by_sigpipe, fail, run, say
 from app.cli.ping import ping
 from app.cli.prober_command import prober
+from app.cli.probers_commands import probers_commands
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -23,6 +24,7 @@ app = typer.Typer(
 )
 app.add_typer(account_commands, name="account")
 app.add_typer(token_commands, name="token")
+app.add_typer(probers_commands, name="probers")
 import_commands = typer.Typer(no_args_is_help=True, help="Import spreadsheets into the registry.")
 app.add_typer(import_commands, name="import")
 export_commands = typer.Typer(no_args_is_help=True, help="Export what is published.")

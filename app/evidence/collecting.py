@@ -22,7 +22,7 @@ from app.visitors import statements as visitors
 from app.witnesses import rules
 from app.witnesses.kinds import Says, WitnessKind
 from app.witnesses.statement import Statement
-from probes.contract import CENTRAL
+from probes.contract import LOOKS
 
 MOST = 50  # statements; the rest would be of one witness that says the same again and again
 
@@ -32,7 +32,7 @@ async def evidence(session: AsyncSession, site: Site, at: datetime, *, caller: C
     second = await explained_second(session, site, at, caller=caller, now=now)
     statements = await statements_at(session, site, at, second)
     says = _ledger_says(second)
-    witness = WitnessKind.CENTRAL if second.evidence in {None, CENTRAL} else WitnessKind.AGENT
+    witness = WitnessKind.CENTRAL if second.evidence is None or second.evidence in LOOKS else WitnessKind.AGENT
     return {
         "site_id": site.id,
         "code": site.code,

@@ -12,7 +12,7 @@ from app.judging.fold import median_us
 from app.measurements.near import NearSeen
 from app.witnesses.kinds import Says, WitnessKind
 from app.witnesses.statement import Statement
-from probes.contract import CENTRAL, SILENCE, Outcome
+from probes.contract import LOOKS, SILENCE, Outcome
 
 SECOND = timedelta(seconds=1)
 SAYS = {Outcome.OK: Says.UP, Outcome.TIMEOUT: Says.DOWN, Outcome.FAULT: Says.NOTHING}
@@ -38,7 +38,7 @@ def look_statements(readings: Sequence[JudgedReading], at: datetime, near: NearS
 
 
 def _witness(judged: JudgedReading) -> WitnessKind:
-    return WitnessKind.CENTRAL if judged.reading.source == CENTRAL else WitnessKind.AGENT
+    return WitnessKind.CENTRAL if judged.reading.source in LOOKS else WitnessKind.AGENT
 
 
 def _statement(judged: JudgedReading, ended_at: datetime, near: NearSeen | None) -> Statement:

@@ -7,6 +7,7 @@ from typing import Any
 
 from app.core.words import LANGUAGES, Bilingual, duration_in_words, in_words, joined, moment_in_words
 from app.registry.indonesian import CAUSES, TECHNOLOGIES
+from probes.contract import LOOKS
 
 Line = tuple[Bilingual, str | Bilingual | None]  # what it tells of, and that; None: unknown, and not written
 
@@ -88,12 +89,13 @@ def _duration(outage: Mapping[str, Any]) -> Bilingual | None:
 
 
 def _evidence(site: TicketSite) -> Bilingual:
+    looks = sum(count for source, count in site.losses.items() if source in LOOKS)
     told = {
-        "central": in_words("{n} readings of our own probe without an answer", n=site.losses.get("central")),
+        "central": in_words("{n} readings of our own probe without an answer", n=looks),
         "agent": in_words("{n} readings of the site's device without an answer", n=site.losses.get("agent")),
         "silence": in_words("{n} reports that were due and did not come", n=site.losses.get("silence")),
     }
-    counted = [told[source] for source in told if source in site.losses]
+    counted = [told[source] for source in told if source in site.losses or (source == "central" and looks)]
     return joined(counted, ", ") if counted else in_words("raw readings are no longer stored")
 
 

@@ -15,7 +15,7 @@ from app.core.clock import utc_now
 from app.judging.models import Blind, WorkerBeat
 from app.profiles import LONGEST_PACKET_TIMEOUT_S
 from app.registry.models import UnknownReason
-from probes.contract import AGENT, CENTRAL, SILENCE, VANTAGES
+from probes.contract import AGENT, CENTRAL, SILENCE
 from probes.reading_block import SOURCE_CODES
 
 BEAT_TOLERANCE = timedelta(seconds=15)
@@ -30,8 +30,9 @@ REASONS = {
     MASS_OUTAGE: UnknownReason.BLIND,
 }
 # By the source of readings, the source whose blindness explains why they are missing. A timeout is excused by the
-# blindness of its own source alone: what a device measured is true whether or not we could receive it.
-BLINDNESS_SOURCE = {**{vantage: vantage for vantage in VANTAGES}, AGENT: SILENCE, SILENCE: SILENCE}
+# blindness of its own source alone: what a device measured is true whether or not we could receive it. Of probers at
+# other vantages none is recorded: their own looks say that they were blind.
+BLINDNESS_SOURCE = {CENTRAL: CENTRAL, AGENT: SILENCE, SILENCE: SILENCE}
 
 
 def reading_ends_at(slot: datetime, sent: int) -> datetime:

@@ -2,13 +2,13 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.core.clock import floor_second, from_slot
+from app.core.clock import from_slot
 from app.judging import blind_ranges, judge_state_store, mass_outage, shard_tasks, shards
 from app.judging.addressed_block import AddressedReading
 from app.judging.blind_ranges import BlindRange
@@ -16,6 +16,7 @@ from app.judging.canary_evidence import CanaryLog
 from app.judging.claims import is_claim
 from app.judging.combining import LOOKS_BACK_S
 from app.judging.dirty_range import DirtyRange
+from app.judging.former_addresses import with_faults_of_others
 from app.judging.judge import JudgeState
 from app.judging.live_fold import Rows, fold_live, written_range
 from app.judging.mass_outage import NO_CANARIES
@@ -185,22 +186,13 @@ async def _write_parents(session: AsyncSession, fresh: SiteReadings, rows: Rows)
 
 async def _record(session: AsyncSession, addressed: Sequence[AddressedReading], rows: Rows) -> SiteReadings:
     """Return the readings that are new and not mere claims, by site."""
-    readings = [_of_address(*item, rows[item[0].key]) for item in addressed if item[0].key in rows]
+    readings = await with_faults_of_others(session, addressed, rows)
     new = set(await measurements.record(session, readings))
     fresh: SiteReadings = defaultdict(list)
     for reading in readings:
         if (reading.key, from_slot(reading.slot)) in new and not is_claim(reading):
             fresh[reading.key].append(reading)
     return fresh
-
-
-def _of_address(reading: Reading, addressed_at: datetime | None, row: Any) -> Reading:
-    """Return a reading of an address that is no longer the site's as a fault: it says nothing of the site."""
-    if addressed_at is None:
-        is_current = from_slot(reading.slot) >= floor_second(row.configured_at)
-    else:
-        is_current = addressed_at == row.configured_at
-    return reading if is_current else replace(reading, outcome=Outcome.FAULT, reason="moved")
 
 
 def _pop_late(fresh: SiteReadings, rows: Rows, dirty: Sequence[DirtyRange]) -> SiteReadings:

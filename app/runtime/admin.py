@@ -33,7 +33,7 @@ async def create_first_account(settings: Settings, say: Callable[[str], None]) -
 async def create_account(settings: Settings, **fields: Any) -> str | None:
     """Return the generated password, None if one was given."""
     async with admin_session(settings, name="account") as session:
-        return (await store.create_account(session, _read(AccountIn, fields), caller=command_line_caller()))[1]
+        return (await store.create_account(session, read_fields(AccountIn, fields), caller=command_line_caller()))[1]
 
 
 async def list_accounts(settings: Settings) -> list[dict[str, Any]]:
@@ -57,7 +57,7 @@ async def reset_password(settings: Settings, username: str) -> str:
 async def create_token(settings: Settings, *, days: int | None, owner: str | None, **fields: Any) -> str:
     """Return the token's secret."""
     async with admin_session(settings, name="token") as session:
-        token = _read(TokenIn, fields)
+        token = read_fields(TokenIn, fields)
         account = await _find_account(session, owner) if owner is not None else None
         return (
             await tokens.create_token(
@@ -110,7 +110,8 @@ async def _find_account(session: AsyncSession, username: str) -> Account:
     return account
 
 
-def _read(model: type[Model], fields: dict[str, Any]) -> Model:
+def read_fields(model: type[Model], fields: dict[str, Any]) -> Model:
+    """Raises Invalid with every fault, as the API would tell it."""
     try:
         return model.model_validate(fields)
     except ValidationError as error:

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.judging.addressed_block import AddressedBlock
 from app.postgres.work_signals import Work, announce
 from probes.contract import VANTAGES
-from probes.reading_wire import decode
+from probes.reading_wire import decode, encode
 
 INSERT = text("""
     INSERT INTO prober_inbox (prober_id, vantage, shard, received_at, readings, block)
@@ -29,6 +29,7 @@ DELETE_OLDEST = text("""
         ) counted WHERE before < :most
     ) RETURNING id, prober_id, vantage, received_at, readings, block AS packed
 """)
+DELETE = text("DELETE FROM prober_inbox WHERE id = :id RETURNING shard")
 SET_ASIDE = text("UPDATE prober_inbox SET refused_at = now() WHERE id = :id")
 REQUEUE = text("UPDATE prober_inbox SET refused_at = NULL WHERE refused_at IS NOT NULL")
 WAITING = text("SELECT coalesce(sum(readings), 0) FROM prober_inbox WHERE refused_at IS NULL")
@@ -93,6 +94,22 @@ async def dequeue(
     """
     rows = await session.execute(DELETE_OLDEST, {"limit": limit, "most": most_readings, "shards": list(shards)})
     return sorted((InboxBlock(**row) for row in rows.mappings()), key=lambda block: block.id)
+
+
+async def split(session: AsyncSession, waiting: InboxBlock) -> bool:
+    """Put two halves in a block's place, at the end of the queue; False if it cannot be halved."""
+    try:
+        block = waiting.block()
+    except ValueError:
+        return False
+    if len(block) < 2:
+        return False
+    shard = await session.scalar(DELETE, {"id": waiting.id})
+    halves = [block.take(slice(len(block) // 2)), block.take(slice(len(block) // 2, None))]
+    packed = [PackedBlock(len(half), encode(half.readings, half.addressed_at), shard or 0) for half in halves]
+    received_at = waiting.received_at
+    await enqueue(session, packed, prober_id=waiting.prober_id, vantage=waiting.vantage, received_at=received_at)
+    return True
 
 
 async def set_aside(session: AsyncSession, block_id: int) -> None:

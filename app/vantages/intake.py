@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.core.errors import Conflict, Fault, Invalid, NotSignedIn
 from app.judging.shard_map import ShardMap
 from app.postgres.work_signals import Work, announce
-from app.vantages import inbox
+from app.vantages import inbox, receipts
 from app.vantages.assigned_looks import find_unassigned
 from app.vantages.beat import BeatIn
 from app.vantages.delivery import DeliveredBlock, ProberDelivery
@@ -33,17 +33,6 @@ LOCK = text("""
         (SELECT system_identifier FROM pg_control_system()) || '-' || left(pg_walfile_name(pg_current_wal_lsn()), 8)
             AS database
     FROM prober p WHERE p.digest = :digest AND p.revoked_at IS NULL FOR NO KEY UPDATE OF p
-""")
-RECEIVE = text("""
-    INSERT INTO prober_receipt (prober_id, boot, seq, received_at, checksum)
-    SELECT :prober, :boot, seq, :now, checksum FROM unnest(cast(:seqs AS bigint[]), cast(:checksums AS bigint[]))
-        AS n(seq, checksum)
-    ON CONFLICT DO NOTHING RETURNING seq
-""")
-CHANGED = text("""
-    SELECT r.seq FROM prober_receipt r
-        JOIN unnest(cast(:seqs AS bigint[]), cast(:checksums AS bigint[])) AS n(seq, checksum) ON n.seq = r.seq
-    WHERE r.prober_id = :prober AND r.boot = :boot AND r.checksum <> n.checksum ORDER BY 1
 """)
 HEARD = text("""
     UPDATE prober SET seen_at = :now, address = :address, readings = readings + :readings,
@@ -143,17 +132,15 @@ async def _receive(
     blocks = delivery.blocks
     if not blocks:
         return taken
-    parameters = {"prober": row.id, "boot": delivery.boot, "now": now}
-    parameters |= {"seqs": [block.seq for block in blocks], "checksums": [block.checksum for block in blocks]}
-    accepted = set(await session.scalars(RECEIVE, parameters))
-    changed: list[int] = []
-    if len(accepted) < len(blocks):
-        del parameters["now"]
-        changed = list(await session.scalars(CHANGED, parameters))
-    fresh = [block for block in blocks if block.seq in accepted]
-    not_assigned = await _enqueue(session, row, fresh, now, shards)
-    duplicates = [block.seq for block in blocks if block.seq not in accepted]
-    return replace(taken, accepted=sorted(accepted), duplicates=duplicates, changed=changed, not_assigned=not_assigned)
+    received = await receipts.receive(session, row.id, delivery.boot, blocks, now)
+    fresh = [block for block in blocks if block.seq in received.new]
+    return replace(
+        taken,
+        accepted=sorted(received.new),
+        duplicates=[block.seq for block in blocks if block.seq not in received.new],
+        changed=received.changed,
+        not_assigned=await _enqueue(session, row, fresh, now, shards),
+    )
 
 
 async def _enqueue(

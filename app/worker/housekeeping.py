@@ -17,6 +17,7 @@ from app.push import receipts, source_addresses
 from app.reviews import survey
 from app.streams import store as streams
 from app.telemetry import recording as telemetry
+from app.vantages import receipts as prober_receipts
 from app.visitors import figures, transfers, visit_token
 from app.worker.context import WorkerContext
 from app.worker.jobs import Job
@@ -43,6 +44,7 @@ async def clean_up(context: WorkerContext) -> None:
         await diagnoses.delete_old(session)
         await kept_uploads.delete_old(session)
         await receipts.delete_expired(session)
+        await prober_receipts.delete_expired(session)
         oldest = utc_now() - timedelta(days=context.settings.raw_retention_days)
         for kept in (near_looks, source_addresses, streams, telemetry, transfers):
             await kept.delete_old(session, oldest)

@@ -28,6 +28,7 @@ from app.worker.jobs import Job, schedule_jobs, start_jobs
 from app.worker.judged_elsewhere import JudgedElsewhere
 from app.worker.probe_loop import ProbeLoop
 from app.worker.prober_assignment import ProberAssignment
+from app.worker.prober_consumer import ProberConsumer
 from app.worker.registry_refresh import RegistryRefresh
 from app.worker.shard_tasks_job import ShardTaskConsumer
 from app.worker.shard_worker import take_seats
@@ -59,6 +60,13 @@ class Worker:
             write_lock=context.write_lock,
             on_judged=lambda judged: context.schedule.follow(judged, now=context.slot),
         )
+        self.probers = ProberConsumer(
+            context.judging,
+            context.counters,
+            signals=context.signals,
+            write_lock=context.write_lock,
+            on_judged=lambda judged: context.schedule.follow(judged, now=context.slot),
+        )
         self.registry_refresh = RegistryRefresh(context)
         self.assignment = ProberAssignment(context)
         self.diagnoses = DiagnosisRunner(context.sessions, context.prober, signals=context.signals)
@@ -78,6 +86,7 @@ class Worker:
             *self.probe_loop.jobs(),
             *self.canary_watch.jobs(),
             *self.inbox.jobs(),
+            *self.probers.jobs(),
             *self.heartbeat.jobs(),
             *self.registry_refresh.jobs(),
             *self.assignment.jobs(),
@@ -104,6 +113,7 @@ class Worker:
             await diagnoses.fail_running(session)
             beat_at = await last_beat_at(session)
             await self.inbox.start(session)
+            await self.probers.start(session)
         self.canary_watch.inform_peers()  # until a canary answers, no push counts as missed
         await self.registry_refresh.refresh()
         if beat_at is not None and beat_at < now:

@@ -216,3 +216,15 @@ def test_a_new_service_prints_its_first_password_once(tmp_path: Path) -> None:
     assert len(first) == 1
     assert passwords_in(start()) == []
     assert first[0] not in (tmp_path / "log").read_text()
+
+
+async def test_a_prober_is_created_listed_and_revoked(sinyal: Sinyal) -> None:
+    code, _, error = sinyal.run("probers", "create", "--name", "samarinda-1", "--vantage", "telkom")
+    assert (code, "There is no vantage telkom" in error) == (2, True), error
+    assert sinyal.run("probers", "name-vantage", "1", "telkom", "--label", "Jaringan Telkom")[0] == 0
+    code, token, error = sinyal.run("probers", "create", "--name", "samarinda-1", "--vantage", "telkom")
+    assert (code, token.startswith("sp-"), len(token.split())) == (0, True, 1), error
+    (listed,) = sinyal.run("probers", "list")[1].splitlines()
+    assert listed.split() == ["1", "telkom", "silent", "heard", "never", "samarinda-1"]
+    assert sinyal.run("probers", "revoke", "1") == (0, "", "prober 1 revoked\n")
+    assert sinyal.run("probers", "list")[1].split()[2] == "revoked"
