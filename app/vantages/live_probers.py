@@ -37,3 +37,22 @@ def next_change_s(probers: Sequence[ProberState]) -> float:
     ends = [LEASE_S - prober.silent_s for prober in probers if prober.has_lease and prober.silent_s is not None]
     ends += [BLIND_S - prober.blind_s for prober in probers if prober.blind_s is not None and prober.can_see]
     return max(0.0, min(ends, default=float("inf")))
+
+
+@dataclass
+class OwnSilence:
+    """Whether silence may be ours: no beat reaches us while the database or the api is away, or a worker just began.
+
+    A lease ends only once beats have arrived, or not arrived, for its length; else a short failover would move sites of
+    all probers to the one whose beat comes first.
+    """
+
+    _is_heard: bool | None = None
+    _until: float = 0.0
+
+    def lasts_s(self, probers: Iterable[ProberState], now: float) -> float:
+        """Return for how long from `now` nobody's silence proves anything; call it whenever states were read."""
+        is_heard = any(prober.has_lease for prober in probers)
+        if is_heard != self._is_heard:
+            self._is_heard, self._until = is_heard, now + LEASE_S
+        return max(0.0, self._until - now)

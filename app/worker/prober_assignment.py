@@ -4,6 +4,7 @@ While only the built-in prober runs, the database is asked after a change of the
 """
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -13,7 +14,7 @@ from app.postgres.engine import transaction
 from app.postgres.work_signals import SWEEP_S, Work
 from app.vantages import assignment_store
 from app.vantages.assigning import NOBODY, Ids, assign
-from app.vantages.live_probers import ProberState, live_by_vantage, next_change_s
+from app.vantages.live_probers import OwnSilence, ProberState, live_by_vantage, next_change_s
 from app.worker.context import WorkerContext
 from app.worker.jobs import Job
 
@@ -29,6 +30,8 @@ class ProberAssignment:
     """Moments are of the monotonic clock."""
 
     context: WorkerContext
+    clock: Callable[[], float] = time.monotonic
+    _own_silence: OwnSilence = field(default_factory=OwnSilence)
     _look_at: float = NEVER  # when a prober may have lost its sites without anybody's doing
     _rests_until: float = 0.0
     _others: list[ProberState] = field(default_factory=list)  # than the built-in prober, as read last
@@ -39,7 +42,7 @@ class ProberAssignment:
 
     async def assign_due(self) -> None:
         """Raises what `assign` raises; it is tried again then."""
-        now, signals = time.monotonic(), self.context.signals
+        now, signals = self.clock(), self.context.signals
         if now < self._rests_until:
             return
         is_signalled = signals.take(Work.ASSIGNMENT, sweep_s=SWEEP_S if self._others else NEVER)
@@ -50,26 +53,29 @@ class ProberAssignment:
         except Exception:
             signals.signal(Work.ASSIGNMENT)
             raise
-        self._rests_until = time.monotonic() + REST * (time.monotonic() - now)
+        self._rests_until = self.clock() + REST * (self.clock() - now)
 
     async def assign(self) -> None:
         """Give each vantage's sites to its live probers; where none is live, they stay with whom they have."""
         async with self.context.sessions() as session:  # only reads
             self._others = await assignment_store.list_probers(session)
             vantages = await assignment_store.list_shared_vantages(session)
-        self._look_at = time.monotonic() + next_change_s(self._others)
-        built_in = self._built_in()
+        built_in, doubtful_s = self._built_in(), self._own_silence.lasts_s(self._others, self.clock())
+        self._look_at = self.clock() + min(next_change_s(self._others), doubtful_s or NEVER)
         self._could_see = built_in.can_see
         live = live_by_vantage([built_in, *self._others])
-        by_vantage = {vantage: await self._assign_vantage(vantage, live.get(vantage, [])) for vantage in vantages}
+        kept = [prober.id for prober in self._others if doubtful_s and not prober.has_lease]
+        by_vantage = {vantage: await self._assign_vantage(vantage, live.get(vantage, []), kept) for vantage in vantages}
         self._count(by_vantage)
 
-    async def _assign_vantage(self, vantage: int, live: list[int]) -> dict[int, int]:
-        """Return how many sites each of its probers has now."""
+    async def _assign_vantage(self, vantage: int, live: list[int], kept: list[int]) -> dict[int, int]:
+        """Return how many sites each of its probers has now. Those of `kept` stay, whoever is live."""
         async with self.context.sessions() as session:  # only reads
             sites, holders = await assignment_store.load_holders(session, vantage)
         known = [prober.id for prober in self._others if prober.vantage == vantage]
-        assigned = assign(sites, np.where(np.isin(holders, known), holders, NOBODY), live)
+        assigned = np.where(np.isin(holders, known), holders, NOBODY)
+        open_rows = ~np.isin(assigned, kept)
+        assigned[open_rows] = assign(sites[open_rows], assigned[open_rows], live)
         moved = assigned != holders
         for some, probers in assignment_store.parts(sites[moved], assigned[moved]):
             async with transaction(self.context.sessions) as session:

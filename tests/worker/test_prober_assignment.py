@@ -28,9 +28,12 @@ async def sites_by_prober(session: AsyncSession, vantage: int) -> dict[int | Non
         return {row.prober_id: set(row.sites) for row in rows}
 
 
-async def assign(worker: Worker) -> set[int]:
-    """Let the two jobs run. Return the sites that the built-in prober looks at."""
-    await worker.assignment.assign()
+async def assign(worker: Worker, *, after_s: float = LEASE_S) -> set[int]:
+    """Let the two jobs run, and again after so many seconds. Return the sites that the built-in prober looks at."""
+    for ahead_s in (0.0, after_s):
+        now = worker.assignment.clock() + ahead_s
+        worker.assignment.clock = lambda now=now: now  # type: ignore[misc]
+        await worker.assignment.assign()
     await worker.registry_refresh.refresh()
     return set(worker.context.schedule.plans)
 
@@ -139,3 +142,22 @@ async def test_a_site_that_is_new_or_leaves_a_vantage_follows_the_registry(
     assert await sites_by_prober(session, 1) == {prober: {site_id}}
     assert (await cast.sari.patch(f"/sites/{site_id}", {"vantages": [1]})).status_code == 200
     assert await assign(worker) == set()
+
+
+async def test_who_is_heard_first_after_an_outage_of_ours_takes_nothing_of_the_others(
+    worker: Worker, cast: Cast, session: AsyncSession
+) -> None:
+    await name_vantage(session, 1, "telkom")
+    await register_sites(cast, 4, 1)
+    await worker.start()
+    first, second = [await register_prober(session, name, 1) for name in ("first", "second")]
+    await assign(worker)
+    shared = await sites_by_prober(session, 1)
+    for prober in (first, second):
+        await hear(session, prober, silent_s=300)
+    await assign(worker)
+    await hear(session, first)
+    await assign(worker, after_s=LEASE_S - 1)
+    assert await sites_by_prober(session, 1) == shared
+    await assign(worker, after_s=1)
+    assert (await sites_by_prober(session, 1)).keys() == {first}, "it had the time to be heard, too"
