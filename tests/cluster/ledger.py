@@ -24,6 +24,7 @@ STORED = (
     "SELECT site_id, slot, source FROM measurement WHERE slot >= now() - make_interval(secs => $1) AND site_id <= $2"
 )
 WAITING = "SELECT (SELECT count(*) FROM push_inbox) + (SELECT count(*) FROM prober_inbox WHERE refused_at IS NULL)"
+STATES = "SELECT state, count(*) FROM site_status WHERE site_id <= $1 GROUP BY 1 ORDER BY 2 DESC"
 UP = "SELECT count(*) FROM site_status s WHERE site_id <= $1 AND state <> 'up' AND NOT site_id = ANY($2::int[])"
 Reading = tuple[int, datetime, str]
 
@@ -74,11 +75,12 @@ def untrue(stretches: Iterable[Stretch], outages: Sequence[Outage], *, slack_s: 
 def unseen(stretches: Sequence[Stretch], outages: Iterable[Outage], until: datetime) -> tuple[int, list[Outage]]:
     """Return how many outages were over by then, and those of which nobody was told and no gap tells why."""
     over = [outage for outage in outages if outage.end is not None and outage.end < until]
-    return len(over), [
-        outage
-        for outage in over
-        if not any(s.code == outage.code and s.start < outage.end and s.end > outage.start for s in stretches)  # type: ignore[operator]
-    ]
+    return len(over), [outage for outage in over if not any(_overlap(stretch, outage) for stretch in stretches)]
+
+
+def _overlap(stretch: Stretch, outage: Outage) -> bool:
+    ends = outage.end is None or stretch.start < outage.end
+    return stretch.code == outage.code and ends and stretch.end > outage.start
 
 
 def missing_and_doubled(

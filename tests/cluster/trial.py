@@ -19,7 +19,7 @@ from tests.cluster.villages import Outage, Registered, fetch, outages
 from tests.cluster.watch import Watch
 from tests.support.demo_process import wait_for
 
-SETTLED_S, STEADY_S, AFTER_S = 300.0, 6.0, 20.0
+SETTLED_S, STAYS_S, STEADY_S, AFTER_S = 300.0, 4.0, 6.0, 20.0
 GAP_S = 60.0  # judging stands still for no longer
 MOST_WAITING, DELIVERED_S = 50, 30.0  # pushes to be judged; a prober's readings are delivered so soon
 RECENT = timedelta(seconds=60)  # so long after an outage a site may not be told to be up yet
@@ -63,8 +63,8 @@ class Trial:
         clients: list[Client] = [*registrars, devices, *dashboards]
         watch = Watch(self.cluster)
         devices.start()
-        took = self._settle()
-        say(f"all {self.sites} sites are up after {took:.0f} s")
+        begun = time.time()
+        say(f"all {self.sites} sites are up after {self._settle() - begun:.0f} s")
         self.began = datetime.now(UTC)
         for thread in (*registrars, *dashboards, watch):
             thread.start()
@@ -89,8 +89,7 @@ class Trial:
         time.sleep(fault.hold_s)
         undo()
         try:
-            self._settle()
-            record.settled_s = time.time() - record.start
+            record.settled_s = self._settle() - record.start
         except AssertionError as error:
             record.failures = f"not well again: {error}; "
         time.sleep(max(STEADY_S, record.start + AFTER_S - time.time()))
@@ -110,8 +109,33 @@ class Trial:
         return asyncio.run(ledger.stored(self.cluster.database_url(), within_s, self.sites))
 
     def _settle(self) -> float:
-        """Wait until all sites are up but those that truly are not, and the databases are complete again."""
-        return wait_for(lambda: self.cluster.is_replicated() and self._all_up(), SETTLED_S, every_s=1)
+        """Wait until all sites are up but those that truly are not, and the databases are complete again, and stay so.
+
+        Return the time at which that began. Raises AssertionError if it does not within SETTLED_S.
+        """
+        deadline, well_since = time.time() + SETTLED_S, None
+        while well_since is None or time.time() - well_since < STAYS_S:
+            now = time.time()
+            if not self._is_well():
+                well_since = None
+                if now > deadline:
+                    raise AssertionError(f"not within {SETTLED_S:g} s: {self._what_is_wrong()}")
+            elif well_since is None:
+                well_since = now
+            time.sleep(1)
+        return well_since
+
+    def _is_well(self) -> bool:
+        try:
+            return self.cluster.is_replicated() and self._all_up()
+        except AssertionError:
+            return False
+
+    def _what_is_wrong(self) -> str:
+        if not self.cluster.is_replicated():
+            return "the databases are not complete"
+        states = self._fetch(ledger.STATES, self.sites)
+        return ", ".join(f"{row[1]} {row[0]}" for row in states) + f"; {self._fetch(ledger.WAITING)[0][0]} wait"
 
     def _all_up(self) -> bool:
         suffering = self._suffering()
