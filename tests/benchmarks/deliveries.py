@@ -70,7 +70,7 @@ def measure(cluster: Cluster, folder: Path, probers: int, sites: int, seconds: f
     addressed_at = asyncio.run(_register(url, tokens))
     print(f"{sites:,} sites registered in {time.monotonic() - began:.0f} s", flush=True)
     bounds = [1 + sites * n // probers for n in range(probers + 1)]
-    options = {"probers": [(token, (bounds[n], bounds[n + 1])) for n, token in enumerate(tokens)]}
+    options: dict[str, Any] = {"probers": [(token, (bounds[n], bounds[n + 1])) for n, token in enumerate(tokens)]}
     options |= {"addressed_at": addressed_at, "lost": 0.0}
     with _running(url, folder) as (api, workers):
         options["url"] = api.url

@@ -1,7 +1,7 @@
 """Many probers that deliver over HTTP, as a process of its own: options as JSON on stdin, results as JSON on stdout.
 
-Each prober looks at a site each ROUND_S and delivers each EVERY_S, as `sinyal prober` does; what was not acknowledged is
-sent again.
+Each prober looks at a site each ROUND_S and delivers each EVERY_S, as `sinyal prober` does; what was not acknowledged
+is sent again.
 """
 
 import asyncio
