@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import reduce
 
 import numpy as np
 import structlog
@@ -12,9 +13,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.clock import from_slot, utc_now
 from app.judging.addressed_block import AddressedBlock
+from app.judging.canary_evidence import CanaryLog
 from app.judging.carry_table import CarryChanges
 from app.judging.ingest import JudgedSite
+from app.judging.mass_outage import NO_CANARIES
 from app.judging.rejudge import rejudgeable_since
+from app.judging.shards import LEADERS
 from app.measurements import partitions
 from app.postgres.engine import transaction
 from app.postgres.leader_lock import NoLongerLeader
@@ -22,10 +26,12 @@ from app.postgres.work_signals import Work, WorkSignals
 from app.probing.write_buffer import BufferBatch
 from app.vantages import inbox
 from app.vantages.inbox import InboxBlock
+from app.vantages.led_blocks import canaries_of
 from app.worker.counters import WorkerCounters
 from app.worker.jobs import Job
 from app.worker.judging_session import JudgingSessions
 from app.worker.rejection import is_entrys_fault
+from app.worker.shard_routing import pass_on
 from app.worker.writer import write_round
 
 log = structlog.get_logger()
@@ -46,7 +52,6 @@ class ProberConsumer:
     signals: WorkSignals = field(default_factory=WorkSignals)
     write_lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     on_judged: Callable[[Sequence[JudgedSite]], None] = lambda _: None
-    shard: int = 0
     _most: int = MOST
     _is_failing: bool = False
     _swept_at: float = float("-inf")  # by the monotonic clock
@@ -81,9 +86,8 @@ class ProberConsumer:
         blocks, now, is_sweep = list[InboxBlock](), utc_now(), time.monotonic() - self._swept_at >= SWEEP_S
         try:
             async with self.judging.transaction() as (session, changes):
-                blocks = await inbox.dequeue(
-                    session, limit=self._most, most_readings=MOST_READINGS, shards=[self.shard]
-                )
+                shard = LEADERS if self.judging.seat is None else self.judging.seat.shard
+                blocks = await inbox.dequeue(session, limit=self._most, most_readings=MOST_READINGS, shards=[shard])
                 judged = await self._judge(session, changes, blocks, is_sweep) if blocks else []
         except Exception as error:
             return [], await self._handle_failure(blocks, error)
@@ -96,9 +100,10 @@ class ProberConsumer:
     async def _judge(
         self, session: AsyncSession, changes: CarryChanges, blocks: Sequence[InboxBlock], is_sweep: bool
     ) -> list[JudgedSite]:
-        block = AddressedBlock.concat([block.block() for block in blocks])
-        block = await self._without_closed(session, block)
-        return await judge_delivered(session, changes, block, is_sweep=is_sweep)
+        own = [await pass_on(session, waiting, waiting.block()) for waiting in blocks]
+        canaries = reduce(CanaryLog.merged_with, map(canaries_of, blocks))
+        block = await self._without_closed(session, AddressedBlock.concat(own))
+        return await judge_delivered(session, changes, block, canaries=canaries, is_sweep=is_sweep)
 
     async def _without_closed(self, session: AsyncSession, block: AddressedBlock) -> AddressedBlock:
         """Return the readings of times that are still judged; the days of the others were closed long ago."""
@@ -146,14 +151,19 @@ class ProberConsumer:
 
 
 async def judge_delivered(
-    session: AsyncSession, changes: CarryChanges, block: AddressedBlock, *, is_sweep: bool = True
+    session: AsyncSession,
+    changes: CarryChanges,
+    block: AddressedBlock,
+    *,
+    canaries: CanaryLog = NO_CANARIES,
+    is_sweep: bool = True,
 ) -> list[JudgedSite]:
     """Judge and record readings of probers that run by themselves, as those of the built-in one.
 
     What a prober lost while it was blind comes as faults. No canary of ours says whether it could see: sites lost with
-    many others wait for its next look.
+    many others wait for its next look. Only of our own looks, which the leading worker left to us, the canaries do.
     """
-    return await write_round(session, changes, BufferBatch((), block), is_sweep=is_sweep)
+    return await write_round(session, changes, BufferBatch((), block), canaries=canaries, is_sweep=is_sweep)
 
 
 async def _make_partitions(session: AsyncSession, slots: np.ndarray[tuple[int], np.dtype[np.int64]]) -> None:

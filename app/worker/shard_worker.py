@@ -14,6 +14,7 @@ from app.settings import Settings
 from app.worker.counters import WorkerCounters
 from app.worker.jobs import Job, start_jobs
 from app.worker.judging_session import JudgingSessions
+from app.worker.prober_consumer import ProberConsumer
 from app.worker.shard_pushes import ShardPushes
 from app.worker.shard_registry import ShardRegistry
 from app.worker.shard_seats import ShardSeats
@@ -39,11 +40,13 @@ class ShardWorker:
         self.judging = JudgingSessions(self.sessions, self.settings.status.refresh_s, self.seat)
         self.registry = ShardRegistry(self.judging, self.signals, self.write_lock)
         self.tasks = ShardTaskConsumer(self.judging, self.seat, self.registry, self.signals, self.write_lock)
+        self.probers = ProberConsumer(self.judging, self.counters, self.signals, self.write_lock)
         self.pushes = ShardPushes(self.judging, self.settings, self.counters, self.signals, self.write_lock)
 
     def jobs(self) -> list[Job]:
         return [
             *self.tasks.jobs(),
+            *self.probers.jobs(),
             *self.pushes.jobs(),
             *self.registry.jobs(),
             Job("write_moved", WRITE_EVERY_S, self.write_moved, may_overrun=True),
