@@ -125,7 +125,7 @@ def _running(url: str, folder: Path) -> Iterator[tuple[Api, list[int]]]:
                 own = env | {"SINYAL_DATA_DIR": str(folder / f"worker-{n}")}
                 argv = [sys.executable, "-m", "app.cli", "worker"]
                 workers.append(subprocess.Popen(argv, cwd=ROOT, env=own, stdout=log, stderr=log))
-        wait_for(lambda: len(_query(url, "SELECT FROM change_counter WHERE name = 'shard-1'")) == 1, 120, every_s=1)
+        wait_for(lambda: len(_query(url, "SELECT 1 FROM change_counter WHERE name = 'shard-1'")) == 1, 120, every_s=1)
         yield api, [worker.pid for worker in workers]
     finally:
         for worker in workers:

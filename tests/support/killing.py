@@ -26,11 +26,14 @@ from tests.support.demo_process import free_port, wait_for
 
 
 class Forks:
-    """Starts `sinyal` commands by forking (tests/support/forking_api.py): many starts cost one import."""
+    """Starts `sinyal` commands by forking (tests/support/forking_api.py): many starts cost one import.
 
-    def __init__(self) -> None:
+    `module`: what these commands import beside what `sinyal api` does.
+    """
+
+    def __init__(self, module: str = "app.runtime.server") -> None:
         # by -c: what has a module of its own as __main__ imports it again in each process that reads a spreadsheet
-        argv = [sys.executable, "-c", "from tests.support.forking_api import main; main()"]
+        argv = [sys.executable, "-c", f"import {module}; from tests.support.forking_api import main; main()"]
         self._process = subprocess.Popen(argv, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
     def start(self, arguments: list[str], environment: dict[str, str], log: Path) -> int:
