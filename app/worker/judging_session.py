@@ -9,11 +9,13 @@ import numpy as np
 import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.core.clock import to_slot
 from app.judging import carry_store, dated_profiles, ingest, mass_outage, shard_trees
 from app.judging.carry import newest_thresholds
 from app.judging.carry_table import CarryChanges, CarryTable
 from app.judging.judge_state_store import UNWRITTEN
 from app.judging.shards import SEAT, ShardSeat
+from app.judging.site_rejudgement import FAR_FUTURE
 from app.judging.vantage_waits import JUDGED, WAITS, VantageWaits
 from app.postgres.engine import Sessions, transaction
 from app.worker.recount import recount
@@ -61,6 +63,7 @@ class JudgingSessions:
             self.waits.forget(session.info.get(JUDGED, {}))
             if self.seat is not None:
                 self.seat.remove(changes.given_away)
+                self.waits.forget(dict.fromkeys(changes.given_away, to_slot(FAR_FUTURE)))
         except BaseException as error:
             is_rolled_back = isinstance(error, Exception) and is_entrys_fault(error)  # for certain
             if may_be_committed or not is_rolled_back:

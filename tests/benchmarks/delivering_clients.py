@@ -85,7 +85,9 @@ def _now() -> str:
 
 async def run(options: dict[str, Any]) -> dict[str, Any]:
     async with httpx.AsyncClient(base_url=options["url"], timeout=120) as client:
-        probers = [Prober(client, *prober, options["addressed_at"]) for prober in options["probers"]]
+        probers = [
+            Prober(client, token, (first, last), options["addressed_at"]) for token, (first, last) in options["probers"]
+        ]
         until = time.monotonic() + options["seconds"]
         await asyncio.gather(*(_probe(prober, n / len(probers), until, options) for n, prober in enumerate(probers)))
     return {
