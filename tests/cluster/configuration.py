@@ -1,5 +1,7 @@
 """The files of config/ha as a machine of this cluster needs them: what is documented is what is tested."""
 
+import os
+import pwd
 import re
 import secrets
 import subprocess
@@ -80,6 +82,7 @@ class Configuration:
         own = self.folder / machine.name
         return names | {
             "NETWORK": self.network,
+            "HAPROXY_USER": (unprivileged_user() or pwd.getpwuid(os.getuid())).pw_name,
             "PG_BIN": str(postgres_bin()),
             "PG_PASS": str(own / "pgpass"),
             "PGBOUNCER_CONF": str(own),
