@@ -27,6 +27,7 @@ from app.measurements import partitions
 from app.postgres.engine import is_unavailable, transaction
 from app.postgres.leader_lock import NoLongerLeader
 from app.probing.write_buffer import BufferBatch
+from app.vantages import blindness
 from app.worker.clock_watch import ClockStep, ClockWatch
 from app.worker.context import WorkerContext
 from app.worker.recount import recount, recount_ingested
@@ -132,7 +133,7 @@ class BufferWriter:
         try:
             async with context.judging.transaction() as (session, changes):
                 block = await self.routing.keep_own(session, part.block, context.canaries.log)
-                own = BufferBatch(part.blind, block)
+                own = BufferBatch(await blindness.of_whole_vantage(session, part.blind), block)
                 judged = await write_round(session, changes, own, canaries=context.canaries.log, is_sweep=is_sweep)
                 await self._write_beat(session)
         except Exception:

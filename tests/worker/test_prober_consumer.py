@@ -7,19 +7,22 @@ from random import Random
 from typing import Any
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 from structlog.testing import capture_logs
 
 from app.core.clock import floor_second, from_slot, to_slot, utc_now
 from app.judging import ingest
 from app.judging.addressed_block import AddressedBlock
+from app.judging.blind_ranges import BlindRange
+from app.judging.models import Blind
 from app.postgres.engine import Sessions, transaction
 from app.vantages import inbox
 from app.vantages.inbox import PackedBlock
 from app.worker.counters import WorkerCounters
 from app.worker.judging_session import JudgingSessions
 from app.worker.prober_consumer import ProberConsumer
+from app.worker.process import Worker
 from probes.contract import VANTAGES, Outcome, Reading
 from probes.reading_wire import encode
 from tests.conftest import Cast
@@ -190,3 +193,19 @@ async def test_a_block_that_this_version_cannot_decode_is_set_aside(village: Van
     assert village.consumer.counters.refused_prober_blocks == 1
     assert (await village.stored())[site][0][-1].state == "up"
     assert VANTAGES[1] == "vantage-1"
+
+
+async def test_a_stop_of_the_worker_excuses_no_look_of_a_prober_that_went_on(
+    worker: Worker, session: AsyncSession
+) -> None:
+    """Of its own vantage: with nobody else there, the stop is a blind range."""
+    start = floor_second(utc_now()) - timedelta(minutes=5)
+    worker.context.buffer.put_blind(BlindRange(start, start + timedelta(minutes=1), "stopped"))
+    await worker.writer.write()
+    async with session.begin():
+        await session.execute(
+            text("INSERT INTO prober (name, vantage, digest, created_by, seen_at) VALUES ('a', 0, 'x', 'sari', now())")
+        )
+    worker.context.buffer.put_blind(BlindRange(start + timedelta(minutes=2), start + timedelta(minutes=3), "stopped"))
+    await worker.writer.write()
+    assert (await session.scalars(select(Blind.started_at))).all() == [start]
