@@ -119,6 +119,30 @@ async def test_a_token_tells_nothing_of_what_its_vantage_does_not_look_at(
     assert await waiting(session) == [(ours, slot, "vantage-1"), (both, slot, "vantage-1")]
 
 
+async def test_from_where_a_block_was_read_is_its_probers_vantage_whatever_it_says(
+    app: FastAPI, cast: Cast, session: AsyncSession
+) -> None:
+    await make_vantage(cast)
+    prober = await make_prober(app, cast, vantage="telkom")
+    site = await registered(cast, session, vantages=[0, 1])
+    slot = ago(9)
+    forged = {**block(1, [ok(site, slot)]), "source": ["central"], "vantage": 0, "prober_id": 1}
+    assert (await prober.deliver([forged], vantage=0)).json()["accepted"] == [1]
+    assert await waiting(session) == [(site, slot, "vantage-1")]
+
+
+async def test_a_flood_of_blocks_is_slowed_before_it_is_stored(
+    prober: DeliveringProber, site: int, session: AsyncSession, app: FastAPI
+) -> None:
+    limits = app.state.probers.limits
+    limits._blocks = type(limits._blocks)(per_s=0.1, burst=3)
+    blocks = [block(seq, [ok(site, ago(9))]) for seq in range(3)]
+    assert (await prober.deliver(blocks)).status_code == 200
+    refused = await prober.deliver([block(3, [ok(site, ago(9))])])
+    assert (refused.status_code, refused.headers["retry-after"]) == (429, "10")
+    assert len((await session.scalars(select(ProberReceipt.seq))).all()) == 3
+
+
 async def test_blocks_of_the_future_of_long_ago_and_of_nonsense_are_rejected_one_by_one(
     prober: DeliveringProber, site: int, session: AsyncSession
 ) -> None:
