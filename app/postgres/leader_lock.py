@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 import asyncpg
 import structlog
@@ -25,6 +26,8 @@ log = structlog.get_logger()
 POLL_S = 1.0
 CHECK_S = 5.0  # an open connection is asked so often whether it works; one that was closed is opened after POLL_S
 GRACE_S = 10.0  # after a lost connection our own former session may hold the lock for a while yet
+# A leader that stopped, or whose machine is cut off, has lost the lock then, though its connection looks alive.
+SILENT_S = 30
 YIELD_S = 5.0  # a leader that lives asks several times in this time; what it read meanwhile is still with it
 
 # Seconds since 1970, so that a restored database gives no generation out twice.
@@ -32,6 +35,7 @@ NEXT_GENERATION = """
     INSERT INTO change_counter AS c VALUES ($1, extract(epoch FROM clock_timestamp())::bigint)
     ON CONFLICT (name) DO UPDATE SET version = greatest(c.version + 1, excluded.version) RETURNING version
 """
+END_WHEN_SILENT = f"SELECT set_config('idle_session_timeout', '{SILENT_S}s', false)"
 NEWEST_GENERATION = "SELECT version FROM change_counter WHERE name = $1"
 
 # A transaction that wrote nothing needs no check. The row lock keeps the next leader from winning until the commit.
@@ -87,6 +91,9 @@ class LeaderLock:
         self._generation = 0
         self._superseded = asyncio.Event()
         self._news = asyncio.Event()  # the lead may be lost
+        self._one_query = asyncio.Lock()  # at a time on the connection
+        self._speaking: asyncio.Task[None] | None = None
+        self._is_watched = False  # by `wait_until_lost`, which asks often enough to be heard
         self.signals = WorkSignals()
 
     @property
@@ -120,8 +127,8 @@ class LeaderLock:
             or (generation := await self._fetch(NEXT_GENERATION, self._leadership.value)) is None
         ):
             return False
-        self._generation, self._superseded = generation, asyncio.Event()
-        await self._listen()
+        self._generation, self._superseded, self._is_watched = generation, asyncio.Event(), False
+        await self._begin_to_lead()
         return True
 
     async def try_lock(self) -> bool:
@@ -169,6 +176,7 @@ class LeaderLock:
 
     async def wait_until_lost(self) -> None:
         """Wait until another process leads. While the database is unavailable none does: this one goes on."""
+        self._is_watched = True
         refused_s, is_held = 0.0, False
         while refused_s < GRACE_S and not self.is_superseded:
             with contextlib.suppress(TimeoutError):
@@ -195,8 +203,21 @@ class LeaderLock:
             return False
         if newest != self._generation:
             self._superseded.set()
-        await self._listen()
+        await self._begin_to_lead()
         return True
+
+    async def _begin_to_lead(self) -> None:
+        """Listen, and be heard: from now on PostgreSQL ends this session when it is silent for SILENT_S."""
+        await self._fetch(END_WHEN_SILENT)
+        await self._listen()
+        if not self._is_watched and (self._speaking is None or self._speaking.done()):
+            self._speaking = asyncio.create_task(self._speak())
+
+    async def _speak(self) -> None:
+        """Until `wait_until_lost` does, as the start of what leads may take long."""
+        while self._is_connected and not self._is_watched:
+            await self._fetch("SELECT 1")
+            await asyncio.sleep(CHECK_S)
 
     async def _listen(self) -> None:
         """Listen for work over the connection that holds the lock. Unheard, work is looked for as if it were due."""
@@ -204,9 +225,10 @@ class LeaderLock:
         if connection is None:
             return
         try:
-            await connection.add_listener(WORK_CHANNEL, lambda *notification: self.signals.signal(notification[3]))
-            if self._leadership is Leadership.WORKER:
-                await connection.add_listener(JUDGED_CHANNEL, lambda *heard: self.signals.signal_judged(heard[3]))
+            async with self._one_query:
+                await connection.add_listener(WORK_CHANNEL, lambda *notification: self.signals.signal(notification[3]))
+                if self._leadership is Leadership.WORKER:
+                    await connection.add_listener(JUDGED_CHANNEL, lambda *heard: self.signals.signal_judged(heard[3]))
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             self._disconnect(error)
             return
@@ -218,11 +240,13 @@ class LeaderLock:
             self.signals.stop()
             asyncio.get_running_loop().call_later(POLL_S, self._news.set)  # what cut it may cut the next one, too
 
-    async def _fetch(self, query: str, *args: int | str) -> int | None:
+    async def _fetch(self, query: str, *args: int | str) -> Any:
         """None if the database is unavailable."""
-        assert self._connection is not None
         try:
-            return await self._connection.fetchval(query, *args)  # type: ignore[no-any-return]
+            async with self._one_query:
+                if self._connection is None:
+                    return None
+                return await self._connection.fetchval(query, *args)
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             self._disconnect(error)
             return None
@@ -235,12 +259,18 @@ class LeaderLock:
         """Give the lock up at once, without a word to the database."""
         self._is_locked = False
         self.signals.stop()
+        self._fall_silent()
         if self._connection is not None:
             self._connection.terminate()
             self._connection = None
 
+    def _fall_silent(self) -> None:
+        if self._speaking is not None and self._speaking is not asyncio.current_task():
+            self._speaking.cancel()
+
     async def release(self) -> None:
         self.signals.stop()
+        self._fall_silent()
         if self._connection is not None:
             await self._connection.close()
             self._connection, self._is_locked = None, False

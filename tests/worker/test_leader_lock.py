@@ -1,6 +1,7 @@
 """Who leads, and that nobody else writes: on a real PostgreSQL, with connections that are really cut."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 
 import pytest
@@ -8,6 +9,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.core.clock import utc_now
+from app.postgres import leader_lock
 from app.postgres.engine import Sessions, open_engine, transaction
 from app.postgres.leader_lock import YIELD_S, LeaderLock, NoLongerLeader
 from app.throughput.models import PlanningWatermark
@@ -88,6 +90,21 @@ async def test_after_the_database_was_away_who_led_before_goes_on(migrated_url: 
     leader.abandon()
     await asyncio.wait_for(waiting, 5)
     await standby.release()
+
+
+async def test_a_leader_that_falls_silent_loses_the_lock_and_one_that_starts_does_not(
+    migrated_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(leader_lock, "CHECK_S", 0.3)
+    monkeypatch.setattr(leader_lock, "END_WHEN_SILENT", "SELECT set_config('idle_session_timeout', '1s', false)")
+    leader, rival = LeaderLock(migrated_url), LeaderLock(migrated_url)
+    assert await leader.try_win()
+    await asyncio.sleep(2)  # as long as its start may take
+    assert not await rival.try_win()
+    time.sleep(2)  # noqa: ASYNC251  # stopped: nothing in it runs
+    assert await rival.try_win()
+    await rival.release()
+    leader.abandon()
 
 
 async def test_after_another_worker_has_won_the_former_leader_writes_nothing(
