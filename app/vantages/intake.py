@@ -28,7 +28,8 @@ UNKNOWN_TOKEN = "This prober's token is unknown, replaced or revoked"  # noqa: S
 
 # With the timeline: acknowledged blocks are sent again after another server was promoted.
 LOCK = text("""
-    SELECT p.id, p.vantage, p.instance, p.started_at, p.seen_at, p.blind_since, p.superseded, p.superseded_at,
+    SELECT clock_timestamp() AS now, p.id, p.vantage, p.instance, p.started_at, p.seen_at, p.blind_since,
+        p.superseded, p.superseded_at,
         coalesce((SELECT version FROM change_counter WHERE name = 'registry'), 0) AS assignment,
         (SELECT system_identifier FROM pg_control_system()) || '-' || left(pg_walfile_name(pg_current_wal_lsn()), 8)
             AS database
@@ -71,7 +72,6 @@ async def take(
     session: AsyncSession,
     token_digest: bytes,
     *,
-    now: datetime,
     address: str | None,
     shards: ShardMap,
     beat: BeatIn | None = None,
@@ -88,6 +88,7 @@ async def take(
     row = (await session.execute(LOCK, {"digest": token_digest})).one_or_none()
     if row is None:
         raise NotSignedIn(UNKNOWN_TOKEN)
+    now: datetime = row.now  # the database's: the apis' clocks may differ, and leases are counted by it
     taken = Taken(row.assignment, row.database)
     if not _speaks(row, beat, delivery, now):
         await _count_superseded(session, row, now)

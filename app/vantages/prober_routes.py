@@ -12,7 +12,6 @@ from starlette.exceptions import HTTPException
 
 from app.access.api_tokens import digest
 from app.core import i18n
-from app.core.clock import utc_now
 from app.core.errors import NotSignedIn, TooLarge
 from app.core.networks import canonical
 from app.postgres.engine import transaction
@@ -135,7 +134,6 @@ async def _take(request: Request, token: bytes, reported: BeatIn | None, parsed:
         taken = await intake.take(
             session,
             token,
-            now=utc_now(),
             address=canonical(client_address(request)),
             beat=reported,
             delivery=parsed,

@@ -32,6 +32,7 @@ from app.worker.jobs import Job
 from app.worker.judging_session import JudgingSessions
 from app.worker.rejection import is_entrys_fault
 from app.worker.shard_routing import pass_on
+from app.worker.waiting_looks import judge_waiting_looks
 from app.worker.writer import write_round
 
 log = structlog.get_logger()
@@ -79,6 +80,7 @@ class ProberConsumer:
         while more:
             async with self.write_lock:
                 judged, more = await self.step()
+                judged += await judge_waiting_looks(self.judging)
             self.on_judged(judged)
 
     async def step(self) -> tuple[list[JudgedSite], bool]:
