@@ -177,6 +177,8 @@ class Deliverer:
         )
         async with transaction(self._sessions) as session:
             await queue.lock_channel(session, queued.channel.id)
+            if await queue.is_recorded(session, queued, done):
+                return
             if settlement.state is NotificationState.BOUNCED and await fallback.hand_over_refused(
                 session, queued.notification.id, sealer, self._settings.public_base, now
             ):

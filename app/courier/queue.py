@@ -119,6 +119,14 @@ async def lock_channel(session: AsyncSession, channel_id: int) -> None:
     await session.execute(select(Channel.id).where(Channel.id == channel_id).with_for_update(key_share=True))
 
 
+async def is_recorded(session: AsyncSession, queued: Queued, done: Attempt) -> bool:
+    """Whether this very attempt was written: by a commit of which nobody heard."""
+    attempts = exists().where(
+        DeliveryAttempt.notification_id == queued.notification.id, DeliveryAttempt.started_at == done.started_at
+    )
+    return bool(await session.scalar(select(attempts)))
+
+
 async def record(session: AsyncSession, queued: Queued, done: Attempt, settlement: Settlement) -> None:
     """Write an attempt, and what becomes of the notification and of its channel."""
     answer, now = done.answer, done.started_at + timedelta(milliseconds=done.took_ms)

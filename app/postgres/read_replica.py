@@ -58,9 +58,9 @@ class ReadReplica:
         """Return a transaction of a replica that has what is committed now; None while there is none."""
         if self.sessions is None or self._clock() < self._avoided_until:
             return None
-        async with transaction(self._primary()) as session:
-            committed = await session.scalar(COMMITTED)
         try:
+            async with transaction(self._primary()) as session:
+                committed = await session.scalar(COMMITTED)
             async with AsyncExitStack() as opening:
                 session = await opening.enter_async_context(transaction(self.sessions))
                 await self._wait_for(session, str(committed))

@@ -19,7 +19,7 @@ from app.core.errors import Conflict, Invalid, Stale
 from app.postgres.engine import transaction
 from tests.courier.conftest import CourierDesk
 from tests.support.alerts import AlertDesk
-from tests.support.receivers import HttpReceiver, http_receiver
+from tests.support.receivers import HttpReceiver, Reply, http_receiver
 
 ANA = Caller(1, "ana", Role.DISTRICT_OPERATOR, "64.02")
 AT_ONCE = 5
@@ -114,3 +114,37 @@ async def _delete_while_it_delivers(courier: CourierDesk, channel: int) -> None:
 async def _waits(courier: CourierDesk) -> bool:
     async with courier.sessions() as session:
         return bool(await session.scalar(WAITS))
+
+
+WARNS_ONCE = (
+    """CREATE FUNCTION warn_once() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+        IF (SELECT count(*) FROM delivery_attempt) = 1 THEN RAISE WARNING 'committed here alone'; END IF;
+        RETURN NULL;
+    END $$""",
+    """CREATE CONSTRAINT TRIGGER warn_once AFTER INSERT ON delivery_attempt DEFERRABLE INITIALLY DEFERRED
+        FOR EACH ROW EXECUTE FUNCTION warn_once()""",
+)
+
+
+async def test_an_attempt_whose_commit_was_of_unknown_outcome_is_written_once(
+    courier: CourierDesk, http: HttpReceiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Written twice, it would count as two, and what a fallback took over would be given up."""
+    monkeypatch.setattr("app.courier.deliverer.RECORD_AGAIN_S", 0.05)
+    http.reply("/no", Reply(403))
+    channel = await courier.channel(f"{http.url}/no", fallback_id=await courier.channel(f"{http.url}/taker"))
+    original = await courier.notify(channel)
+    async with transaction(courier.sessions) as session:
+        for statement in WARNS_ONCE:
+            await session.execute(text(statement))
+    try:
+        with capture_logs() as logged:
+            await courier.run()
+        assert [entry["event"] for entry in logged] == ["delivery_not_recorded"]
+        assert len(await courier.attempts(original)) == 1
+        assert (await courier.state(original), (await courier.get(original)).attempts) == ("queued", 1)
+        await courier.retry()
+        assert len(http.accepted("/taker")) == 1
+    finally:
+        async with transaction(courier.sessions) as session:
+            await session.execute(text("DROP FUNCTION warn_once() CASCADE"))
