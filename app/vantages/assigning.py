@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 NOBODY = 0  # in place of a prober's id
+MOST_SITES = 200_000  # of a prober: it takes no more
 TOLERANCE = 0.1  # of a fair share: what probers may differ by before sites are moved between live ones
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)  # its multiples order neighbours far apart
 
@@ -18,18 +19,23 @@ Ids = NDArray[np.int32]
 Counts = NDArray[np.int64]
 
 
-def assign(sites: Ids, holders: Ids, live: Collection[int]) -> Ids:
-    """Return the prober of each of `sites`; `holders` are those of now. While nobody is live, everything stays."""
+def assign(sites: Ids, holders: Ids, live: Collection[int], *, most: int = MOST_SITES) -> Ids:
+    """Return the prober of each of `sites`; `holders` are those of now. While nobody is live, everything stays.
+
+    What is beyond `most` of each is NOBODY's.
+    """
     if not live:
         return holders
     probers = np.array(sorted(live), np.int32)
     places = _places(probers, holders)
     had = np.bincount(places[places >= 0], minlength=len(probers))
     free = int((places < 0).sum())
-    share = _shares(had, free)
+    share = np.minimum(_shares(had, free), most)
     moving = _in_scattered_order(sites, np.flatnonzero((places < 0) | _surplus(sites, places, had - share)))
+    takers = np.repeat(probers, np.maximum(share - had, 0))
     assigned = holders.copy()
-    assigned[moving] = np.repeat(probers, np.maximum(share - had, 0))
+    assigned[moving] = NOBODY
+    assigned[moving[: len(takers)]] = takers
     return assigned
 
 

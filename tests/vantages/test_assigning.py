@@ -92,6 +92,14 @@ def test_a_million_sites_are_assigned_in_columns() -> None:
     assert np.bincount(after)[2:].tolist() == [10_000] * 100
 
 
+def test_what_is_beyond_what_probers_take_waits_for_another_one() -> None:
+    sites = np.arange(10, 20, dtype=np.int32)
+    full = assign(sites, np.full(10, 1, np.int32), {1, 2}, most=3)
+    assert np.bincount(full, minlength=3).tolist() == [4, 3, 3]
+    assert (assign(sites, full, {1, 2}, most=3) == full).all()
+    assert np.bincount(assign(sites, full, {1, 2, 3}, most=5)).tolist() == [0, 4, 3, 3]
+
+
 def prober(number: int, silent_s: float | None, blind_s: float | None = None, vantage: int = 1) -> ProberState:
     return ProberState(number, vantage, silent_s, blind_s)
 
