@@ -1,7 +1,7 @@
 """A whole cluster on this one machine: `make cluster` brings it up and waits, `make cluster-faults` breaks it.
 
-SITES=200 python -m tests.cluster [faults [WORD…]] [--keep FOLDER]. With words, faults whose names hold one of them.
-As root each of its machines is a network namespace, and links can be cut; otherwise a loopback address each.
+SITES=200 python -m tests.cluster [faults [WORD…]] [--keep FOLDER] [--flat]. With words, faults whose names hold one.
+As root each machine is a network namespace, and links can be cut; otherwise, and with --flat, a loopback address.
 """
 
 import argparse
@@ -27,7 +27,7 @@ from tests.cluster.villages import Registered, register, write_hosts, write_scri
 
 def main() -> int:
     options = _options()
-    separate = may_separate()
+    separate = may_separate() and not options.flat
     if separate and not enclosure.is_inside():
         with _folder(options.keep) as folder:
             return enclosure.run_inside([*sys.argv[1:], "--folder", str(folder)])
@@ -86,8 +86,6 @@ def _tell(made: Cluster, registered: Registered) -> None:
     _say(f"pages and API: {made.pages_url}; devices: {made.devices_url}; token: {registered.token}")
     for program in made.programs.all():
         _say(f"  {program.machine.name:<6} {program.machine.address:<14} {program.kind:<10} {program.pid}")
-    if made.machines.separate:
-        _say(f"These addresses are in namespaces of their own: nsenter --target {os.getppid()} --net, or ROOT=no")
     _say(f"logs: {made.folder}/logs; Ctrl-C ends it all")
 
 
@@ -113,6 +111,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--sites", type=int, default=int(os.environ.get("SITES", "2000")))
     parser.add_argument("--primary-kills", type=int, default=PRIMARY_KILLS)
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="a new folder, in which data and logs stay")
+    parser.add_argument(
+        "--flat", action="store_true", help="on the loopback, where a browser here reaches it, as root too"
+    )
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     return parser.parse_args()
 

@@ -4,7 +4,6 @@ import asyncio
 import json
 import os
 import re
-import secrets
 import subprocess
 import sys
 import urllib.error
@@ -18,14 +17,13 @@ import asyncpg
 
 from app.postgres.leader_lock import Leadership
 from simulator.villages import CANARIES
-from tests.cluster.configuration import APPS, DATABASES, FILES, FRONT, SITES, Configuration, environment
+from tests.cluster.configuration import APPS, DATABASES, FILES, FRONT, PAGES_PORT, SITES, Configuration, environment
 from tests.cluster.machines import Machine, Machines
 from tests.cluster.processes import Program, Programs, as_unprivileged, found
 from tests.cluster.villages import fetch
 from tests.support.demo_process import wait_for
 
-ETCD, WRITER, POOLER, API, INGEST, PATRONI, DEVICES, PAGES = 2379, 5000, 6432, 8000, 8001, 8008, 8001, 8080
-FRONT_FILE = Path(__file__).with_name("front.cfg")
+ETCD, API, INGEST, PATRONI, DEVICES = 2379, 8000, 8001, 8008, 8001
 SYNCHRONOUS = {"sync_standby", "quorum_standby"}
 INTERVAL_S = 10
 SMALL_DISK = "1g"
@@ -43,7 +41,6 @@ class Cluster:
         self.folder, self.machines, self.programs = folder, machines, Programs()
         network = "10.64.0.0/24" if machines.separate else "127.0.0.0/8"
         self.files = Configuration(folder, machines, network)
-        self.secret_key = secrets.token_hex(24)
         self.small_disks: list[str] = []  # machines whose database has little room
         self.more: dict[str, str] = {}  # settings of the service, beside those below
 
@@ -125,25 +122,13 @@ class Cluster:
             self.start(command, machine, [sys.executable, "-m", "app.cli", command], settings)
 
     def _start_front(self) -> None:
-        machine = self.machines[FRONT]
-        text = FRONT_FILE.read_text(encoding="utf-8")
-        text = (
-            text.replace("@FRONT@", machine.address).replace("@PAGES@", str(PAGES)).replace("@DEVICES@", str(DEVICES))
-        )
-        for name in APPS:
-            text = text.replace(f"@{name.upper()}@", self.machines[name].address)
-        file = self.files.folder_of(machine, "run") / "front.cfg"
-        file.write_text(text)
-        self.start("front", machine, [found("haproxy"), "-db", "-f", str(file)])
+        file = self.files.write("front.cfg", self.machines[FRONT])
+        self.start("front", self.machines[FRONT], [found("haproxy"), "-db", "-f", str(file)], unprivileged=True)
 
     def settings_of(self, machine: Machine) -> dict[str, str]:
-        road = self._road(machine)
-        login = f"postgresql://sinyal:{self.files.password('sinyal')}@{road}"
         return {
+            **environment(self.files.render("sinyal.env", machine)),
             "SINYAL_DATA_DIR": str(self.data_dir(machine)),
-            "SINYAL_DATABASE_URL": f"{login}:{POOLER}/sinyal",
-            "SINYAL_DATABASE_DIRECT_URL": f"{login}:{WRITER}/sinyal",
-            "SINYAL_SECRET_KEY": self.secret_key,
             "SINYAL_HOST": machine.address,
             "SINYAL_PORT": str(API),
             "SINYAL_INGEST_PORT": str(INGEST),
@@ -157,7 +142,7 @@ class Cluster:
 
     @property
     def pages_url(self) -> str:
-        return f"http://{self.machines[FRONT].address}:{PAGES}"
+        return f"http://{self.machines[FRONT].address}:{PAGES_PORT}"
 
     @property
     def devices_url(self) -> str:
@@ -211,9 +196,6 @@ class Cluster:
         folder = self.folder / machine.name / "data"
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         return folder
-
-    def _road(self, machine: Machine) -> str:
-        return "127.0.0.1" if self.machines.separate else machine.address
 
     def start(
         self,

@@ -15,6 +15,7 @@ from tests.cluster.processes import own_folder, unprivileged_user
 
 FILES = CONFIG_DIR / "ha"
 DATABASES, APPS, FRONT, SITES = ("db1", "db2", "db3"), ("app1", "app2"), "front", ("site1", "site2", "site3")
+PAGES_PORT = 8080  # of the front: who is not root may not listen on 80
 PASSWORD = "_PASSWORD"  # of names.env: POSTGRES_PASSWORD, …
 
 
@@ -26,8 +27,10 @@ class Configuration:
     machines: Machines
     network: str
     passwords: dict[str, str] = field(init=False)
+    secret_key: str = field(init=False)
 
     def __post_init__(self) -> None:
+        self.secret_key = secrets.token_hex(24)
         self.passwords = {name: secrets.token_hex(16) for name in self._examples() if name.endswith(PASSWORD)}
 
     def password(self, user: str) -> str:
@@ -68,6 +71,7 @@ class Configuration:
         names = self._examples() | self.passwords
         for n, name in enumerate(DATABASES, 1):
             names |= {f"NODE{n}": name, f"NODE{n}_ADDRESS": self.machines[name].address}
+        names |= {f"{name.upper()}_ADDRESS": self.machines[name].address for name in (*APPS, FRONT)}
         folders = {
             "PG_DATA": "postgres",
             "PG_RUN": "run",
@@ -82,6 +86,8 @@ class Configuration:
         own = self.folder / machine.name
         return names | {
             "NETWORK": self.network,
+            "PAGES_PORT": str(PAGES_PORT),
+            "SECRET_KEY": self.secret_key,
             "HAPROXY_USER": (unprivileged_user() or pwd.getpwuid(os.getuid())).pw_name,
             "PG_BIN": str(postgres_bin()),
             "PG_PASS": str(own / "pgpass"),

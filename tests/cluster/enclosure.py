@@ -25,6 +25,7 @@ def run_inside(arguments: Sequence[str], *, pass_fds: Sequence[int] = ()) -> int
         argv, stdin=subprocess.PIPE, env=os.environ | {INSIDE: "1"}, start_new_session=True, pass_fds=pass_fds
     )
     assert process.stdin is not None
+    print(f"its network is one of its own: nsenter --target {process.pid} --net")
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, lambda *_: process.stdin and process.stdin.close())
     return process.wait()

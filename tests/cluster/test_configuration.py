@@ -4,13 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster.configuration import APPS, DATABASES, Configuration, environment
+from tests.cluster.configuration import APPS, DATABASES, FRONT, Configuration, environment
 from tests.cluster.machines import Machines
 
 
 @pytest.fixture
 def files(tmp_path: Path) -> Configuration:
-    return Configuration(tmp_path, Machines([*DATABASES, *APPS], separate=False), "127.0.0.0/8")
+    return Configuration(tmp_path, Machines([*DATABASES, *APPS, FRONT], separate=False), "127.0.0.0/8")
 
 
 @pytest.mark.usefixtures("postgresql_named")
@@ -37,6 +37,11 @@ def test_machines_of_the_service_reach_all_databases_from_beside_themselves(file
         haproxy = files.render("haproxy.cfg", machine)
         assert all(f"server {node} {files.machines[node].address}:5432" in haproxy for node in DATABASES)
         assert f"listen_addr = {machine.address}" in files.render("pgbouncer.ini", machine)
+        settings = environment(files.render("sinyal.env", machine))
+        password = files.password("sinyal")
+        assert settings["SINYAL_DATABASE_URL"] == f"postgresql://sinyal:{password}@{machine.address}:6432/sinyal"
+    front = files.render("front.cfg", files.machines[FRONT])
+    assert all(f"server {name} {files.machines[name].address}:8000" in front for name in APPS)
 
 
 @pytest.fixture

@@ -21,6 +21,7 @@ from tests.support.demo_process import wait_for
 
 SETTLED_S, STAYS_S, STEADY_S, AFTER_S = 300.0, 4.0, 6.0, 20.0
 GAP_S = 60.0  # judging stands still for no longer
+JUDGED_S = 60.0  # what was acknowledged is a reading of the ledger by then
 MOST_WAITING, DELIVERED_S = 50, 30.0  # pushes to be judged; a prober's readings are delivered so soon
 RECENT = timedelta(seconds=60)  # so long after an outage a site may not be told to be up yet
 PUSH_EVERY_S = 5.0
@@ -95,7 +96,7 @@ class Trial:
         time.sleep(max(STEADY_S, record.start + AFTER_S - time.time()))
         record.end = time.time()
         before |= probers.acknowledged(self.cluster, record.start - READ_BACK_S)
-        record.lost_readings = len(before - self._stored_since(record.start))
+        record.lost_readings = self._missing(before, record.start)
         written = [at for registrar in registrars if (at := registrar.diary.first_after(record.start)) is not None]
         record.writable_s = min(written) - record.start if written else None
         record.gap_s = watch.longest_gap_s(record.start, record.end)
@@ -103,6 +104,13 @@ class Trial:
         for client in clients:
             kinds += client.diary.failures_between(record.start, record.end)
         record.failures += ", ".join(f"{count} {kind}" for kind, count in kinds.most_common())
+
+    def _missing(self, readings: set[Reading], since: float) -> int:
+        """Return how many are not stored, once what waits in inboxes has had time to be."""
+        deadline = time.time() + JUDGED_S
+        while (missing := readings - self._stored_since(since)) and time.time() < deadline:
+            time.sleep(2)
+        return len(missing)
 
     def _stored_since(self, moment: float) -> set[Reading]:
         within_s = time.time() - moment + 2 * READ_BACK_S
