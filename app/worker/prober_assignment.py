@@ -11,7 +11,7 @@ import numpy as np
 import structlog
 
 from app.postgres.engine import transaction
-from app.postgres.work_signals import SWEEP_S, Work
+from app.postgres.work_signals import Work
 from app.vantages import assignment_store
 from app.vantages.assigning import NOBODY, Ids, assign
 from app.vantages.live_probers import OwnSilence, ProberState, live_by_vantage, next_change_s
@@ -36,6 +36,7 @@ class ProberAssignment:
     _rests_until: float = 0.0
     _others: list[ProberState] = field(default_factory=list)  # than the built-in prober, as read last
     _could_see: bool = True  # the built-in one
+    _sharing: tuple[dict[int, list[int]], list[int], list[int]] | None = None  # who is live, and who keeps, by now
 
     def jobs(self) -> list[Job]:
         return [Job("assignment", EVERY_S, self.assign_due, may_overrun=True)]
@@ -45,18 +46,21 @@ class ProberAssignment:
         now, signals = self.clock(), self.context.signals
         if now < self._rests_until:
             return
-        is_signalled = signals.take(Work.ASSIGNMENT, sweep_s=SWEEP_S if self._others else NEVER)
+        is_signalled = signals.take(Work.ASSIGNMENT, sweep_s=NEVER)
         if not (is_signalled or now >= self._look_at or self._built_in_changed()):
             return
         try:
-            await self.assign()
+            await self.assign(anew=is_signalled)
         except Exception:
             signals.signal(Work.ASSIGNMENT)
             raise
         self._rests_until = self.clock() + REST * (self.clock() - now)
 
-    async def assign(self) -> None:
-        """Give each vantage's sites to its live probers; where none is live, they stay with whom they have."""
+    async def assign(self, *, anew: bool = True) -> None:
+        """Give each vantage's sites to its live probers; where none is live, they stay with whom they have.
+
+        `anew`: look at the sites even if the probers are as they were last time.
+        """
         async with self.context.sessions() as session:  # only reads
             self._others = await assignment_store.list_probers(session)
             vantages = await assignment_store.list_shared_vantages(session)
@@ -65,8 +69,12 @@ class ProberAssignment:
         self._could_see = built_in.can_see
         live = live_by_vantage([built_in, *self._others])
         kept = [prober.id for prober in self._others if doubtful_s and not prober.has_lease]
-        by_vantage = {vantage: await self._assign_vantage(vantage, live.get(vantage, []), kept) for vantage in vantages}
-        self._count(by_vantage)
+        sharing = live, kept, vantages
+        if anew or sharing != self._sharing:
+            self._count(
+                {vantage: await self._assign_vantage(vantage, live.get(vantage, []), kept) for vantage in vantages}
+            )
+            self._sharing = sharing
 
     async def _assign_vantage(self, vantage: int, live: list[int], kept: list[int]) -> dict[int, int]:
         """Return how many sites each of its probers has now. Those of `kept` stay, whoever is live."""

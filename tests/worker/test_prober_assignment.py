@@ -4,6 +4,9 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.postgres.work_signals import Work
+from app.vantages import assignment_store
+from app.vantages.assigning import Ids
 from app.vantages.live_probers import BLIND_S, LEASE_S
 from app.worker.process import Worker
 from tests.conftest import Cast
@@ -52,10 +55,10 @@ async def test_with_the_built_in_prober_alone_the_database_is_asked_only_when_so
 ) -> None:
     asked, ask = 0, worker.assignment.assign
 
-    async def count() -> None:
+    async def count(*, anew: bool = True) -> None:
         nonlocal asked
         asked += 1
-        await ask()
+        await ask(anew=anew)
 
     monkeypatch.setattr(worker.assignment, "assign", count)
     worker.context.signals.listen()
@@ -161,3 +164,31 @@ async def test_who_is_heard_first_after_an_outage_of_ours_takes_nothing_of_the_o
     assert await sites_by_prober(session, 1) == shared
     await assign(worker, after_s=1)
     assert (await sites_by_prober(session, 1)).keys() == {first}, "it had the time to be heard, too"
+
+
+async def test_while_a_lease_is_only_renewed_no_site_is_read(
+    worker: Worker, cast: Cast, session: AsyncSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await register_sites(cast, 2)
+    await worker.start()
+    office = await register_prober(session, "office", 0)
+    await assign(worker)
+    read, load = list[int](), assignment_store.load_holders
+
+    async def count(session: AsyncSession, vantage: int) -> tuple[Ids, Ids]:
+        read.append(vantage)
+        return await load(session, vantage)
+
+    monkeypatch.setattr(assignment_store, "load_holders", count)
+    worker.context.signals.listen()
+    worker.context.signals.take(Work.ASSIGNMENT, sweep_s=float("inf"))
+    now = worker.assignment.clock()
+    for ahead_s in (LEASE_S + 1, 2 * LEASE_S + 2):
+        worker.assignment.clock = lambda later=now + ahead_s: later  # type: ignore[misc]
+        await worker.assignment.assign_due()
+    assert read == []
+    await hear(session, office, silent_s=SILENT)
+    for ahead_s in (3 * LEASE_S + 3, 4 * LEASE_S + 4):
+        worker.assignment.clock = lambda later=now + ahead_s: later  # type: ignore[misc]
+        await worker.assignment.assign_due()
+    assert (read, set(await sites_by_prober(session, 0))) == ([0, 0], {None})
