@@ -170,6 +170,11 @@ class Trial:
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             raise AssertionError(f"no database: {error!r}") from None
 
+    def _record_of(self, stretch: Stretch) -> FaultRecord | None:
+        """Return the latest fault before it; a stretch begins with the last look before a fault."""
+        start = stretch.start.timestamp() + 2 * INTERVAL_S
+        return next((record for record in reversed(self.records) if record.start <= start), None)
+
     def _count(self, registrars: Sequence[Registrar], devices: Devices, say: Callable[[str], None]) -> None:
         url = self.cluster.database_url()
         wait_for(lambda: self._fetch(ledger.WAITING)[0][0] == 0, 60, every_s=1)
@@ -185,7 +190,7 @@ class Trial:
         over, overlooked = ledger.unseen(stretches, truth, datetime.now(UTC))
         for record in self.records:
             record.lost_writes = sum(record.start - 5 <= entry.at < record.end for entry in missing)
-            own = [s for s in stretches if _within(s, record)]
+            own = [s for s in stretches if self._record_of(s) is record]
             record.down_s = sum(s.seconds for s in own if s in wrong)
             unknown = [s for s in own if s.state == "unknown" and s.code not in troubled]
             record.unknown_s = max((s.seconds for s in unknown), default=0)
@@ -211,10 +216,6 @@ class Trial:
             }.items()
             if is_broken
         ]
-
-
-def _within(stretch: Stretch, record: FaultRecord) -> bool:
-    return record.start - 2 * INTERVAL_S <= stretch.start.timestamp() < record.end
 
 
 HEADING = f"{'fault':<40}{'well':>8}{'writable':>9}{'gap':>8}{'lost':>5}{'writes':>7}{'down':>6}{'unknown':>8}  beside"
