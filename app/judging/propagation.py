@@ -18,7 +18,7 @@ from app.judging.rejudge import RejudgeResult, rejudge
 from app.measurements import reader
 from app.measurements import store as measurements
 from app.profiles import profiles
-from probes.contract import AGENT, CENTRAL, SILENCE, Outcome
+from probes.contract import AGENT, CENTRAL, SILENCE, VANTAGES, Outcome
 
 CHILDREN = text("""
     SELECT site_id, greatest(started_at, :start), least(coalesce(ended_at, :end), :end) FROM site_configuration
@@ -55,17 +55,18 @@ async def rejudge_reconfigured(session: AsyncSession, reconfigured: Sequence[Dir
 async def rejudge_after_clock_set_back(session: AsyncSession, at: datetime, *, by: timedelta) -> list[DirtyRange]:
     """Repair readings with slots after `at`, to which the clock was set back `by` so much; return what changed.
 
-    Nobody knows when our own readings and the silences among them really were: they are deleted. What devices pushed
-    was acknowledged and is kept; its slots were given by that clock, so they move back with it.
+    Nobody knows when our own readings and the silences among them really were: they are deleted. What devices and
+    probers elsewhere sent was acknowledged and is kept; its slots were given by that clock, so they move back with it.
     """
     site_ids = await measurements.delete_from(session, at, sources=[CENTRAL, SILENCE])
     dirty_ranges = [DirtyRange(site_id, at, at) for site_id in site_ids]
-    ahead = await measurements.pop_from(session, at + CLOCK_TOLERANCE, source=AGENT)
-    moved = [replace(reading, slot=max(reading.slot - int(by.total_seconds()), 0)) for reading in ahead]
-    if moved:
-        moved = await measurements.in_distinct_slots(session, moved)
-        await measurements.record(session, moved)
-        dirty_ranges += [DirtyRange(reading.key, min(from_slot(reading.slot), at), at) for reading in moved]
+    for source in (AGENT, *VANTAGES[1:]):
+        ahead = await measurements.pop_from(session, at + CLOCK_TOLERANCE, source=source)
+        moved = [replace(reading, slot=max(reading.slot - int(by.total_seconds()), 0)) for reading in ahead]
+        if moved:
+            moved = await measurements.in_distinct_slots(session, moved)
+            await measurements.record(session, moved)
+            dirty_ranges += [DirtyRange(reading.key, min(from_slot(reading.slot), at), at) for reading in moved]
     return (await rejudge_with_children(session, dirty_ranges)).dirty_ranges
 
 

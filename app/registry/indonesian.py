@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from app.registry.models import Cause, State, UnknownReason
 from app.registry.vocabulary import CHOICES
+from probes.contract import VANTAGES
 
 TECHNOLOGIES: Mapping[str, str] = {value.value: word for value, word in CHOICES["technology"].items()}
 STATES: Mapping[str, str] = {
@@ -39,6 +40,7 @@ EVIDENCE: Mapping[str, str] = {
     "agent": "perangkat di lokasi",
     "silence": "laporan mandiri yang tidak datang",
     "claimed": "keterangan perangkat",
+    **{vantage: f"pengukuran titik pantau {number}" for number, vantage in enumerate(VANTAGES) if number},
 }
 VERDICTS: Mapping[str, str] = {
     "met": "tercapai",

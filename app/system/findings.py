@@ -16,7 +16,8 @@ class SystemCheck(StrEnum):
     `sites_not_shown` (their status cannot be read), `courier_silent` (no alert is delivered), `packs_corrupt` (packed
     readings that are damaged), `packing_late`, `vantage_unwatched` (none of its probers is heard), `prober_silent`,
     `prober_blind`, `prober_clock` (its clock is off), `prober_late` (readings wait in its spool), `prober_lost` (its
-    spool was full), `prober_rejected` (readings it delivered were refused), `prober_token_copied` (two use one token).
+    spool was full), `prober_rejected` (readings it delivered were refused), `prober_token_copied` (two use one token),
+    `blocks_late` (what probers delivered waits to be judged), `blocks_refused` (set aside).
     """
 
     WORKER_SILENT = "worker_silent"
@@ -41,6 +42,8 @@ class SystemCheck(StrEnum):
     PROBER_LOST = "prober_lost"
     PROBER_REJECTED = "prober_rejected"
     PROBER_TOKEN_COPIED = "prober_token_copied"  # noqa: S105  # no secret
+    BLOCKS_LATE = "blocks_late"
+    BLOCKS_REFUSED = "blocks_refused"
 
 
 class FindingSeverity(StrEnum):
@@ -71,6 +74,8 @@ class SystemFacts:
     lag_s: Mapping[str, float] = field(default_factory=dict)  # by stage of counting
     inbox_age_s: float = 0
     refused_pushes: int = 0
+    blocks_age_s: float = 0  # of what probers delivered
+    refused_blocks: int = 0
     buffered: int = 0
     buffer_limit: int = 0
     lost: int = 0

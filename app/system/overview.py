@@ -97,6 +97,8 @@ def _facts(
         lag_s={stage.stage: stage.lag_s for stage in stages},
         inbox_age_s=inbox.age_s,
         refused_pushes=inbox.refused,
+        blocks_age_s=inbox.blocks_age_s,
+        refused_blocks=inbox.refused_blocks,
         buffered=figures.get("buffered_readings", 0),
         buffer_limit=figures.get("buffer_limit_readings", 0),
         lost=figures.get("dropped_readings", 0),

@@ -10,6 +10,7 @@ SILENT_S = 60  # a lease is over by then, and its sites have moved
 CLOCK_MS = 1_000
 LATE_S = 600  # an undelivered reading of then
 REJECTED_S = 86_400
+BLOCKS_LATE_S = 60
 COPIED, COPIED_S = 2, 3_600  # one replacement is a restart; two within an hour are two machines
 NAMED = 3  # probers in a sentence
 
@@ -114,6 +115,27 @@ def _token_copied(facts: SystemFacts) -> Iterator[SystemFinding]:
         )
 
 
+def _blocks_late(facts: SystemFacts) -> Iterator[SystemFinding]:
+    if facts.blocks_age_s > BLOCKS_LATE_S:
+        yield critical(
+            SystemCheck.BLOCKS_LATE,
+            in_words(
+                "what probers delivered has waited for {age} to be judged",
+                age=duration_in_words(int(facts.blocks_age_s)),
+            ),
+            in_words("Nothing is lost: it waits in the database. See the worker's log"),
+        )
+
+
+def _blocks_refused(facts: SystemFacts) -> Iterator[SystemFinding]:
+    if facts.refused_blocks:
+        yield warning(
+            SystemCheck.BLOCKS_REFUSED,
+            in_words("{n} blocks of probers could not be judged and are set aside", n=facts.refused_blocks),
+            in_words("The worker's log says why (prober_block_rejected); its next start tries them again"),
+        )
+
+
 PROBER_CHECKS: tuple[Callable[[SystemFacts], Iterator[SystemFinding]], ...] = (
     _unwatched,
     _silent,
@@ -123,6 +145,8 @@ PROBER_CHECKS: tuple[Callable[[SystemFacts], Iterator[SystemFinding]], ...] = (
     _lost,
     _rejected,
     _token_copied,
+    _blocks_late,
+    _blocks_refused,
 )
 
 

@@ -22,7 +22,11 @@ INBOX = text(f"""
     SELECT (SELECT count(*) FROM (SELECT FROM push_inbox WHERE refused_at IS NULL LIMIT {MOST_COUNTED}) w) AS waiting,
         coalesce((SELECT extract(epoch FROM now() - received_at)::float FROM push_inbox
             WHERE refused_at IS NULL ORDER BY id LIMIT 1), 0) AS age_s,
-        (SELECT count(*) FROM (SELECT FROM push_inbox WHERE refused_at IS NOT NULL LIMIT {MOST_COUNTED}) r) AS refused
+        (SELECT count(*) FROM (SELECT FROM push_inbox WHERE refused_at IS NOT NULL LIMIT {MOST_COUNTED}) r) AS refused,
+        coalesce((SELECT extract(epoch FROM now() - received_at)::float FROM prober_inbox
+            WHERE refused_at IS NULL ORDER BY id LIMIT 1), 0) AS blocks_age_s,
+        (SELECT count(*) FROM (SELECT FROM prober_inbox WHERE refused_at IS NOT NULL LIMIT {MOST_COUNTED}) b)
+            AS refused_blocks
 """)
 NOTIFICATIONS = text("""
     SELECT state, count(*) AS notifications, coalesce(extract(epoch FROM now() - min(created_at))::float, 0) AS oldest_s

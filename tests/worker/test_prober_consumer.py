@@ -209,3 +209,25 @@ async def test_a_stop_of_the_worker_excuses_no_look_of_a_prober_that_went_on(
     worker.context.buffer.put_blind(BlindRange(start + timedelta(minutes=2), start + timedelta(minutes=3), "stopped"))
     await worker.writer.write()
     assert (await session.scalars(select(Blind.started_at))).all() == [start]
+
+
+async def test_its_readings_evidence_and_latency_are_shown_with_where_they_were_taken(
+    village: VantageVillage, cast: Cast
+) -> None:
+    site = village.ids[3]
+    looks = [village.reading(site, second, OK) for second in range(0, 600, 60)]
+    lost = [village.reading(site, second, TIMEOUT) for second in (600, 610, 620)]
+    await village.deliver([*looks, *lost, village.reading(site, 680, OK)])
+    bounds = {"from": village.start.isoformat(), "to": (village.start + timedelta(minutes=15)).isoformat()}
+    read = (await cast.sari.get(f"/sites/{site}/measurements", params=bounds)).json()["items"]
+    assert {each["source"] for each in read} == {"vantage-1"}
+    segments = (await cast.sari.get(f"/sites/{site}/segments", params=bounds)).json()["items"]
+    told = [(each["state"], each["evidence"]) for each in segments]
+    assert told[-4:-1] == [(state, "vantage-1") for state in ("up", "down", "up")]
+    latency = (await cast.sari.get(f"/sites/{site}/latency", params=bounds)).json()["total"]
+    assert latency["samples"] == 33
+    at = {"at": (village.start + timedelta(seconds=615)).isoformat()}
+    explained = await cast.sari.get(f"/sites/{site}/explanation", params=at)
+    said = (await cast.sari.get(f"/sites/{site}/evidence", params=at)).json()
+    assert explained.status_code == 200, explained.text
+    assert (said["ledger"]["state"], said["statements"][0]["witness"]) == ("down", "central")
