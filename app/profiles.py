@@ -4,9 +4,9 @@ import tomllib
 from enum import StrEnum
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator, model_validator
 
 from app.core.stream_cost import MAX_MONTHLY_BYTES, monthly_bytes
 from app.settings import CONFIG_DIR, SettingsError, settings
@@ -50,22 +50,21 @@ class Profile(BaseModel):
         """Return it as it is stored: without what a service of before does not know, as long as nobody sets it."""
         return self.model_dump(exclude=set() if self.lost_from else {"lost_from"})
 
-    @field_validator("stream_beat_s")
-    @classmethod
-    def _affordable(cls, value: int) -> int:
-        if (cost := monthly_bytes(value)) > MAX_MONTHLY_BYTES:
-            raise ValueError(
-                f"a stream with a beat each {value} s costs {cost // 1_000_000} MB a month, "
-                f"{MAX_MONTHLY_BYTES // 1_000_000} MB are allowed: choose a longer one, or 0 for none"
-            )
-        return value
-
     @field_validator("speed_hours")
     @classmethod
     def _hours(cls, value: tuple[int, int]) -> tuple[int, int]:
         if not (0 <= value[0] < 24 and 0 < value[1] <= 24 and value[0] != value[1]):
             raise ValueError("must be two hours of the day (WITA), like [6, 22], or [22, 6] across midnight")
         return value
+
+    @model_validator(mode="after")
+    def _affordable(self) -> Self:
+        if (cost := monthly_bytes(self.stream_beat_s, self.beat_s)) > MAX_MONTHLY_BYTES:
+            raise ValueError(
+                f"stream_beat_s: a stream with a beat each {self.stream_beat_s} s costs {cost / 1_000_000:.1f} MB a "
+                f"month, {MAX_MONTHLY_BYTES // 1_000_000} MB are allowed: choose a longer one, or 0 for none"
+            )
+        return self
 
 
 def load_profiles(

@@ -1,4 +1,4 @@
-"""The two long requests of a stream: one carries the device's lines, the other ours, each two beats.
+"""The two long requests of a stream: one carries the device's lines, each two beats, the other ours.
 
 Two, since curl reads no response while it waits for what it is to send (docs/adr/0047-held-streams.md).
 """
@@ -10,7 +10,7 @@ from typing import Any
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
-from app.core.stream_cost import DEVICE_LINE_BYTES, SERVER_LINE_BYTES
+from app.core.stream_cost import DEVICE_LINE_BYTES, server_lines
 from app.push.device_streams import DeviceStreams, Half
 from app.push.stream_lines import BadLine, LineReader
 from app.streams.held import LATE_S
@@ -76,7 +76,10 @@ class DeviceLines(Response):
 
 
 class OurLines(Response):
-    """Writes `beat <seconds>` at once, then a dot each two beats; at our own stop `wait <seconds>`."""
+    """Writes `beat <seconds>` at once, then a dot each two beats; at our own stop `wait <seconds>`.
+
+    To a device that asks for its first dot after more than two beats, all come so seldom.
+    """
 
     media_type = "text/plain"
 
@@ -93,6 +96,7 @@ class OurLines(Response):
             await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
             await _write(send, f"beat {half.stream.beat_s}\n".encode())
             due = loop.time() + self._first_s
+            every_s, size = server_lines(self._first_s, half.stream.beat_s, half.site.beat_s)
             while True:
                 await _first_of(gone, half.ended, timeout_s=due - loop.time())
                 if gone.done():
@@ -100,8 +104,8 @@ class OurLines(Response):
                 if half.ended.done():
                     break
                 await _write(send, b".\n")
-                self._streams.note(half, SERVER_LINE_BYTES)
-                due += 2 * half.stream.beat_s
+                self._streams.note(half, size)
+                due += every_s
             wait_s = half.ended.result()
             await _write(send, b"" if wait_s is None else f"wait {wait_s}\n".encode(), more=False)
         finally:

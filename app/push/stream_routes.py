@@ -5,6 +5,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Query, Request, Response
 
 from app.core.errors import NotSignedIn
+from app.core.stream_cost import LONGEST_LINE_S
 from app.push.device_streams import DeviceConnection, DeviceStreams, Half
 from app.push.endpoint import NO_DEVICE_TOKEN, bearer_token
 from app.push.routes import by_device_token
@@ -20,7 +21,12 @@ Number = Annotated[
 ]
 FirstS = Annotated[
     float,
-    Query(ge=1, le=600, description="seconds until our first beat, so that both sides' beats alternate", examples=[40]),
+    Query(
+        ge=1,
+        le=LONGEST_LINE_S,
+        description="seconds until our first line; beyond two beats, between all of our lines as well",
+        examples=[240],
+    ),
 ]
 TEXT: dict[int | str, dict[str, Any]] = {
     200: {"content": {"text/plain": {"schema": {"type": "string"}}}, "description": "Lines, until either side ends"}
@@ -45,9 +51,9 @@ LINES = {
 async def hold_stream(request: Request, boot: Boot, number: Number, first_s: FirstS = 30) -> Response:
     """Our half of a stream.
 
-    `beat 30` at once, then a line `.` each two beats. `wait 12`: the service stops; come back in so many seconds. Held
-    beside `POST /stream`, so that either side notices a break of the link within a beat. One stream a site: the one
-    that was opened last.
+    `beat 30` at once, then a line `.` each two beats, or each `first_s` seconds where these are more. `wait 12`: the
+    service stops; come back in so many seconds. Held beside `POST /stream`, so that either side notices a break of the
+    link. One stream a site: the one that was opened last.
     """
     streams: DeviceStreams = request.app.state.device_streams
     half = await _open(request, streams, DeviceConnection(boot, number), carries_lines=False)

@@ -23,7 +23,7 @@ async def list_site_breaks(
 
     As seen over the stream that its device holds open, beside the looks of each minute: when each began and ended, as
     closely as both sides know. They change no state and no percentage. Zero breaks say something only of the seconds in
-    which a stream was heard (`held_s`), and one shorter than a beat may pass unseen.
+    which a stream was heard (`held_s`), and one shorter than half a beat may pass unseen.
     """
     site, _ = await registry.get_site(session, id, caller=caller)
     breaks = await store.list_breaks(session, site.id, period.start, period.end)

@@ -42,7 +42,7 @@ def _of_break(one: Break, at: datetime) -> Statement:
 
 
 def _of_span(span: StreamSpan, now: datetime) -> Statement:
-    """Up: something crossed the link at least each beat; a break shorter than that may have passed unseen."""
+    """Up: something crossed the link at least each beat; a break shorter than half of it may have passed unseen."""
     is_held = now - span.ended_at < timedelta(seconds=3 * span.beat_s)
     end = None if is_held else max(span.ended_at, span.started_at + SECOND)
     return Statement(WitnessKind.STREAM, Says.UP, span.started_at, end, span.ended_at, {"beat_s": span.beat_s})

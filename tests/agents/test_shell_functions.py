@@ -182,3 +182,100 @@ def test_a_refused_certificate_is_told_with_its_reason_and_the_clock(shell: list
     assert "periksa jam" in message
     assert "certificate is not yet valid" in message
     assert str(datetime.now(UTC).year) in message
+
+
+STREAM = """
+    PACKETS=3 PING_WAIT_S=2 ANCHORS='a b' STREAM=$RUN/stream
+    mkdir "$STREAM"; mkfifo "$STREAM/events"; exec 5<> "$STREAM/events"
+    anchor=a ping_s=1 heard=90 proven=yes down=1 doubt=0 measured_s=0 written=0
+    round=60 step=12 our_due=999 t=100.50 t_s=100 clock=10050
+    uptime_now() { t_s=$((clock / 100)) t=$t_s.$(printf %02d $((clock % 100))); }
+    nap() { clock=$((clock + 100)); }
+    stream_may_run() { true; }
+    ping() { # takes the next of our anchor's answers, 0 after a second; the other one always gives the same
+        while [ $# -gt 1 ]; do shift; done
+        answer=$b
+        if [ "$1" = a ]; then
+            answer=${a%"${a#?}"} a=${a#?}
+            if [ "$answer" = 0 ]; then clock=$((clock + 100)); sleep 0.05; else clock=$((clock + 2)); fi
+        fi
+        [ "$answer" != 0 ]
+    }
+    told() { sed 's/[{}"]//g' "$RUN/breaks" 2>/dev/null; }
+"""
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "break_", "anchor"),
+    [
+        ("1", "1", "", "a"),
+        ("01", "1", "", "a"),
+        ("01", "0", "", "a"),
+        ("001", "0", "seq:1,heard_s:90,from_s:101.50,lost_s:101.50,to_s:102.52", "a"),
+        ("00001", "0", "seq:1,heard_s:90,from_s:101.50,lost_s:103.50,to_s:104.52", "a"),
+        ("0000000", "1", "", "b"),
+    ],
+    ids=["none", "one", "one, and the other's", "two", "four", "an anchor that is down or slow"],
+)
+def test_two_packets_in_a_row_are_a_break_unless_another_anchor_answers(
+    shell: list[str], tmp_path: Path, a: str, b: str, break_: str, anchor: str
+) -> None:
+    script = (
+        f"{STREAM}\na={a} b={b}\nprobe\n[ -z '{break_}' ] || [ $our_due = $t_s ] || echo no line\ntold; echo $anchor"
+    )
+    assert run(shell, tmp_path, script) == [*([break_] if break_ else []), anchor]
+
+
+@pytest.mark.parametrize(
+    ("event", "heard", "break_"),
+    [
+        ("a 3 99.10 99.10", 90, "seq:1,heard_s:90,from_s:99.10,lost_s:99.10,to_s:100.52"),
+        ("b 3 99.10 99.10", 90, ""),
+        ("a 1 101.10 99.10", 98, ""),
+        ("a 3 99.10 99.10", 99, ""),
+    ],
+    ids=["of our anchor", "of another", "one", "before something was heard"],
+)
+def test_a_measurement_that_lost_its_packets_is_a_break_that_is_over(
+    shell: list[str], tmp_path: Path, event: str, heard: int, break_: str
+) -> None:
+    script = f"{STREAM}\na= b= heard={heard}\npackets_lost lost {event}\ntold"
+    assert run(shell, tmp_path, script) == ([break_] if break_ else [])
+
+
+@pytest.mark.parametrize(
+    ("output", "event"),
+    [
+        ("", "lost a 3 102.25 102.25"),
+        ("64 bytes from a: seq=0 ttl=64 time=1.2 ms", "lost a 2 103.25 102.25"),
+        ("64 bytes from a: icmp_seq=1 ttl=64 time=1.2 ms", "lost a 2 103.25 102.25"),
+        ("From b icmp_seq=1 Destination Host Unreachable\nFrom b icmp_seq=2 Unreachable", "lost a 3 102.25 102.25"),
+        ("64 bytes from a: seq=1 ttl=64 time=1.2 ms", "lost a 1 104.25 102.25"),
+        ("64 bytes from a: seq=1 ttl=64 time=1.2 ms\n64 bytes from a: seq=2 ttl=64 time=1.2 ms", ""),
+        ("64 bytes from a: icmp_seq=3 ttl=64 time=1.2 ms", ""),
+    ],
+)
+def test_a_measurement_tells_which_of_its_last_packets_were_lost(
+    shell: list[str], tmp_path: Path, output: str, event: str
+) -> None:
+    script = f"{STREAM}\nstream_lost a 100.25 '{output}'\necho end >&5\nread -r event <&5; echo \"$event\""
+    assert run(shell, tmp_path, script) == [event or "end"]
+
+
+def test_the_line_comes_once_a_round_and_first_after_the_measurement(shell: list[str], tmp_path: Path) -> None:
+    """Second by second for ten minutes, with a measurement each minute, from any moment on."""
+    script = f"""{STREAM}
+        our_line() {{ written=$t_s our_due=$((t_s + round)) slot=$((t_s + step)); line=$((line + 1)); }}
+        probe() {{ slot=$((t_s + step)); pinged=$((pinged + 1)); }}
+        for began in 1000 1005 1014 1030 1048 1058; do
+            t_s=$began line=0 pinged=0; our_line
+            while [ $t_s -lt 1620 ]; do
+                t_s=$((t_s + 1))
+                case $(((t_s - 1000) % 60)) in 0) slot=$((t_s + 6)) ;; 2) measured $t_s ;; esac
+                if [ $t_s -ge $our_due ]; then our_line; elif [ $t_s -ge $slot ]; then crossing; fi
+                [ $t_s != 1320 ] || {{ line=0 pinged=0; }}
+            done
+            echo $line $pinged $(((written - 1000) % 60 / 2))
+        done
+    """
+    assert run(shell, tmp_path, script) == ["5 15 7"] * 6

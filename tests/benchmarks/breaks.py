@@ -1,7 +1,8 @@
 """Short breaks of links, as devices' streams see them: real agents, nginx with TLS, and links that forward nothing.
 
 Each village has a link of its own in network namespaces (as root). BREAK_MINUTES: of breaks, 14 by default; then
-follows an hour of all villages together without any.
+follows an hour of all villages together without any. BREAK_VILLAGES: how many;
+BREAK_LONGEST_S: of one break, 50 by default.
 """
 
 import asyncio
@@ -35,8 +36,8 @@ from tests.push.fleet import fill
 from tests.support.nginx import MAIN, NGINX, example_config
 from tests.support.village_link import ServiceNetwork, VillageLink, self_signed
 
-VILLAGES = 8
-SHORTEST_S, LONGEST_S, REST_S = 10, 50, (70, 110)
+VILLAGES = int(os.environ.get("BREAK_VILLAGES", "8"))
+SHORTEST_S, LONGEST_S, REST_S = 10, int(os.environ.get("BREAK_LONGEST_S", "50")), (70, 110)
 SLACK = timedelta(seconds=1)
 SEED = 19
 
@@ -169,30 +170,47 @@ def _install(
 
 
 async def _stream_alone(village: Village, minutes: float) -> str:
-    """Hold a stream without measuring or pushing; return what it cost on the wire, scaled to a month."""
+    """Hold a stream beside pretended measurements; return what it cost on the wire, scaled to a month."""
     machine = village.machine
     machine.ram.mkdir(exist_ok=True)
+    _tick(machine)
     machine.run_in_background("stream", SINYAL_CONF=str(machine.conf))
-    until = time.monotonic() + 60
-    while time.monotonic() < until:
-        _touch(machine)
-        await asyncio.sleep(1)
+    ticking = asyncio.create_task(_tick_each_minute(machine))
+    await asyncio.sleep(60)
     before, began = village.link.wire_bytes(), time.monotonic()
     opening = before
-    while time.monotonic() < began + minutes * 60:
-        _touch(machine)
-        await asyncio.sleep(5)
+    await asyncio.sleep(minutes * 60)
     spent, seconds = village.link.wire_bytes() - before, time.monotonic() - began
+    ticking.cancel()
     monthly = spent / seconds * 30 * 86_400 / 1e6
-    beat_s = profiles()[Technology.FIBER].stream_beat_s
+    profile = profiles()[Technology.FIBER]
+    counted = monthly_bytes(profile.stream_beat_s, profile.beat_s) / 1e6
     return (
-        f"a held stream: {monthly:.2f} MB a month on the wire (counted: {monthly_bytes(beat_s) / 1e6:.2f}); "
+        f"a held stream: {monthly:.2f} MB a month on the wire (counted: {counted:.2f}); "
         f"opened and held for a minute: {opening} B (a connection is counted as {CONNECTION_BYTES})"
     )
 
 
-def _touch(machine: Machine) -> None:
-    (machine.ram / "ticked").write_text(Path("/proc/uptime").read_text().partition(".")[0])
+async def _tick_each_minute(machine: Machine) -> None:
+    """Tell the stream what a measurement tells it, and send nothing."""
+    while True:
+        _tick(machine)
+        events = machine.ram / "stream/events"
+        for event in ("measuring", "ok"):
+            if events.exists():
+                handle = os.open(events, os.O_RDWR | os.O_NONBLOCK)
+                os.write(handle, f"{event} {_uptime()}\n".encode())
+                os.close(handle)
+            await asyncio.sleep(2)
+        await asyncio.sleep(56)
+
+
+def _tick(machine: Machine) -> None:
+    (machine.ram / "ticked").write_text(_uptime())
+
+
+def _uptime() -> str:
+    return Path("/proc/uptime").read_text().partition(".")[0]
 
 
 async def _break_links(village: Village, seconds: float) -> None:

@@ -56,12 +56,15 @@ parse_round_trips() { sed -n '/DUP/d; s/.*time[=<]\([0-9.]*\).*/\1/p' "$@"; }
 # device: that is not an outage, and the row is sent with "sent":0. No file is needed: a full disk is no loss either.
 measure() {
     most=-1 rtts= exit_code=0 output=
+    stream_event measuring
     for anchor in $ANCHORS; do
+        uptime_now
         output=$(ping -c "$PACKETS" -W "$PING_WAIT_S" "$anchor" 2>&1) || exit_code=$?
         round_trips=$(echo "$output" | parse_round_trips | head -n "$PACKETS")
         replies=$(echo "$round_trips" | grep -c .)
         [ "$replies" -le "$most" ] || { most=$replies rtts=$round_trips; }
         [ "$most" -lt "$PACKETS" ] || break
+        stream_lost "$anchor" "$t" "$output"
     done
     rtts=$(echo $rtts | tr ' ' ',')
     [ "$most" -gt 0 ] && return
@@ -78,7 +81,7 @@ measure_beat() {
         at=$(uptime_s) sent=$PACKETS
         if measure; then
             rm -f "$RUN/unable"
-            case $most in 0) stream_measured lost ;; "$PACKETS") stream_measured ok ;; esac
+            [ "$most" -lt "$PACKETS" ] || stream_event ok "$(now)"
         else # pushes go on: their arrival proves the link
             sent=0 rtts=
             write_file "$RUN/unable" "ping tidak bisa dijalankan / ping cannot run: $(echo "$output" | tail -n 1)"

@@ -1,5 +1,6 @@
-# The stream: two long requests of curl, one with our lines (our uptime) and one with the server's, each two beats. What
-# does not come through starts pings of an anchor each second, which tell when a break of the link ended. Another process
+# The stream: two long requests of curl, one with our lines (our uptime, each two beats) and one with the server's, which are
+# seldom. Between our lines and the measurements an anchor is pinged, so that something crosses the link five times in two
+# beats. What does not come through starts pings each second, which tell when a break of the link ended. Another process
 # than the ticks, started by them and ended once they stop; it sleeps in `read` from a queue of events.
 STREAM=$RUN/stream
 
@@ -19,10 +20,17 @@ stream_stop() { # before the agent is removed
     ! stream_is_running || kill "$holder" 2> /dev/null
 }
 
-# Called after each measurement: `ok` if every packet was answered, `lost` if none was.
-stream_measured() {
-    [ "$1" != ok ] || write_file "$RUN/measured" "$(now)"
-    [ "$1" != lost ] || ! stream_is_running || echo lost > "$STREAM/events"
+# The measurement tells: `measuring`, then `ok UPTIME` if every packet was answered. Opened for both, a queue never blocks.
+stream_event() { [ ! -p "$STREAM/events" ] || echo "$*" 1<> "$STREAM/events"; }
+
+# An anchor did not answer every packet: how many of the last ones, since when it is known, and when the last one was sent.
+stream_lost() { # ANCHOR UPTIME OUTPUT
+    [ -p "$STREAM/events" ] || return 0
+    answered=$(echo "$3" | sed -n '/DUP/d; /time[=<]/s/.*seq=\([0-9]*\).*/\1/p' | tail -n 1)
+    case $3 in *icmp_seq=*) ;; *) answered=$((${answered:--1} + 1)) ;; esac # iputils counts from 1
+    answered=${answered:-0}
+    [ "$answered" -ge "$PACKETS" ] ||
+        stream_event lost "$1" $((PACKETS - answered)) "$((${2%.*} + answered + PING_WAIT_S)).${2#*.}" "$((${2%.*} + PACKETS - 1)).${2#*.}"
 }
 
 uptime_now() { read -r t _ < /proc/uptime; t_s=${t%.*}; } # sets $t and $t_s without a process
@@ -37,7 +45,7 @@ stream_run() { # `sinyal-agent stream`
     (umask 077 && printf 'header = "Authorization: Bearer %s"\n' "$TOKEN" > "$STREAM/curl")
     anchor=${ANCHORS%% *}
     ping_s=$(((PING_WAIT_S + 1) / 2))
-    heard= code= backoff=0 credit=20 credited=$(now)
+    heard= code= proven= down= doubt=0 measured_s=0 backoff=0 credit=20 credited=$(now)
     while stream_may_run; do
         number=$(($(read_number "$RUN/stream.number" 0) + 1))
         write_file "$RUN/stream.number" "$number"
@@ -58,11 +66,10 @@ stream_may_run() {
 stream_open() {
     { read -r boot _ < "$RUN/boot"; } 2> /dev/null || boot=
     round=$((2 * STREAM_BEAT_S))
-    uptime_now
-    # the server's lines at a third of the round after the measurement, ours at two thirds
-    since=$(((t_s - $(read_number "$RUN/ticked" "$t_s")) % round))
-    first_s=$(((round + round / 3 - since) % round))
-    [ "$first_s" -ge 1 ] || first_s=$round
+    step=$((round / 5))
+    [ "$step" -gt 0 ] || step=1
+    first_s=$((4 * round)) # beyond a round it is the distance of all lines of the server
+    [ "$first_s" -le 600 ] || first_s=600
     query="boot=${boot:-none}&number=$number"
     rm -f "$STREAM/lines"
     mkfifo "$STREAM/lines" && exec 6<> "$STREAM/lines" || return
@@ -73,17 +80,17 @@ stream_open() {
         "$URL/api/v1/stream?$query" < "$STREAM/lines" > /dev/null 2>&1 5>&- 6>&- &
     up=$!
     write_line
-    server_due=$((t_s + 20)) our_due=$((t_s + (2 * round + 2 * (round / 3) - since) % round)) ack_due= held= code= pause=
-    [ "$our_due" -gt $((t_s + 2)) ] || our_due=$((t_s + round))
+    server_due=$((t_s + 20)) our_due=$((t_s + round)) slot=$((t_s + step)) ack_due= held= code= pause=
 }
 
-write_line() { uptime_now; echo "$t" >&6; }
+write_line() { uptime_now; line_at=$t written=$t_s; echo "$t" >&6; }
 
 # Until the connection is of no more use. Each deadline is a `sleep` that puts an event into the queue.
 stream_hold() {
     while :; do
         at=$server_due
         [ "$our_due" -ge "$at" ] || at=$our_due
+        [ "$slot" -ge "$at" ] || at=$slot
         [ -z "$ack_due" ] || [ "$ack_due" -ge "$at" ] || at=$ack_due
         wake_at "$at"
         read -r event <&5
@@ -93,7 +100,9 @@ stream_hold() {
             .) server_line ;;
             wait\ *) pause=$((${event#wait } + 0)) ;;
             end\ *) code=${event#end }; return ;;
-            lost) stream_doubt && return ;;
+            measuring*) slot=$((t_s + PACKETS + PING_WAIT_S + 1)) ;;
+            ok\ *) measured "${event#ok }" ;;
+            lost\ *) packets_lost $event ;;
             *) deadlines || return ;;
         esac
     done
@@ -103,27 +112,86 @@ stream_hold() {
 server_line() {
     heard=$t_s
     if [ $((t_s - expected)) -le 2 ]; then expected=$t_s; fi
-    expected=$((expected + round))
+    expected=$((expected + first_s))
     server_due=$((expected + 3))
+}
+
+measured() { # UPTIME; our line follows as the first crossing, unless there was one just now
+    slot=$((t_s + step)) measured_s=$t_s
+    [ $((slot - written)) -lt $((round / 2)) ] || [ "$our_due" -le "$slot" ] || our_due=$slot
+    [ "$1" -le "${heard:-0}" ] || heard=$1
+}
+
+packets_lost() { # lost ANCHOR COUNT FROM LAST: of another anchor than ours they may be the anchor's
+    slot=$((t_s + step))
+    [ "$2" != "$anchor" ] || [ -z "$proven" ] || ! stream_doubt "$3" "$4" "$5" || our_due=$t_s
 }
 
 # Returns false if the connection must be opened anew.
 deadlines() {
     if [ "$t_s" -ge "$our_due" ]; then
-        stream_may_run || return 1
-        kill -0 "$up" 2> /dev/null || return 1
-        write_line
-        written=$t_s our_due=$((our_due + round)) ack_due=$((t_s + 3))
-        [ "$our_due" -gt "$t_s" ] || our_due=$((t_s + round))
+        our_line
     elif [ -n "$ack_due" ] && [ "$t_s" -ge "$ack_due" ]; then
-        ack_due=
-        if is_acknowledged "$up"; then heard=$written; else ! stream_doubt || return 1; fi
+        acknowledgement
+    elif [ "$t_s" -ge "$slot" ]; then
+        crossing
     elif [ "$t_s" -ge "$server_due" ]; then
         [ -n "$held" ] || return 1
         server_due=$((t_s + 12)) # after pings that were answered, the line may still come; then the connection is dead
         [ "$t_s" -lt $((expected + 14)) ] || return 1
-        ! stream_doubt || return 1
+        ! stream_doubt 0 '' '' || return 1
     fi
+}
+
+# A line instead of a ping, if one is due soon. Beside measurements it comes a slot early, so as not to come just after one.
+crossing() {
+    early=$((step / 6))
+    [ $((t_s - measured_s)) -gt "$round" ] || early=$((step + early))
+    if [ $((our_due - t_s)) -le "$early" ]; then our_line; else probe; fi
+}
+
+our_line() {
+    stream_may_run && kill -0 "$up" 2> /dev/null || return 1
+    write_line
+    our_due=$((t_s + round)) slot=$((t_s + step)) ack_due=$((t_s + 1))
+}
+
+# Of the line written last: not after a second, it is like a lost ping; not after four, though pings are answered, the
+# connection is dead, and is replaced before the server misses the line.
+acknowledgement() {
+    ack_due=
+    if is_acknowledged "$up"; then
+        [ "$written" -le "${heard:-0}" ] || heard=$written
+    elif [ "$t_s" -ge $((written + 4)) ]; then
+        return 1
+    else
+        ! stream_doubt 1 "$t" "$line_at" || return 1
+        ack_due=$((written + 4))
+    fi
+}
+
+probe() { # what was lost by an anchor that has not answered yet says nothing; during a speed test none is sent
+    slot=$((t_s + step)) at=$t at_s=$t_s
+    if [ -h "$RUN/speed.lock" ]; then return; fi
+    if ping_anchor; then
+        heard=$at_s proven=yes
+    elif [ -z "$proven" ]; then
+        find_other
+        anchor=$other
+    else
+        uptime_now
+        ! stream_doubt 1 "$t" "$at" || our_due=$t_s # a line shows whether the connection outlived the break
+    fi
+}
+
+ping_anchor() { ping -c 1 -s 0 -W "$ping_s" "$anchor" > /dev/null 2>&1; }
+
+find_other() { # sets $other: the anchor after ours, or ours if it is the only one
+    other=
+    for name in $ANCHORS $ANCHORS; do
+        if [ "$other" = next ]; then other=$name; fi
+        if [ "$name" = "$anchor" ] && [ -z "$other" ]; then other=next; fi
+    done
 }
 
 wake_at() { # UPTIME: one sleep at a time, but for a deadline that comes earlier than the one that is slept for
@@ -142,25 +210,34 @@ is_acknowledged() {
     done
 }
 
-# Pings the anchor until it answers or the server is heard. Returns true if there was a break: two pings at least were
-# lost. It began by the end of the first one, and lasted when the last one was sent.
-stream_doubt() {
-    lost=0 first= before=$heard
-    measured=$(read_number "$RUN/measured" 0)
-    [ -z "$before" ] || [ "$measured" -le "$before" ] || before=$measured
-    until uptime_now && at=$t at_s=$t_s && ping -c 1 -W "$ping_s" "$anchor" > "$STREAM/ping" 2>&1 || heard_events; do
+# Pings our anchor each second until it answers. Returns true if there was a break: two packets in a row at least were lost,
+# and what was sent meanwhile to another anchor, or with more patience to the only one, was not answered either. The
+# arguments are what was lost before: the break had begun by FROM, and lasted when the LAST packet was sent.
+stream_doubt() { # COUNT FROM LAST
+    lost=$1 first=$2 last=$3 before=$heard alive= doubt=$((doubt + 1))
+    [ -z "$last" ] || [ "${before:-0}" -le $((${last%.*} - lost + 1)) ] || lost=0 first= last=
+    told=$lost
+    find_other
+    { ! ping -c 1 -s 0 -W 5 "$other" > /dev/null 2>&1 || echo "alive $doubt" >&5; } 6>&- &
+    until uptime_now && at=$t at_s=$t_s && ping_anchor; do
+        if heard_events && ! ping_anchor && ! ping_anchor; then proven=; fi # so the anchor is silent
+        [ -z "$alive" ] || proven=
+        if [ -z "$proven" ]; then anchor=$other; return 1; fi
         uptime_now
         lost=$((lost + 1)) last=$at
         [ -n "$first" ] || first=$t
         [ $((lost % 60)) != 0 ] || stream_may_run || exit 0
+        silent_s=$((t_s - ${first%.*}))
+        [ -n "$down" ] || [ "$silent_s" -lt 600 ] || return 1
         pace=1
-        [ $((t_s - ${first%.*})) -lt 120 ] || pace=5 # a break of the link, not an outage, is bounded to the second
-        [ $((t_s - ${first%.*})) -lt 600 ] || pace=20
+        [ "$silent_s" -lt 120 ] || pace=5 # a break of the link, not an outage, is bounded to the second
+        [ "$silent_s" -lt 600 ] || pace=20
         [ "$pace" = 1 ] && [ "$t_s" -gt "$at_s" ] || nap "$pace"
     done
     uptime_now
-    heard=$t_s
-    [ "$lost" -ge 2 ] || return 1
+    heard_events || :
+    heard=$at_s proven=yes
+    [ "$lost" -ge 2 ] && { [ -z "$alive" ] || [ "$told" -ge 3 ]; } || return 1
     [ -z "$before" ] || store_break "$before" "$first" "$last" "$t"
 }
 
@@ -173,6 +250,7 @@ heard_events() {
     while read -r event <&5 && [ "$event" != mark ]; do
         case $event in
             . | beat\ *) news=0 ;;
+            "alive $doubt") alive=yes ;;
             end\ *) code=${event#end } ;;
         esac
     done
@@ -211,7 +289,7 @@ stream_wait() {
             pause=$((${pause:-30} + $(random_below 30)))
             ;;
     esac
-    if [ -z "$pause" ] && [ "$code" = 000 ] && [ -n "$heard" ] && stream_doubt; then pause=0; fi
+    if [ -z "$pause" ] && [ "$code" = 000 ] && [ -n "$proven" ] && stream_doubt 0 '' ''; then pause=0; fi
     if [ -z "$pause" ]; then
         pause=$backoff
         [ "$backoff" -le 1 ] || pause=$((backoff + $(random_below "$backoff")))
