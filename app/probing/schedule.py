@@ -74,6 +74,16 @@ class Schedule:
         rows = np.flatnonzero(self._due != NEVER)
         self._due[rows] = next_regular(self._plans[rows], np.full(len(rows), now))
 
+    @property
+    def first_due(self) -> int:
+        """The slot before which nothing is due any more."""
+        return int(self._due.min())
+
+    def catch_up(self, since: int, now: int) -> None:
+        """Probe at once what fell due after `since`, from when on nobody probed."""
+        rows = np.flatnonzero(self._due != NEVER)
+        self._due[rows[next_regular(self._plans[rows], np.full(len(rows), since)) <= now]] = now + 1
+
     def take(self, now: int) -> DueProbes:
         """Remove and return every probe due by now, each with its own slot, and schedule the next of its site."""
         taken = [np.zeros((3, 0), np.int64)]  # row, slot, whether it confirms

@@ -35,19 +35,24 @@ class Sweeping:
     sweep_block: SweepBlock
     figures: SweepFigures
     on_read: Callable[[AddressedBlock, float], None]
-    _sweeps: set[asyncio.Task[None]] = field(default_factory=set)
+    _sweeps: dict[asyncio.Task[None], int] = field(default_factory=dict)  # under way, with their first slot
 
     def start(self, due: DueProbes) -> None:
         if len(due):
             self.figures.rounds += 1
             sweep = asyncio.create_task(self._sweep(due))
-            self._sweeps.add(sweep)
-            sweep.add_done_callback(self._sweeps.discard)
+            self._sweeps[sweep] = int(due.targets.slot.min())
+            sweep.add_done_callback(self._sweeps.pop)
 
     async def finish(self) -> None:
         """Wait a little for the sweeps under way: what they read is handed on then."""
         if self._sweeps:
             await asyncio.wait(self._sweeps, timeout=LAST_SWEEPS_S)
+
+    @property
+    def first_unread(self) -> int | None:
+        """The first slot of the sweeps under way."""
+        return min(self._sweeps.values(), default=None)
 
     async def _sweep(self, due: DueProbes) -> None:
         started = time.monotonic()

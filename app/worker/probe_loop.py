@@ -41,6 +41,12 @@ class ProbeLoop:
         """Wait a little for the sweeps under way: what they read is in the buffer then."""
         await self.sweeping.finish()
 
+    @property
+    def probed_until(self) -> int:
+        """The slot up to which all that was due is read. For after the last tick."""
+        context, unread = self.context, self.sweeping.first_unread
+        return min(context.slot, context.schedule.first_due - 1, context.slot if unread is None else unread - 1)
+
     async def flush(self) -> None:
         """Write all that was read, unless the database does not take it."""
         buffer = self.context.buffer

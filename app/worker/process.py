@@ -3,17 +3,20 @@
 import asyncio
 import signal
 from collections.abc import Awaitable
+from datetime import datetime
 
 import structlog
 
-from app.core.clock import floor_second, utc_now
+from app.core.clock import floor_second, to_slot, utc_now
 from app.core.stopping import completes
 from app.diagnoses import store as diagnoses
 from app.judging import dated_profiles
 from app.judging.blind_ranges import BlindRange
+from app.judging.models import WorkerBeat
 from app.measurements import partitions
 from app.postgres.engine import database_url, direct_url, open_engine, open_sessions, transaction
 from app.postgres.leader_lock import LeaderLock, NoLongerLeader
+from app.profiles import profiles
 from app.settings import Settings
 from app.worker import certificates_job, housekeeping, open_data_job, packing_job, public_files, resharding, rollup_job
 from app.worker.canary_watch import CanaryWatch
@@ -34,10 +37,12 @@ from app.worker.shard_tasks_job import ShardTaskConsumer
 from app.worker.shard_worker import take_seats
 from app.worker.speedtest_runner import SpeedtestRunner, download_by
 from app.worker.telemetry_reader import TelemetryReader
-from app.worker.writer import BufferWriter, last_beat_at
+from app.worker.writer import HANDED_OVER, BufferWriter, last_beat
 from probes.sweep import Prober
 
 log = structlog.get_logger()
+
+HANDOVER_S = 15  # from the last probe of one worker to the first of the next: no more than a missed slot
 
 
 class Worker:
@@ -111,14 +116,23 @@ class Worker:
             await partitions.create_ahead(session, now)
             await dated_profiles.record_profiles(session, now)
             await diagnoses.fail_running(session)
-            beat_at = await last_beat_at(session)
+            beat = await last_beat(session)
             await self.inbox.start(session)
             await self.probers.start(session)
         self.canary_watch.inform_peers()  # until a canary answers, no push counts as missed
         await self.registry_refresh.refresh()
-        if beat_at is not None and beat_at < now:
-            context.buffer.put_blind(BlindRange(floor_second(beat_at), now, "stopped"))
+        self._continue_after(beat, now)
         log.info("worker_started", sites=len(context.schedule.plans), canaries=len(context.canaries.addresses))
+
+    def _continue_after(self, beat: WorkerBeat | None, now: datetime) -> None:
+        """Probe at once what the worker before, handing over, no longer did; after any longer gap we were blind."""
+        if beat is None:
+            return
+        probed_until = beat.figures.get(HANDED_OVER, 0)
+        if to_slot(now) - probed_until <= min(HANDOVER_S, *(profile.interval_s for profile in profiles().values())):
+            self.context.schedule.catch_up(probed_until, self.context.slot)
+        elif beat.beat_at < now:
+            self.context.buffer.put_blind(BlindRange(floor_second(beat.beat_at), now, "stopped"))
 
     async def run(self, until: Awaitable[bool]) -> None:
         """Run the jobs until `until` returns whether this worker still leads; what is left is written only then."""
@@ -145,10 +159,12 @@ class Worker:
         await self.heartbeat.close()
         self.telemetry.close()
         await self.probe_loop.finish_sweeps()
+        probed_until = self.probe_loop.probed_until
         await self.canary_watch.probe_last()
         if flush:
             await self.probe_loop.flush()
             await self.writer.write_moved()
+            await self.writer.write_handover(probed_until)
 
 
 async def work(settings: Settings) -> None:

@@ -1,7 +1,7 @@
 """The write pipeline: what the buffer holds is judged and written with the worker's beat, one transaction a batch."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -39,6 +39,7 @@ from probes.contract import CENTRAL
 
 log = structlog.get_logger()
 
+HANDED_OVER = "probed_until"  # a figure of a worker's last beat
 IDLE_BEAT_S = 5.0
 SWEEP_S = 30.0  # between looks at incidents while no site changes
 BATCH_DELAY_S = 5.0  # readings without news wait so long for more: a write costs little more for many
@@ -111,6 +112,14 @@ class BufferWriter:
         except Exception as error:
             log.warning("carry_not_written", error=repr(error))
 
+    async def write_handover(self, probed_until: int) -> None:
+        """At an orderly end: tell the next worker from when on nobody probed, unless the database does not take it."""
+        try:
+            async with self.context.write_lock, transaction(self.context.sessions) as session:
+                await self._write_beat(session, {HANDED_OVER: probed_until})
+        except Exception as error:
+            log.warning("handover_not_written", error=repr(error))
+
     async def _correct_clock(self, step: ClockStep) -> None:
         """Make partitions for the new present, and drop what was read in a future that is none any more."""
         async with transaction(self.context.sessions) as session:
@@ -155,14 +164,14 @@ class BufferWriter:
             self.context.buffer.dropped += 1
             log.error("reading_rejected", site=reading.key, slot=reading.slot, error=repr(error), exc_info=error)
 
-    async def _write_beat(self, session: AsyncSession) -> None:
+    async def _write_beat(self, session: AsyncSession, more: Mapping[str, int] = {}) -> None:
         blind_since = self.context.canaries.blind_since
         await write_beat(
             session,
             now=utc_now(),
             started_at=self.context.started_at,
             blind_since=from_slot(int(blind_since)) if blind_since is not None else None,
-            figures=self.context.current_counters().as_dict(),
+            figures={**self.context.current_counters().as_dict(), **more},
         )
 
     def _log_change(self, failure: Exception | None) -> None:
@@ -222,8 +231,8 @@ async def write_batch(
     return result.judged
 
 
-async def last_beat_at(session: AsyncSession) -> datetime | None:
-    return await session.scalar(select(WorkerBeat.beat_at).where(WorkerBeat.source == CENTRAL))
+async def last_beat(session: AsyncSession) -> WorkerBeat | None:
+    return await session.scalar(select(WorkerBeat).where(WorkerBeat.source == CENTRAL))
 
 
 async def write_beat(

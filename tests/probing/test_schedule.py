@@ -65,6 +65,22 @@ def test_a_slot_that_is_long_gone_is_missed_and_not_probed_later() -> None:
     assert len(run(schedule, NOW + 601, NOW + 661)) == 60
 
 
+def test_what_fell_due_between_two_workers_is_probed_by_the_second_at_once_and_then_at_its_time() -> None:
+    first, second = Schedule(), Schedule()
+    for key in range(1, 601):
+        first.put(plan(key), now=NOW)
+    read = {key for _, key, _ in run(first, NOW, NOW + 51)}
+    assert first.first_due == NOW + 51
+    for key in range(1, 601):
+        second.put(plan(key), now=NOW + 58)
+    second.catch_up(first.first_due - 1, NOW + 58)
+    at_once = [key for _, key, _ in take(second, NOW + 59)]
+    regular = {key for _, key, _ in run(second, NOW + 60, NOW + 61)}
+    assert len(at_once) == len(set(at_once))
+    assert read | set(at_once) | regular == set(range(1, 601)), "none is left out"
+    assert len(run(second, NOW + 61, NOW + 121)) == 600
+
+
 def test_a_first_loss_is_confirmed_ten_seconds_later_with_five_packets() -> None:
     schedule = Schedule()
     schedule.put(plan(1), now=NOW)

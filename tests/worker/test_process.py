@@ -81,3 +81,20 @@ async def test_an_orderly_end_writes_a_beat_and_logs_no_warning(
             await asyncio.sleep(1.5)
     assert {log["event"] for log in logs} <= {"worker_started", "worker_stopped", "own_beat_unanswered"}
     assert await database.fetchval(BEATS, before) == 1
+
+
+@pytest.mark.parametrize("handed_over", [True, False], ids=["in order", "killed"])
+async def test_who_takes_over_at_once_leaves_no_gap_and_after_a_crash_tells_of_it(
+    migrated_url: str, database: asyncpg.Connection, tmp_path: Path, *, handed_over: bool
+) -> None:
+    await database.execute("DELETE FROM worker_beat; DELETE FROM blind")
+    with capture_logs() as logs:
+        async with running(migrated_url, tmp_path):
+            await until(lambda: sum(log["event"] == "worker_started" for log in logs) == 1)
+            await asyncio.sleep(1.5)
+        if not handed_over:
+            await database.execute("UPDATE worker_beat SET figures = '{}', beat_at = beat_at - interval '2 s'")
+        async with running(migrated_url, tmp_path):
+            await until(lambda: sum(log["event"] == "worker_started" for log in logs) == 2)
+    gaps = await database.fetchval("SELECT count(*) FROM blind WHERE source = 'central' AND reason = 'stopped'")
+    assert gaps == (0 if handed_over else 1)
