@@ -212,6 +212,7 @@ class Settings(BaseSettings):
     secret_key: CommaSeparated = []
     canaries: CommaSeparated = []
     anchors: CommaSeparated = []
+    drain_s: float = Field(0, ge=0, le=60)
     raw_retention_days: int = Field(35, ge=8)
     judging_shards: int = Field(1, ge=1, le=16)
     probe: ProbeSettings = ProbeSettings()

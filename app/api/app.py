@@ -106,6 +106,7 @@ from app.visitors.visits import Visits
 from app.web import problem_details
 from app.web.account_queues import AccountQueues
 from app.web.caller_cache import CallerCache
+from app.web.drain import Drain
 from app.web.params import check_parameters
 from app.web.security_headers import SecurityHeaders
 from app.web.table_files import FileSlots
@@ -218,6 +219,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 def _create_state(app: FastAPI) -> None:
     """What lives as long as the process; engine and sessions join it at startup."""
     settings: Settings = app.state.settings
+    app.state.drain = Drain()
     app.state.policy = settings.probe_policy
     app.state.callers = CallerCache()
     app.state.imports = AccountQueues(at_once=1, queued=5, retry_after_s=30)
@@ -297,7 +299,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[dict[str, Any]]:
     refreshing = asyncio.create_task(refresher.run())
     try:
         # for who serves them (app/runtime/connections.py)
-        yield {"streams": (app.state.streams, app.state.device_streams)}
+        yield {"streams": (app.state.streams, app.state.device_streams), "drain": app.state.drain}
     finally:
         refreshing.cancel()
         with contextlib.suppress(asyncio.CancelledError):

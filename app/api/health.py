@@ -12,7 +12,7 @@ from app.access.scope import Caller
 from app.api import service_metrics
 from app.core.clock import utc_now
 from app.core.errors import NotSignedIn
-from app.postgres.schema import is_current
+from app.postgres.schema import SchemaAge, schema_age
 from app.status.rendered import MEDIA_TYPES, StatusFormat
 from app.status.snapshot import Snapshot
 from app.web.auth import find_caller
@@ -64,7 +64,8 @@ class ReadyOut(BaseModel):
 async def readyz(request: Request, caller: Annotated[Caller | None, Depends(find_caller)]) -> Response:
     """Whether the service is ready.
 
-    200 once the database is migrated and the status is loaded. A dead worker is a warning: history still serves.
+    200 once the database is migrated and the status is loaded, until the process is told to end. A dead worker is a
+    warning: history still serves. So is a database that a newer version has migrated.
 
     Callers with a token also read `problems`, `warnings`, and since when the worker sees (`blind_since`) or hears
     (`deaf_since`) nothing: null while it does.
@@ -72,9 +73,11 @@ async def readyz(request: Request, caller: Annotated[Caller | None, Depends(find
     state = request.app.state
     snapshot: Snapshot = state.snapshot
     problems: list[str] = []
+    if state.drain.is_draining:
+        problems.append("it is about to end: ask another process")
     try:
         async with asyncio.timeout(2), state.engine.connect() as connection:
-            if not await is_current(connection):
+            if await schema_age(connection) is SchemaAge.OLDER:
                 problems.append("the database is not migrated: run `sinyal migrate`")
     except Exception as error:  # whatever went wrong: not ready, and why
         problems.append(f"the database does not answer ({type(error).__name__})")

@@ -29,11 +29,12 @@ from app.vantages.prober_routes import router as prober_calls
 from app.web import problem_details
 from app.web.caller_cache import CallerCache
 from app.web.deps import open_to_all
+from app.web.drain import Drain
 from app.web.params import check_parameters
 from app.web.security_headers import SecurityHeaders
 
 API = "/api/v1"
-metrics_router = APIRouter(dependencies=[Depends(open_to_all)])
+process_router = APIRouter(dependencies=[Depends(open_to_all)])
 
 
 def create_ingest_app(settings: Settings | None = None) -> FastAPI:
@@ -49,6 +50,7 @@ def create_ingest_app(settings: Settings | None = None) -> FastAPI:
     state = app.state
     state.settings = settings = settings or configured_settings()
     state.metrics = CollectorRegistry()
+    state.drain = Drain()
     state.push = PushEndpoint(
         lambda: state.sessions, PushLimits(settings.push, settings.limits), state.metrics, announces_start=True
     )
@@ -56,7 +58,7 @@ def create_ingest_app(settings: Settings | None = None) -> FastAPI:
     state.probers = ProberGate(lambda: state.sessions, settings.limits)
     for router in (pushes, device_streams, prober_calls, speedtests):
         app.include_router(router, prefix=API, dependencies=[Depends(check_parameters)])
-    for router in (health.liveness_router, metrics_router):
+    for router in (health.liveness_router, process_router):
         app.include_router(router)
     problem_details.install(app)
     app.add_middleware(PushBypass, endpoint=state.push, prefix=API)
@@ -75,7 +77,13 @@ def create_ingest_app(settings: Settings | None = None) -> FastAPI:
     return app
 
 
-@metrics_router.get("/metrics")
+@process_router.get("/readyz")
+async def readyz(request: Request) -> Response:
+    """200 until this process is told to end: while the database is away it says so itself, better than a proxy."""
+    return Response(status_code=503 if request.app.state.drain.is_draining else 200)
+
+
+@process_router.get("/metrics")
 async def get_metrics(request: Request) -> Response:
     """What this process counted: pushes, requests, its own memory."""
     return Response(service_metrics.render_process(request.app.state), media_type=MEDIA_TYPES[StatusFormat.METRICS])
@@ -89,7 +97,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[dict[str, Any]]:
     app.state.engine = open_engine(url, name="ingest", pool_size=5, query_s=query_s, pooled=pooled)
     app.state.sessions = open_sessions(app.state.engine)
     try:
-        yield {"streams": (app.state.device_streams,)}  # for who serves them (app/runtime/connections.py)
+        # for who serves them (app/runtime/connections.py)
+        yield {"streams": (app.state.device_streams,), "drain": app.state.drain}
     finally:
         await app.state.device_streams.close_all()
         await app.state.push.close()

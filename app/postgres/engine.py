@@ -224,6 +224,11 @@ def is_commit_unknown(error: BaseException) -> bool:
     return sqlstate(error) == UNKNOWN
 
 
+def is_plan_outdated(error: BaseException) -> bool:
+    """Whether a statement was prepared before a migration added a column that it returns: it succeeds anew."""
+    return type(getattr(error, "orig", None)).__name__ == "InvalidCachedStatementError"
+
+
 def is_unavailable(error: BaseException) -> bool:
     """Whether no work with the database succeeds just now, whatever the data: the same may succeed later.
 

@@ -117,7 +117,8 @@ class Connection(HttpToolsProtocol):
         self._table.wait_for_body(self)
         self._enter(Phase.BODY)
         self._body_bytes = 0
-        self.server_state.default_headers = _headers_at(int(time.time()))
+        drain = self.app_state.get("drain")
+        self.server_state.default_headers = _headers_at(int(time.time()), bool(drain and drain.is_draining))
         self.scope["extensions"] = {HOLD: self._hold}  # type: ignore[dict-item]  # ASGI's has dicts alone
         super().on_headers_complete()
         self.cycle.transport = LingeringTransport(self)  # type: ignore[assignment]
@@ -222,9 +223,10 @@ class Connection(HttpToolsProtocol):
 
 
 @lru_cache(maxsize=1)
-def _headers_at(second: int) -> list[tuple[bytes, bytes]]:
-    """Return what every response has."""
-    return [(b"date", formatdate(second, usegmt=True).encode())]
+def _headers_at(second: int, is_draining: bool) -> list[tuple[bytes, bytes]]:
+    """Return what every response has: the last ones of a process also end their connections."""
+    date = (b"date", formatdate(second, usegmt=True).encode())
+    return [date, (b"connection", b"close")] if is_draining else [date]
 
 
 def connections(settings: Settings, *, max_files: int) -> Callable[..., Connection]:

@@ -27,13 +27,13 @@ MAX_FILES = 65_536
 
 
 def run_api(settings: Settings, *, workers: int) -> None:
-    """Serve the api until SIGTERM or SIGINT."""
+    """Serve the api until SIGTERM or SIGINT. Several processes behind one socket end at once, without draining."""
     config = _configure(settings, "make_app", port=settings.port, workers=workers if workers > 1 else None)
     if workers > 1:
         with contextlib.suppress(KeyboardInterrupt):
             Multiprocess(config, sockets=[config.bind_socket()]).run()
     else:
-        _serve(config, [config.bind_socket()])
+        _serve(config, [config.bind_socket()], drain_s=settings.drain_s)
 
 
 def run_ingest(settings: Settings, *, listen_fd: int | None = None) -> None:
@@ -43,7 +43,7 @@ def run_ingest(settings: Settings, *, listen_fd: int | None = None) -> None:
     """
     config = _configure(settings, "make_ingest_app", port=settings.port_of_ingest)
     inherited = [] if listen_fd is None else [socket.socket(fileno=listen_fd)]
-    _serve(config, [config.bind_socket(), *inherited])
+    _serve(config, [config.bind_socket(), *inherited], drain_s=settings.drain_s)
 
 
 def _configure(settings: Settings, factory: str, *, port: int, workers: int | None = None) -> uvicorn.Config:
@@ -69,15 +69,29 @@ def _configure(settings: Settings, factory: str, *, port: int, workers: int | No
 
 
 class Server(uvicorn.Server):
-    """Sleeps until it shall exit: uvicorn's own ticks ten times a second, for the date, which connections add here."""
+    """Sleeps until it shall exit: uvicorn's own ticks ten times a second, for the date, which connections add here.
+
+    Told to, it first drains: for `drain_s` it answers whatever comes, is not ready, and lets no connection last, so
+    that the proxy before it has gone over to another process when it stops listening.
+    """
 
     _wake: Callable[[], object] | None = None
 
+    def __init__(self, config: uvicorn.Config, *, drain_s: float = 0.0) -> None:
+        super().__init__(config)
+        self._drain_s = drain_s
+
     async def main_loop(self) -> None:
-        exiting, loop = asyncio.Event(), asyncio.get_running_loop()
-        self._wake = partial(loop.call_soon_threadsafe, exiting.set)
+        told, loop = asyncio.Event(), asyncio.get_running_loop()
+        self._wake = partial(loop.call_soon_threadsafe, told.set)
         if not self.should_exit:
-            await exiting.wait()
+            await told.wait()
+        if self._drain_s and not self.force_exit and (drain := self.lifespan.state.get("drain")) is not None:
+            drain.is_draining = True
+            told.clear()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._drain_s):
+                    await told.wait()  # told again: at once
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         super().handle_exit(sig, frame)
@@ -85,10 +99,10 @@ class Server(uvicorn.Server):
             self._wake()
 
 
-def _serve(config: uvicorn.Config, sockets: list[socket.socket]) -> None:
+def _serve(config: uvicorn.Config, sockets: list[socket.socket], *, drain_s: float) -> None:
     with contextlib.suppress(KeyboardInterrupt):
         config.load_app()
-        server = Server(config)
+        server = Server(config, drain_s=drain_s)
         server.run(sockets=sockets)
         if not server.started:
             sys.exit(STARTUP_FAILURE)

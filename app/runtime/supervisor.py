@@ -33,6 +33,7 @@ class Child:
     environment: dict[str, str] = field(default_factory=dict)
     shows_output: bool = True
     pass_fds: tuple[int, ...] = ()  # sockets that it inherits with each start
+    grace_s: float = GRACE_S
     process: asyncio.subprocess.Process | None = None
     started: float = 0.0
     backoff_s: float = 0.0
@@ -79,7 +80,7 @@ class Child:
             return
         self.process.terminate()
         try:
-            async with asyncio.timeout(GRACE_S):
+            async with asyncio.timeout(self.grace_s):
                 await self.process.wait()
         except TimeoutError:
             log.warning("child_killed", child=self.name)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from app.core.stopping import stop_on_signals
 from app.runtime import data_dir, instance
 from app.runtime.admin import create_first_account
-from app.runtime.supervisor import Child, database, sinyal, supervise
+from app.runtime.supervisor import GRACE_S, Child, database, sinyal, supervise
 from app.settings import Settings, SettingsError
 from app.worker.ingest_heartbeat import base_url
 
@@ -26,11 +26,12 @@ async def _supervise(
     async with database(settings) as (_, cluster):
         await create_first_account(settings, say)
         address, devices = address_of(settings), base_url(settings)
+        grace_s = GRACE_S + settings.drain_s
         await supervise(
             [
                 Child("worker", sinyal("worker", "--supervised"), environment),
-                Child("ingest", sinyal("ingest", "--supervised"), environment),
-                Child("api", sinyal("api", "--supervised"), environment),
+                Child("ingest", sinyal("ingest", "--supervised"), environment, grace_s=grace_s),
+                Child("api", sinyal("api", "--supervised"), environment, grace_s=grace_s),
                 Child("courier", sinyal("courier", "--supervised"), environment),
             ],
             cluster=cluster,

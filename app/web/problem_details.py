@@ -19,7 +19,7 @@ from starlette.exceptions import HTTPException
 from app.core import i18n
 from app.core.errors import CommitUnknown, Fault, Invalid, NotSignedIn, Problem, QueryTimeout, TooLarge, Unavailable
 from app.core.validation import MESSAGES, SynonymOf, faults_from
-from app.postgres.engine import is_commit_unknown, sqlstate
+from app.postgres.engine import is_commit_unknown, is_plan_outdated, sqlstate
 from app.web.problem_schemas import TYPE_BASE
 from app.web.request_context import context_of
 from app.web.security_headers import HEADERS
@@ -156,7 +156,7 @@ def _route(request: Request) -> str:
 
 async def _on_unavailable(request: Request, error: Exception) -> Response:
     is_cut_off = getattr(error, "connection_invalidated", False)
-    context_of(request).failed_in_passing = is_cut_off or sqlstate(error) in ROLLED_BACK
+    context_of(request).failed_in_passing = is_cut_off or sqlstate(error) in ROLLED_BACK or is_plan_outdated(error)
     is_unknown = is_commit_unknown(error) and request.method not in READ_METHODS
     event = "commit_unknown" if is_unknown else "database_unavailable"
     log.warning(event, route=_route(request), error=type(error).__name__)
@@ -169,7 +169,7 @@ async def _on_database_error(request: Request, error: DBAPIError) -> Response:
     if state == CANCELLED and request.method in READ_METHODS:
         log.warning("query_timed_out", route=_route(request))
         return problem_response(request, QueryTimeout())
-    if error.connection_invalidated or state.startswith(TRANSIENT):
+    if error.connection_invalidated or state.startswith(TRANSIENT) or is_plan_outdated(error):
         return await _on_unavailable(request, error)
     where = "".join(traceback.format_tb(error.__traceback__))
     log.error("unexpected_error", route=_route(request), error=type(error.orig).__name__, sqlstate=state, where=where)

@@ -51,6 +51,10 @@ async def client(url: str, database: asyncpg.Connection) -> AsyncIterator[httpx.
     problem_details.install(app)
     app.add_middleware(RetryOnce)
 
+    @app.get("/all")
+    async def read(session: Session) -> list[int]:
+        return [row.n for row in await session.execute(text("SELECT * FROM written"))]
+
     @app.get("/rows")
     async def count(session: Session) -> int:
         return await session.scalar(text("SELECT count(*) FROM written")) or 0
@@ -67,6 +71,15 @@ async def client(url: str, database: asyncpg.Connection) -> AsyncIterator[httpx.
     async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
         yield client
     await engine.dispose()
+
+
+async def test_a_read_that_was_prepared_before_a_migration_is_answered(
+    client: httpx.AsyncClient, database: asyncpg.Connection
+) -> None:
+    assert (await client.get("/all")).json() == []
+    await database.execute("ALTER TABLE written ADD COLUMN m int NOT NULL DEFAULT 0")
+    read = await client.get("/all")
+    assert (read.status_code, read.json()) == (200, [])
 
 
 async def test_a_read_whose_connection_was_cut_is_answered(

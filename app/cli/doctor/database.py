@@ -23,7 +23,7 @@ from app.postgres.binaries import identity, major_version
 from app.postgres.datafiles import require_same_major
 from app.postgres.embedded import Cluster, EmbeddedError, find_url
 from app.postgres.engine import connect_args
-from app.postgres.schema import head
+from app.postgres.schema import SchemaAge, age_of, head
 from app.postgres.urls import dsn, hosts_and_ports
 from app.settings import Settings
 from probes.contract import CENTRAL
@@ -130,10 +130,13 @@ async def check_schema(settings: Settings) -> CheckResult:
                 "Run `sinyal migrate`, or start `sinyal up`, which does it",
             )
         version = await connection.fetchval("SELECT version_num FROM alembic_version")
-    if version == await in_thread(head):
+    age = await in_thread(lambda: age_of(version))
+    if age is SchemaAge.CURRENT:
         return CheckResult(CheckStatus.OK, f"schema: migrated ({version})")
-    remedy = "Run `sinyal migrate`, or the release that the database was migrated by"
-    return CheckResult(CheckStatus.FAIL, f"schema: {version}, and this release needs {head()}", remedy)
+    if age is SchemaAge.NEWER:
+        remedy = "Upgrade this machine as well: the version before is served no longer than that takes"
+        return CheckResult(CheckStatus.WARN, f"schema: {version}, newer than this release's {head()}", remedy)
+    return CheckResult(CheckStatus.FAIL, f"schema: {version}, and this release needs {head()}", "Run `sinyal migrate`")
 
 
 async def check_direct_connection(settings: Settings) -> CheckResult:
