@@ -39,6 +39,7 @@ from tests.benchmarks import (
     streams,
     throughput,
     truth_run,
+    upgrade,
     viewers,
     visit,
     visitors,
@@ -85,6 +86,7 @@ PARTS = {
     "viewers": viewers.main,
     "visit": visit.main,
     "visitors": visitors.main,
+    "upgrade": upgrade.main,
 }
 
 
