@@ -58,10 +58,12 @@ async def count_raw(
     parts: Sequence[datetime],
     ranges: Sequence[tuple[datetime, datetime]],
     stale: Sequence[SiteHour],
+    *,
+    vantage: int | None = None,
 ) -> RawCounts:
     """Count the readings of these ranges and of the stale hours by part, given where each part starts.
 
-    Raises QueryTimeout, before it reads any, for too many.
+    `vantage`: those of this one. Raises QueryTimeout, before it reads any, for too many.
     """
     site_ranges = [(site_id, hour, hour + HOUR) for site_id, hour in stale]
     site_ranges += await _list_site_ranges(session, sites, ranges)
@@ -69,7 +71,7 @@ async def count_raw(
         raise QueryTimeout
     starts = np.array([start.timestamp() for start in parts], np.int64)
     histograms, measured = [], set[int]()
-    async for block, sent in read_counted(session, site_ranges):
+    async for block, sent in read_counted(session, site_ranges, vantage=vantage):
         histograms.append(count(block, sent, np.searchsorted(starts, block.slot, side="right")))
         measured.update(np.unique(block.key[sent > 0]).tolist())
     return RawCounts(Histograms.concat(histograms), sorted(measured), stale)

@@ -13,6 +13,8 @@ from app.latency.histograms import packets_sent
 from app.latency.our_faults import read_our_faults
 from app.measurements import reader
 from app.measurements.reader import SiteRange
+from app.registry.primary_vantages import load_primaries
+from probes.contract import VANTAGES
 from probes.reading_block import ReadingBlock
 
 HOUR_S = 3600
@@ -20,14 +22,19 @@ BLOCK = timedelta(minutes=50_000)  # of site time: so many readings or a few tim
 
 
 async def read_blocks(
-    session: AsyncSession, ranges: Iterable[SiteRange], *, lossy_only: bool = False
+    session: AsyncSession, ranges: Iterable[SiteRange], *, lossy_only: bool = False, vantage: int | None = None
 ) -> AsyncIterator[ReadingBlock]:
     """Yield the readings of sites in these half-open ranges, those of one range together; no empty block.
 
+    Those of one vantage; None: where several look at a site, of its primary alone.
+
     `lossy_only`: those alone that are no fault and lost packets.
     """
+    primaries = await load_primaries(session)
+    sources = None if vantage is None else [VANTAGES[vantage]]
     for some in _split(ranges):
-        block = await reader.read(session, some, lossy_only=lossy_only)
+        block = await reader.read(session, some, sources=sources, lossy_only=lossy_only)
+        block = primaries.counted(block) if vantage is None else block
         if len(block):
             yield block
 
@@ -46,14 +53,14 @@ def _split(ranges: Iterable[SiteRange]) -> Iterator[list[SiteRange]]:
 
 
 async def read_counted(
-    session: AsyncSession, ranges: Sequence[SiteRange]
+    session: AsyncSession, ranges: Sequence[SiteRange], *, vantage: int | None = None
 ) -> AsyncIterator[tuple[ReadingBlock, NDArray[np.int16]]]:
     """Yield the readings as `read_blocks` does, and how many packets of each count as sent."""
     if not ranges:
         return
     first, last = min(start for _, start, _ in ranges), max(end for _, _, end in ranges)
     faults = await read_our_faults(session, first, last, site_ids={site_id for site_id, _, _ in ranges})
-    async for block in read_blocks(session, ranges):
+    async for block in read_blocks(session, ranges, vantage=vantage):
         yield block, packets_sent(block, faults.of(block))
 
 

@@ -1,8 +1,8 @@
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Query, Response
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.aggregates import selection
@@ -15,16 +15,21 @@ from app.core.periods import Period, Step, resolve_step
 from app.core.tables import Text
 from app.latency import store
 from app.latency.columns import GROUP_COLUMNS, SITE_COLUMNS
-from app.latency.schemas import GroupLatencyOut, LatencyOut
+from app.latency.schemas import GroupLatencyOut, SiteLatencyOut
 from app.registry.params import ProviderId, RegionCode, RegionPath, SiteId
 from app.web.deps import Reader
 from app.web.period_params import PeriodParam
 
 router = APIRouter()
 
+VantageNumber = Annotated[
+    int | None,
+    Query(ge=0, le=8, description="number of the vantage whose readings to count; none: the primary", examples=[1]),
+]
+
 LATENCY = Text("Latensi", "Latency of")
 SITE_LATENCY = AggregateSpec(
-    AggregateKind.LATENCY, LatencyOut, "latensi", partial(site_table, what=LATENCY, columns=SITE_COLUMNS)
+    AggregateKind.LATENCY, SiteLatencyOut, "latensi", partial(site_table, what=LATENCY, columns=SITE_COLUMNS)
 )
 GROUP_LATENCY = AggregateSpec(
     AggregateKind.LATENCY, GroupLatencyOut, "latensi", partial(group_table, what=LATENCY, columns=GROUP_COLUMNS)
@@ -38,20 +43,27 @@ def _reader(
     return lambda session, sites: store.read_latency(session, sites, period, chosen)
 
 
-@router.get("/sites/{id}/latency", response_model=LatencyOut, responses=aggregate_responses(404), tags=["one site"])
+@router.get("/sites/{id}/latency", response_model=SiteLatencyOut, responses=aggregate_responses(404), tags=["one site"])
 async def get_site_latency(
-    aggregate: Aggregate, caller: Reader, id: SiteId, period: PeriodParam, step: Step | None = None
+    aggregate: Aggregate,
+    caller: Reader,
+    id: SiteId,
+    period: PeriodParam,
+    step: Step | None = None,
+    vantage: VantageNumber = None,
 ) -> Response:
     """Latency of one site.
 
     Round-trip times of its answered packets, and the share of packets that were lost. Where single readings are no
-    longer kept, `from` and `to` are widened to whole hours.
+    longer kept, `from` and `to` are widened to whole hours. Where several vantages look at the site, these are its
+    primary's readings; another one's are there as long as single readings are.
     """
+    chosen = resolve_step(period, step)
     return await aggregate.respond(
         SITE_LATENCY,
         period,
         lambda session: selection.select_site(session, id, caller=caller),
-        _reader(period, step),
+        lambda session, site: store.read_vantage_latency(session, site, period, chosen, vantage=vantage),
     )
 
 

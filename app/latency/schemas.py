@@ -62,8 +62,34 @@ class LatencyOut(MarksSimulatedPast):
     total: LatencyRow
 
 
+class SiteLatencyOut(LatencyOut):
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "from": "2026-11-24T21:00:00+08:00",
+                    "to": "2026-11-24T21:07:31+08:00",
+                    "step": "hour",
+                    "series": [ROW],
+                    "total": ROW,
+                    "vantage": 0,
+                }
+            ]
+        }
+    )
+
+    vantage: int = Field(
+        description="number of the vantage whose readings these are: the site's present primary, or "
+        "the one asked for. Readings of a time with another primary are that one's",
+        examples=[0],
+    )
+
+
 class GroupLatencyOut(LatencyOut):
-    """Over the packets of all sites together, whatever their technology: filter by one to compare like with like."""
+    """Over the packets of all sites together, whatever their technology: filter by one to compare like with like.
+
+    Of each site as its primary vantage sees it.
+    """
 
     model_config = ConfigDict(
         json_schema_extra={

@@ -18,6 +18,7 @@ from app.measurements import partitions
 
 FIGURES = ("loss_pct", "min_ms", "mean_ms", "p50_ms", "p95_ms", "p99_ms", "max_ms", "jitter_ms")
 REPLAN = text("SET LOCAL plan_cache_mode = 'force_custom_plan'")  # the plan for a day does not suit a year
+PRIMARY = text("SELECT vantages[1] FROM site WHERE id = :id")
 WATERMARKS = text("SELECT stage, upto FROM rollup_watermark")
 STALE_DAYS = f"""
     SELECT DISTINCT date_trunc('day', hour, {WITA_SQL}) FROM stale_hour
@@ -36,17 +37,44 @@ async def read_latency(
     progress = await read_progress(session, sites, period)
     period = await _covered(session, period, progress)
     query = await plan_query(session, sites, period, step, progress)
+    return await _read(session, query, period, step)
+
+
+async def _read(session: AsyncSession, query: LatencyQuery, period: Period, step: Step) -> dict[str, Any]:
     rows = {row.n: row for row in await session.execute(text(query.sql), query.parameters)}
     total = _row(period, rows.get(0))
     series = [_row(part, rows.get(n)) for n, part in enumerate(query.parts, 1)] if query.has_series else [total]
     response = {"from": period.start, "to": period.end, "step": step, "series": series, "total": total}
-    if isinstance(sites, SingleSite):
+    if isinstance(query.sites, SingleSite):
         return response
     return {**response, "sites": rows[0].sites if 0 in rows else 0}
 
 
+async def read_vantage_latency(
+    session: AsyncSession, site: SingleSite, period: Period, step: Step, *, vantage: int | None
+) -> dict[str, Any]:
+    """Return what `read_latency` does, and which vantage's readings they are: its primary's, or those of `vantage`.
+
+    Of another vantage than the primary there are single readings alone.
+    """
+    primary = await session.scalar(PRIMARY, {"id": site.site_id})
+    if vantage is None or vantage == primary:
+        return {**await read_latency(session, site, period, step), "vantage": primary}
+    await session.execute(REPLAN)
+    no_rollups = RollupProgress(period.start, period.start, set())
+    period = await _covered(session, period, no_rollups)
+    query = await plan_query(session, site, period, step, no_rollups, vantage=vantage)
+    return {**await _read(session, query, period, step), "vantage": vantage}
+
+
 async def plan_query(
-    session: AsyncSession, sites: SingleSite | SiteGroup, period: Period, step: Step, progress: RollupProgress
+    session: AsyncSession,
+    sites: SingleSite | SiteGroup,
+    period: Period,
+    step: Step,
+    progress: RollupProgress,
+    *,
+    vantage: int | None = None,
 ) -> LatencyQuery:
     """Return the query, with what is counted from single readings. Raises QueryTimeout for too many of them."""
     query, stale = LatencyQuery(sites, period, step, progress), []
@@ -55,7 +83,7 @@ async def plan_query(
         stale = await list_stale_hours(session, sites, *whole_hours, sorted(progress.stale_days))
     if stale or query.raw_ranges:
         starts = [part.start for part in query.parts]
-        query.add_raw(await count_raw(session, sites, starts, query.raw_ranges, stale))
+        query.add_raw(await count_raw(session, sites, starts, query.raw_ranges, stale, vantage=vantage))
     return query
 
 

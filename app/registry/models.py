@@ -365,6 +365,9 @@ class SiteConfiguration(Base):
             name="ex_site_configuration_overlap",
             using="gist",
         ),
+        Index(
+            "ix_site_configuration_vantages", "site_id", postgresql_where=text("cardinality(vantages) > 1")
+        ),  # the few that several look at
     )
 
     site_id: Mapped[int] = mapped_column(ForeignKey("site.id"), primary_key=True)

@@ -43,6 +43,7 @@ class Figures(NamedTuple):
     last_seen_at: datetime | None
     rtt_ms: float | None
     loss_pct: float | None
+    lost_from: tuple[int, ...] = ()  # vantages
 
 
 UNPUBLISHED = PublishedState("", None, datetime.min, False, None, False)  # noqa: DTZ901  # compared with nothing
@@ -62,6 +63,7 @@ class StatusEntry:
     loss_pct: float | None
     incident_id: int | None  # of the open incident
     acknowledged: bool
+    lost_from: tuple[int, ...] = ()  # the vantages that lost it at the last look, while others had an answer
     published: PublishedState = field(default=UNPUBLISHED, compare=False)  # in the current version
     _shown: tuple[SiteFields, Figures] | None = field(default=None, compare=False, repr=False)  # beside it
     _json: bytes | None = field(default=None, compare=False, repr=False)  # all of that, once it was asked for
@@ -92,6 +94,7 @@ class StatusEntry:
             *_quality(row),
             row.incident_id,
             row.acknowledged,
+            tuple(row.lost_from or ()),
         )
 
     def is_stale(self, now: datetime) -> bool:
@@ -114,13 +117,14 @@ class StatusEntry:
         self.state, self.unknown_reason, self.since = intern(row.state), row.unknown_reason, row.since
         self.evidence_at, self.valid_s, self.last_seen_at = row.evidence_at, row.valid_s, row.last_ok_at
         self.rtt_ms, self.loss_pct = quality
+        self.lost_from = tuple(row.lost_from or ())
         return self._judged() != before
 
     def _judged(self) -> tuple[object, ...]:
         return (self.state, self.unknown_reason, self.since, self.evidence_at, self.valid_s, *self._figures())
 
     def _figures(self) -> Figures:
-        return Figures(self.last_seen_at, self.rtt_ms, self.loss_pct)
+        return Figures(self.last_seen_at, self.rtt_ms, self.loss_pct, self.lost_from)
 
     def published_as(self, other: "StatusEntry") -> None:
         """Let what is published of the other stay published."""
@@ -159,7 +163,8 @@ def _render(site: SiteFields, figures: Figures, state: PublishedState) -> bytes:
             "last_seen_at": figures.last_seen_at,
             "rtt_ms": figures.rtt_ms if responds else None,
             "loss_pct": None if state.state == "unknown" else figures.loss_pct,
-        },
+        }
+        | ({"lost_from": figures.lost_from} if responds and figures.lost_from else {}),
         option=orjson.OPT_UTC_Z,
     )
     return bytes(memoryview(rendered))  # a copy: orjson's own bytes hold 8 kB each

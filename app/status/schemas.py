@@ -58,6 +58,11 @@ class SiteStatusOut(BaseModel):
     acknowledged: bool
     latitude: float | None
     longitude: float | None
+    lost_from: list[int] = Field(
+        [],
+        description="numbers of the vantages that lose it now, while others reach it; left out where there are none",
+        examples=[[2]],
+    )
 
 
 READ: dict[str, Any] = {"version": VERSION, "generated_at": "2026-11-24T13:31:44Z", "data_age_s": 0.4}

@@ -15,7 +15,7 @@ ROWS = text("""
     )
     SELECT s.id, s.code, s.name, s.kind, s.village_code, s.technology, s.provider_id, p.slug AS provider, s.latitude,
         s.longitude, s.lifecycle, s.probe, st.state, st.unknown_reason, st.since, st.evidence_at,
-        st.valid_s, st.last_ok_at, st.rtt_us, st.loss_pct, i.id AS incident_id,
+        st.valid_s, st.last_ok_at, st.rtt_us, st.loss_pct, nullif(st.lost_from, '{}') AS lost_from, i.id AS incident_id,
         i.acknowledged_at IS NOT NULL AS acknowledged
     FROM changed JOIN site s ON s.id = changed.site_id JOIN site_status st ON st.site_id = s.id
         JOIN provider p ON p.id = s.provider_id
@@ -24,7 +24,8 @@ ROWS = text("""
     ORDER BY s.id
 """)
 MOVED = text("""
-    SELECT site_id, state, unknown_reason, since, evidence_at, valid_s, last_ok_at, rtt_us, loss_pct
+    SELECT site_id, state, unknown_reason, since, evidence_at, valid_s, last_ok_at, rtt_us, loss_pct,
+        nullif(lost_from, '{}') AS lost_from
     FROM site_status WHERE version > :status
 """)
 COUNTERS = """
