@@ -35,6 +35,8 @@ def disagreements(
 def _found(statements: Sequence[Statement], ledger_says: Says, ledger_witness: WitnessKind) -> Iterator[Disagreement]:
     proven = [one for one in statements if not one.is_claim and one.says is not Says.NOTHING]
     for one, other in combinations(proven, 2):
+        if one.witness is other.witness:
+            continue  # of two vantages: that it is lost from one of them is a state, and no dispute
         if one.says is not other.says and (one.witness in OURS) is (other.witness in OURS):
             yield _between(one.witness, one.says, other.witness)
     if ledger_says is Says.NOTHING:

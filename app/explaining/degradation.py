@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from app.core.clock import to_slot
-from app.explaining.readings import JudgedReading
+from app.explaining.judged_reading import JudgedReading
 from app.judging.degraded import WINDOW_READINGS, DegradedThresholds, WindowMeasures, WindowReading, measure
 from app.profiles import Profile
 

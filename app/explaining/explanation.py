@@ -11,7 +11,7 @@ from app.availability.slices import ContractSlice
 from app.core.clock import floor_second
 from app.core.periods import Period
 from app.explaining import readings
-from app.explaining.readings import JudgedReading
+from app.explaining.judged_reading import JudgedReading
 from app.explaining.second import SECOND, Second, explained_second
 from app.explaining.sentences import sentences
 from app.incidents.near_words import near_words

@@ -1,62 +1,29 @@
 """The readings that a second's state rests on, each as it was judged."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from enum import StrEnum
 
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.availability.timeline import TimelineSegment
 from app.core.clock import from_slot
+from app.explaining.judged_reading import JudgedReading, ReadingMark
+from app.explaining.vantage_sight import VantageSight, judged_together, sight_at
 from app.judging import judge_context
 from app.judging.blind_ranges import BLINDNESS_SOURCE, BlindRange, reading_ends_at
 from app.judging.claims import is_claim
 from app.judging.degraded import WINDOW_READINGS
-from app.judging.fold import JudgeContext, has_losses
-from app.judging.judge import Observation
+from app.judging.fold import JudgeContext, fold_order, has_losses
 from app.measurements import corrupt_packs
 from app.measurements import store as measurements
-from probes.contract import CENTRAL, SILENCE, Outcome, Reading
+from probes.contract import CENTRAL, SILENCE, VANTAGES, Reading
 
+LABELS = text("SELECT number, label FROM vantage")
 MAX_READINGS = 300  # on either side
 AT_THE_START = WINDOW_READINGS + 2  # readings before a segment's start, and as many from there on
 REACH = timedelta(hours=6)  # how far apart two neighbouring readings may lie
-
-
-class ReadingMark(StrEnum):
-    """`last_answer`: the last one before the outage; `began`: the state begins with it; `confirmed`: it confirmed the
-    outage; `newest`: the last one judged up to the second asked about; `next`: the first one after it.
-    """
-
-    LAST_ANSWER = "last_answer"
-    BEGAN = "began"
-    CONFIRMED = "confirmed"
-    NEWEST = "newest"
-    NEXT = "next"
-
-
-@dataclass(frozen=True, slots=True)
-class JudgedReading:
-    """`our_fault`: the reason of the blind range that excuses what it lost; a claim is not judged."""
-
-    reading: Reading
-    observation: Observation
-    our_fault: str | None
-    is_claim: bool
-    marks: tuple[ReadingMark, ...] = ()
-
-    @property
-    def at(self) -> datetime:
-        return from_slot(self.reading.slot)
-
-    @property
-    def judged_as(self) -> Outcome | None:
-        return None if self.is_claim else self.observation.outcome
-
-    @property
-    def is_evidence(self) -> bool:
-        return self.judged_as in {Outcome.OK, Outcome.TIMEOUT}
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +34,9 @@ class Evidence:
     beginning: Sequence[JudgedReading]
     blind: Sequence[tuple[str, BlindRange]]  # each with its source
     is_damaged: bool = False  # readings of the second's hour cannot be read
+    sight: VantageSight | None = None  # of a site that several vantages look at
+    together: Sequence[JudgedReading] = ()  # those of the beginning, as such a site is judged
+    labels: Mapping[str, str] = field(default_factory=dict)  # of vantages, by the sources of their readings
 
 
 async def load(
@@ -88,7 +58,14 @@ async def load(
         mark(began, at, segment),
         sorted(blind, key=lambda one: one[1].started_at),
         at.replace(minute=0, second=0, microsecond=0) in damaged[site_id],
+        sight_at(sorted(rows, key=fold_order), context, at),
+        judged_together(sorted(first, key=fold_order), context),
+        await _labels(session) if context.has_vantages else {},
     )
+
+
+async def _labels(session: AsyncSession) -> dict[str, str]:
+    return {VANTAGES[number]: label for number, label in await session.execute(LABELS)}
 
 
 async def _beginning(session: AsyncSession, site_id: int, started_at: datetime) -> list[Reading]:

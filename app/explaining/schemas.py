@@ -8,7 +8,7 @@ from app.availability.contract_schemas import CONTRACT, ContractReference
 from app.availability.schemas import ClaimOut
 from app.core.moments import WitaMoment
 from app.core.words import Words
-from app.explaining.readings import ReadingMark
+from app.explaining.judged_reading import ReadingMark
 from app.judging.schemas import MEASUREMENT, BlindReason, BlindSource, MeasurementOut
 from app.measurements.schemas import SegmentEvidence
 from app.measurements.simulated_past import MarksSimulatedPast

@@ -4,10 +4,12 @@ from collections.abc import Iterator, Sequence
 
 from app.availability.contract_words import REASONS
 from app.core.words import Bilingual, duration_in_words, in_words, moment_in_words
-from app.explaining.readings import Evidence, JudgedReading
+from app.explaining.judged_reading import JudgedReading
+from app.explaining.readings import Evidence
 from app.explaining.second import ParentState, Second
 from app.explaining.sentences_of_contracts import contract_sentence
 from app.explaining.sentences_of_limits import degraded, up
+from app.explaining.vantage_sight import sight_words
 from app.incidents.near_words import near_words
 from app.judging.judge import BAD, GOOD
 from app.measurements.near import NearSeen
@@ -40,6 +42,8 @@ def _sentences(
     else:
         yield from _maintenance(second)
         yield _state(second, evidence)
+        if evidence.sight is not None:
+            yield from sight_words(evidence.sight, evidence.labels)
         if second.kind == "inactive":
             yield in_words(
                 "It is present only at times, and this is outside its public hours: that nobody heard it counts "
@@ -172,6 +176,8 @@ def _bounds(second: Second) -> Iterator[Bilingual]:
 def _single_loss(second: Second, evidence: Evidence) -> Iterator[Bilingual]:
     """Say why the newest look, which was lost, changes nothing."""
     assert second.segment is not None
+    if evidence.sight is not None:
+        return  # from where it was lost is said
     judged = [one for one in evidence.around if one.is_evidence and one.at <= second.at]
     if judged and judged[-1].judged_as is Outcome.TIMEOUT and second.segment.state in GOOD:
         yield in_words(

@@ -4,6 +4,7 @@ from app.core.words import Bilingual, in_words, moment_in_words, number_in_words
 from app.explaining.degradation import DegradedBy, degraded_by
 from app.explaining.readings import Evidence
 from app.explaining.second import Second
+from app.explaining.vantage_sight import lost_in_part
 from app.registry.indonesian import TECHNOLOGIES
 
 ENGLISH_TECHNOLOGIES = {
@@ -31,7 +32,10 @@ def degraded(second: Second, evidence: Evidence, since: Bilingual) -> Bilingual:
     assert second.profile is not None
     assert second.segment is not None
     limits = second.profile.profile
-    by = degraded_by([one for one in evidence.beginning if one.is_evidence], second.segment.started_at, limits)
+    beginning = evidence.together or evidence.beginning
+    if lost_in_part(beginning, second.segment.started_at) is not None:
+        return in_words("Degraded since {since}: two looks in a row from one place got no answer.", since=since)
+    by = degraded_by([one for one in beginning if one.is_evidence], second.segment.started_at, limits)
     if by is None:
         return in_words(
             "Degraded since {since}: it answers, but loses {loss_pct}% of packets or more, or takes over {rtt_ms} ms, "

@@ -110,11 +110,11 @@ class Combiner:
             self.views[source] = VantageView(look)
         self.views[source].follow(look)
 
-    def _seeing(self, slot: int, rule: VantageRule) -> list[str]:
+    def seeing(self, slot: int, rule: VantageRule) -> list[str]:
         return [source for source in rule.sources if source in self.views and self.views[source].can_see(slot)]
 
     def _voters(self, slot: int, rule: VantageRule) -> list[str]:
-        return rule.voters(self._seeing(slot, rule))
+        return rule.voters(self.seeing(slot, rule))
 
     def _losses(self, slot: int, rule: VantageRule) -> int:
         """Return how many looks in a row as many voters have lost as make an outage: 0, 1, or 2 for more."""
@@ -132,7 +132,7 @@ class Combiner:
 
     def _answered(self, slot: int, rule: VantageRule, at: Mapping[str, Look]) -> tuple[Reading, Observation]:
         """Return an answer; without round trips where the first voter with one was not asked in this slot."""
-        seeing = self._seeing(slot, rule)
+        seeing = self.seeing(slot, rule)
         losing = tuple(source for source in rule.sources if source in seeing and self.views[source].losses)
         confirmed = [self.views[source].losing_since for source in losing if self.views[source].losses > 1]
         shown = next(source for source in rule.voters(seeing) if not self.views[source].losses)
@@ -157,6 +157,12 @@ def _valid_s(looks: Sequence[Look]) -> int:
     return max(look.observation.valid_s for look in looks)
 
 
+def by_slot(readings: Iterable[Reading]) -> Iterator[list[Reading]]:
+    """Yield the readings of each slot; they come in the order of their slots."""
+    for _, of_slot in groupby(readings, key=lambda reading: reading.slot):
+        yield list(of_slot)
+
+
 def combined(
     readings: Iterable[Reading],
     observe: Callable[[Reading], Observation],
@@ -168,8 +174,8 @@ def combined(
     that the site is not looked at from in that slot says nothing.
     """
     combiner = Combiner()
-    for slot, of_slot in groupby(readings, key=lambda reading: reading.slot):
-        rule, looks = rule_at(from_slot(slot)), list[Look]()
+    for of_slot in by_slot(readings):
+        rule, looks = rule_at(from_slot(of_slot[0].slot)), list[Look]()
         for reading in of_slot:
             if rule is None or reading.source not in VANTAGES:
                 yield reading, None

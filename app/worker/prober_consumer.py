@@ -58,7 +58,10 @@ class ProberConsumer:
     _swept_at: float = float("-inf")  # by the monotonic clock
 
     def jobs(self) -> list[Job]:
-        return [Job("probers", EVERY_S, self.consume_signalled, may_overrun=True)]
+        return [
+            Job("probers", EVERY_S, self.consume_signalled, may_overrun=True),
+            Job("waiting_looks", EVERY_S, self.judge_waiting, may_overrun=True),
+        ]
 
     async def start(self, session: AsyncSession) -> None:
         """Try again what was set aside: this version may know better."""
@@ -73,6 +76,12 @@ class ProberConsumer:
         except Exception:
             self.signals.signal(Work.PROBERS)
             raise
+
+    async def judge_waiting(self) -> None:
+        """Judge sites that several vantages look at; the database is not asked unless some are due."""
+        if self.judging.waits.due(utc_now(), most=1):
+            async with self.write_lock:
+                await judge_waiting_looks(self.judging)
 
     async def consume(self) -> None:
         """Judge all that waits in the inbox. The lock is free between two steps."""

@@ -34,7 +34,6 @@ from app.worker.recount import recount, recount_ingested
 from app.worker.rejection import is_entrys_fault, write_in_parts
 from app.worker.shard_routing import ShardRouting
 from app.worker.steady_readings import record_steady
-from app.worker.waiting_looks import judge_waiting_looks
 from probes.contract import CENTRAL
 
 log = structlog.get_logger()
@@ -93,7 +92,6 @@ class BufferWriter:
                 if self.clock_watch.uncorrected is not None:
                     await self._correct_clock(self.clock_watch.uncorrected)
                 await write_in_parts(parts, write_part, self._reject)
-                await judge_waiting_looks(context.judging)
                 await context.judging.write_moved()
             except Exception as error:
                 failure = error
