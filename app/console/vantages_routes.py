@@ -15,7 +15,7 @@ PAGE = 200
 NUMBERS = range(1, 9)  # beside the centre, which is number 0
 TOKEN_FILE = "/etc/sinyal/prober.token"  # noqa: S105  # no secret
 OF_PROBERS = ("vantage_", "prober_")  # how what is found of them begins
-VANTAGE_FIELDS, PROBER_FIELDS = ["name", "label"], ["name", "vantage"]
+VANTAGE_FIELDS, PROBER_FIELDS = ["name", "label", "provider"], ["name", "vantage"]
 
 
 @router.get("/vantages")
@@ -94,7 +94,8 @@ async def change_vantage(console: Console, number: int) -> Response:
 async def _save(console: ConsoleRequest, shown: int | None, number: int, form: Mapping[str, str]) -> Response:
     """`shown`: the number of the form, None of that for a new one."""
     try:
-        await console.api.put(f"/vantages/{number}", {name: form.get(name, "") for name in VANTAGE_FIELDS})
+        fields: dict[str, Any] = {name: form.get(name, "") for name in VANTAGE_FIELDS}
+        await console.api.put(f"/vantages/{number}", fields | {"provider": fields["provider"] or None})
     except ApiProblem as problem:
         return await _vantage_form(console, shown, form, problem)
     return console.redirect("/vantages", notice="saved")
@@ -108,6 +109,7 @@ async def _vantage_form(
         status=problem.status if problem else 200,
         number=number,
         values={**dict.fromkeys(VANTAGE_FIELDS, ""), **values},
+        providers=[(one["slug"], one["name"]) for one in (await console.api.get("/providers", limit=1000))["items"]],
         problem=problem,
         fields=VANTAGE_FIELDS,
     )

@@ -3,7 +3,7 @@
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import select
+from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access.scope import Caller, visible_to
@@ -14,6 +14,9 @@ from app.registry.drafts import Draft
 from app.registry.models import Contract, Lifecycle, Provider, Region, Site, SiteKind
 from app.registry.providers import unknown_provider
 from app.registry.site_contracts import Assignment
+from app.registry.vantage_lists import CENTRAL_VANTAGE
+
+VANTAGES = text("SELECT number, name FROM vantage ORDER BY number")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +28,7 @@ class References:
     nodes: Container[int]  # ids of the requested parents that may be one
     contracts: Mapping[int, Contract]
     assignments: Mapping[int, Sequence[Assignment]]  # by site, of sites whose contract, provider or kind is set
+    vantages: Mapping[int, str]  # names by number, where a draft sets any but the central one
 
     def check(self, draft: Draft) -> list[Fault]:
         """Check only what the draft sets: a retired parent or a dissolved village may stay if left unchanged."""
@@ -34,6 +38,8 @@ class References:
             faults.append(unknown_provider(slug, tuple(sorted(self.providers))))
         if _sets_parent(draft):
             faults += _parent(draft.values["parent_id"], self.nodes)
+        if _sets_vantages(draft):
+            faults += _vantages(draft.values["vantages"], self.vantages)
         if _refers_to_contract(draft):
             under = [] if draft.site is None else self.assignments.get(draft.site.id, [])
             faults += contract_faults.check(draft, self.providers.get(slug or ""), self.contracts, under)
@@ -70,11 +76,32 @@ async def load(session: AsyncSession, drafts: Sequence[Draft], *, caller: Caller
         set(await session.scalars(nodes)) if parents else set(),
         {contract.id: contract for contract in contracts},
         await site_contracts.load(session, [draft.site.id for draft in referring if draft.site is not None]),
+        {row.number: row.name for row in await session.execute(VANTAGES)} if any(map(_sets_vantages, drafts)) else {},
     )
 
 
 def _sets_parent(draft: Draft) -> bool:
     return "parent_id" in draft.set_fields and draft.values["parent_id"] is not None
+
+
+def _sets_vantages(draft: Draft) -> bool:
+    return "vantages" in draft.set_fields and draft.values["vantages"] not in (None, [CENTRAL_VANTAGE])
+
+
+def _vantages(numbers: Sequence[int], known: Mapping[int, str]) -> list[Fault]:
+    unknown = [number for number in numbers if number not in known]
+    if not unknown:
+        return []
+    names = ", ".join(f"{number} ({name})" for number, name in known.items())
+    return [
+        Fault(
+            "vantages",
+            "unknown_vantage",
+            "There is no vantage {given}",
+            "Known vantages: {known}",
+            values={"given": unknown[0], "known": names},
+        )
+    ]
 
 
 def _refers_to_contract(draft: Draft) -> bool:

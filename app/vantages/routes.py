@@ -5,9 +5,12 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Request, Response
 
+from app.core.clock import utc_now
+from app.registry import store as registry
+from app.registry.params import SiteId
 from app.vantages import store
-from app.vantages.models import Vantage
-from app.vantages.schemas import ProberIn, ProberMade, ProberOut, ProberPatch, VantageIn, VantageOut
+from app.vantages.schemas import ProberIn, ProberMade, ProberOut, ProberPatch, SiteVantagesOut, VantageIn, VantageOut
+from app.vantages.site_looks import read_site_looks
 from app.web.deps import ProberManager, Reader, Session
 from app.web.idempotency import IdempotencyKey
 from app.web.json_body import JsonRoute
@@ -26,6 +29,16 @@ async def list_vantages(session: Session, caller: Reader) -> dict[str, Any]:
     return {"items": await store.list_vantages(session), "next_cursor": None}
 
 
+@router.get("/sites/{id}/vantages", response_model=SiteVantagesOut, responses=problems(404), tags=["one site"])
+async def list_site_vantages(session: Session, caller: Reader, id: SiteId) -> dict[str, Any]:
+    """From where one site is looked at.
+
+    What each vantage saw last, and since when it loses the site.
+    """
+    site, _ = await registry.get_site(session, id, caller=caller)
+    return {"site_id": site.id, "code": site.code, "items": await read_site_looks(session, site, utc_now())}
+
+
 @router.put("/vantages/{number}", response_model=VantageOut, responses=problems(403, 404, 409, 412))
 async def put_vantage(
     session: Session,
@@ -34,10 +47,14 @@ async def put_vantage(
     body: VantageIn,
     response: Response,
     if_match: IfMatch = None,
-) -> Vantage:
-    """Name a vantage, a new one or anew."""
+) -> dict[str, Any]:
+    """Name a vantage, a new one or anew.
+
+    With `provider`, whose network it stands in: from then on it does not decide the state of that provider's sites
+    while any other vantage can see them.
+    """
     vantage = await store.put_vantage(session, number, body, caller=caller, if_match=read_version(if_match))
-    response.headers["ETag"] = f'"{vantage.version}"'
+    response.headers["ETag"] = f'"{vantage["version"]}"'
     return vantage
 
 

@@ -5,6 +5,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 from app.core.errors import Fault
 from app.core.moments import WitaMoment
 from app.core.validation import SLUG, FaultError, reject_direction, reject_nul
+from probes.contract import Outcome
 
 MOST_VANTAGES = 8  # beside the one of the worker
 MOMENT = "2026-11-24T14:05:00+08:00"
@@ -17,7 +18,25 @@ Label = Annotated[
     AfterValidator(reject_direction),
 ]
 
-VANTAGE: dict[str, Any] = {"number": 1, "name": "telkom", "label": "Jaringan Telkom, Samarinda", "version": 1}
+VANTAGE: dict[str, Any] = {
+    "number": 1,
+    "name": "telkom",
+    "label": "Jaringan Telkom, Samarinda",
+    "provider": "telkom-wms",
+    "version": 1,
+}
+SITE_VANTAGE: dict[str, Any] = {
+    "vantage": 1,
+    "name": "telkom",
+    "label": "Jaringan Telkom, Samarinda",
+    "is_primary": False,
+    "is_hosted": False,
+    "decides": True,
+    "last_look_at": MOMENT,
+    "outcome": "ok",
+    "rtt_ms": 23.157,
+    "lost_since": None,
+}
 PROBER: dict[str, Any] = {
     "id": 2,
     "name": "samarinda-1",
@@ -56,6 +75,11 @@ class VantageIn(BaseModel):
 
     name: Name = Field(description="short name, as sites name it")
     label: Label = Field(description="which network it is, for people")
+    provider: Annotated[str, StringConstraints(max_length=100), AfterValidator(reject_nul)] | None = Field(
+        None,
+        description="slug of the provider in whose network it stands; null: in that of none; left out: as before",
+        examples=["telkom-wms"],
+    )
 
 
 class VantageOut(BaseModel):
@@ -64,7 +88,39 @@ class VantageOut(BaseModel):
     number: int = Field(description="0: where the service's own worker runs; else 1 to 8", examples=[1])
     name: str = Field(description="short name, as sites name it")
     label: str = Field(description="which network it is, for people")
+    provider: str | None = Field(
+        description="the provider in whose network it stands: of that provider's sites it does not decide the state "
+        "while any other vantage can see them"
+    )
     version: int = Field(description="increases with every change of it")
+
+
+class SiteVantageOut(BaseModel):
+    model_config = ConfigDict(json_schema_extra={"examples": [SITE_VANTAGE]})
+
+    vantage: int = Field(description="its number", examples=[1])
+    name: str | None = Field(description="short name of the vantage; null: nobody named it yet")
+    label: str | None = Field(description="which network it is, for people")
+    is_primary: bool = Field(description="whether latency is what it reads")
+    is_hosted: bool = Field(description="whether it stands at the site's own provider")
+    decides: bool = Field(description="whether its looks decide the state now: it can see, and no provider hosts it")
+    last_look_at: WitaMoment | None = Field(description="slot of its last look; null: none in six hours")
+    outcome: Outcome | None = Field(description="of that look, as it is judged")
+    rtt_ms: float | None = Field(description="its median round trip")
+    lost_since: WitaMoment | None = Field(
+        description="slot of the first look of those it lost since its last answer, of the last six hours; null: it "
+        "answered"
+    )
+
+
+class SiteVantagesOut(BaseModel):
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"site_id": 512, "code": "64.02.05.2003-01", "items": [SITE_VANTAGE]}]}
+    )
+
+    site_id: int
+    code: str
+    items: list[SiteVantageOut] = Field(description="its vantages, the primary first")
 
 
 class ProberIn(BaseModel):

@@ -14,7 +14,7 @@ from app.core.errors import Conflict, Fault, Invalid, NotAllowed, NotFound
 from app.judging.models import WorkerBeat
 from app.postgres.engine import require_version
 from app.postgres.work_signals import Work, announce
-from app.vantages import prober_tokens
+from app.vantages import hosting, prober_tokens
 from app.vantages.intake import LEASE
 from app.vantages.models import RegisteredProber, Vantage
 from app.vantages.schemas import MOST_VANTAGES, ProberOut, VantageIn
@@ -23,34 +23,49 @@ from probes.contract import CENTRAL
 OF_PROVINCE = ("address", "figures", "created_by", "revoked_by")
 
 
-async def list_vantages(session: AsyncSession) -> list[Vantage]:
-    return list(await session.scalars(select(Vantage).order_by(Vantage.number)))
+async def list_vantages(session: AsyncSession) -> list[dict[str, Any]]:
+    hosts = await hosting.list_hosts(session)
+    return [_vantage(row, hosts) for row in await session.scalars(select(Vantage).order_by(Vantage.number))]
+
+
+def _vantage(vantage: Vantage, hosts: Mapping[int, str | None]) -> dict[str, Any]:
+    fields = {name: getattr(vantage, name) for name in ("number", "name", "label", "version")}
+    return fields | {"provider": hosts.get(vantage.number)}
 
 
 async def put_vantage(
     session: AsyncSession, number: int, body: VantageIn, *, caller: Caller, if_match: int | None
-) -> Vantage:
-    """Name a vantage. Raises NotAllowed, NotFound, Conflict for a name in use, Stale."""
+) -> dict[str, Any]:
+    """Name a vantage, and say at which provider it stands, if that is sent.
+
+    Raises NotAllowed, NotFound, Invalid for an unknown provider, Conflict for a name in use, Stale.
+    """
     _require_manager(caller)
     if not 0 <= number <= MOST_VANTAGES:
         raise NotFound("Vantages have the numbers 0 to {most}", values={"most": MOST_VANTAGES})
     vantage = await session.get(Vantage, number, with_for_update=True)
     require_version(if_match, vantage.version if vantage is not None else 0)
     await _require_unused_vantage(session, body.name, number)
-    before = None if vantage is None else {"name": vantage.name, "label": vantage.label}
-    after = {"name": body.name, "label": body.label}
+    hosts = await hosting.list_hosts(session)
+    before = None
+    if vantage is not None:
+        before = {"name": vantage.name, "label": vantage.label, "provider": hosts.get(number)}
+    provider = body.provider if "provider" in body.model_fields_set else hosts.get(number)
+    after = {"name": body.name, "label": body.label, "provider": provider}
     if before == after and vantage is not None:
-        return vantage
+        return _vantage(vantage, hosts)
     if vantage is None:
-        vantage = Vantage(number=number, version=1, **after)
+        vantage = Vantage(number=number, version=1, name=body.name, label=body.label)
         session.add(vantage)
     else:
         vantage.name, vantage.label, vantage.version = body.name, body.label, vantage.version + 1
     await session.flush()
+    if provider != hosts.get(number):
+        await hosting.move(session, number, provider)
     action = "create" if before is None else "change"
     await audit.record(session, caller, action, "vantage", number, before=before, after=after)
     await announce(session, Work.ASSIGNMENT)
-    return vantage
+    return _vantage(vantage, {number: provider})
 
 
 async def list_probers(

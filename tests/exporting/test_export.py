@@ -22,6 +22,7 @@ from app.registry.spreadsheet_columns import EXPORT_COLUMNS, REGION_NAMES, SITE_
 from app.registry.vocabulary import CHOICES
 from tests.conftest import Cast
 from tests.factories import BERAU_VILLAGE, register, site
+from tests.support.delivering_probers import make_vantage
 
 FIELDS = [column.field for column in EXPORT_COLUMNS if column.field not in PERSONAL]
 
@@ -83,6 +84,7 @@ async def test_an_exported_row_registers_the_same_site(cast: Cast, separator: st
         lifecycle="suspended",
         vantages=[2, 0],
     )
+    await make_vantage(cast, 2)
     await register(cast, **body)
     answer = await export(cast, lang="en", contacts="true", separator=separator)
     (row,) = table(answer, {"comma": ",", "semicolon": ";"}[separator])

@@ -23,6 +23,7 @@ from app.worker.waiting_looks import judge_waiting_looks
 from probes.contract import VANTAGES, Outcome, Reading
 from tests.conftest import Cast
 from tests.factories import register
+from tests.support.delivering_probers import make_vantage
 from tests.support.rejudged_village import HOURS, OK, TIMEOUT, Village, assert_same, backdate
 
 A, B, C = VANTAGES[:3]
@@ -59,6 +60,8 @@ class Watched(Village):
 
 
 async def watched(sessions: Sessions, cast: Cast, session: AsyncSession, seed: int) -> Watched:
+    for number, name in ((1, "telkom"), (2, "icon")):
+        await make_vantage(cast, number, name)
     tower = await register(cast, host="127.9.9.1", kind="node", vantages=[0, 1])
     child = await register(cast, host="127.9.9.2", parent_id=tower["id"], vantages=[2, 1, 0])
     other = await register(cast, host="127.9.9.3")

@@ -21,6 +21,7 @@ from app.worker import writer as worker
 from probes.contract import Outcome, Reading
 from tests.conftest import Cast
 from tests.factories import BERAU_VILLAGE
+from tests.support.delivering_probers import make_vantage
 from tests.support.measured_sites import MeasuredSites
 from tests.support.shared_start import savepoint, shared_start
 from tests.support.uptime import get, when_yesterday_is_counted
@@ -119,6 +120,7 @@ class Past:
         self.month = (midnight(self.start.astimezone(WITA).date().replace(day=1)) - timedelta(days=1)).astimezone(WITA)
 
     async def write(self) -> None:
+        await make_vantage(self.cast)
         contract = {"number": "K-1", "provider": "telkom-wms", "valid_from": "2020-01-01", "sla_target_pct": 97}
         contract_id = (await self.cast.sari.post("/contracts", contract)).json()["id"]
         tower = await self.measured.add_site(kind="node")

@@ -8,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from tests.conftest import Cast
 from tests.factories import register, site
+from tests.support.delivering_probers import make_vantage
 
 
 async def faults(cast: Cast, **changes: Any) -> dict[str, Any]:
@@ -183,6 +184,9 @@ async def test_from_where_a_site_is_looked_at_is_dated_and_audited(cast: Cast, s
     created = (await cast.sari.post("/sites", site())).json()
     assert created["vantages"] == [0]
     await session.execute(text("UPDATE site_configuration SET started_at = started_at - interval '1 hour'"))
+    refused = await cast.ana.patch(f"/sites/{created['id']}", {"vantages": [2, 0]})
+    assert [fault["code"] for fault in refused.json()["errors"]] == ["unknown_vantage"]
+    await make_vantage(cast, 2)
     changed = (await cast.ana.patch(f"/sites/{created['id']}", {"vantages": [2, 0]})).json()
     assert changed["vantages"] == [2, 0]
     dated = await session.scalars(text("SELECT vantages FROM site_configuration ORDER BY started_at"))

@@ -3,7 +3,7 @@
 from typing import Any
 
 from fastapi import FastAPI
-from sqlalchemy import select
+from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access.api_tokens import digest
@@ -61,11 +61,26 @@ async def test_vantages_are_named_by_the_province_once_each(cast: Cast, session:
     renamed = {"name": "telkom", "label": "Telkom Balikpapan"}
     assert (await cast.sari.client.put("/api/v1/vantages/1", json=renamed, headers=stale)).status_code == 412
     again = await cast.sari.client.put("/api/v1/vantages/1", json=renamed)
-    assert again.json() == {"number": 1, **renamed, "version": 2}
+    assert again.json() == {"number": 1, **renamed, "provider": None, "version": 2}
     listed = (await cast.ana.get("/vantages")).json()["items"]
     assert [(row["number"], row["name"]) for row in listed] == [(0, "central"), (1, "telkom")]
     audited = (await session.scalars(select(Audit.action).where(Audit.object == "vantage").order_by(Audit.id))).all()
     assert audited == ["create", "change"]
+
+
+async def test_at_which_provider_a_vantage_stands_is_dated(cast: Cast, session: AsyncSession) -> None:
+    body = {"name": "icon", "label": "Jaringan Icon", "provider": "iconplus"}
+    made = (await cast.sari.client.put("/api/v1/vantages/3", json=body)).json()
+    assert (made["provider"], made["version"]) == ("iconplus", 1)
+    kept = await cast.sari.client.put("/api/v1/vantages/3", json={"name": "icon", "label": "Icon"})
+    assert kept.json()["provider"] == "iconplus"
+    unknown = await cast.sari.client.put("/api/v1/vantages/3", json=body | {"provider": "nirwana"})
+    assert [fault["field"] for fault in unknown.json()["errors"]] == ["provider"]
+    moved = await cast.sari.client.put("/api/v1/vantages/3", json=body | {"provider": None})
+    assert moved.json()["provider"] is None
+    assert (await cast.icon.client.put("/api/v1/vantages/3", json=body)).status_code == 403
+    rows = await session.execute(text("SELECT vantage, provider_id IS NULL FROM vantage_host ORDER BY started_at"))
+    assert rows.all()[-1] == (3, True)
 
 
 async def test_others_see_how_probers_are_and_neither_addresses_nor_figures(app: FastAPI, cast: Cast) -> None:
