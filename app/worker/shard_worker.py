@@ -19,7 +19,6 @@ from app.worker.shard_pushes import ShardPushes
 from app.worker.shard_registry import ShardRegistry
 from app.worker.shard_seats import ShardSeats
 from app.worker.shard_tasks_job import ShardTaskConsumer
-from app.worker.waiting_looks import judge_waiting_looks
 
 log = structlog.get_logger()
 
@@ -50,7 +49,6 @@ class ShardWorker:
             *self.probers.jobs(),
             *self.pushes.jobs(),
             *self.registry.jobs(),
-            Job("waiting_looks", WRITE_EVERY_S, self.judge_waiting, may_overrun=True),
             Job("write_moved", WRITE_EVERY_S, self.write_moved, may_overrun=True),
         ]
 
@@ -60,10 +58,6 @@ class ShardWorker:
             pass
         await self.registry.refresh()
         log.info("shard_taken", shard=self.seat.shard, sites=len(self.seat))
-
-    async def judge_waiting(self) -> None:
-        async with self.write_lock:
-            await judge_waiting_looks(self.judging)
 
     async def write_moved(self, *, at_once: bool = False) -> None:
         async with self.write_lock:

@@ -39,6 +39,7 @@ class Row(NamedTuple):
     last_ok_at: datetime = T
     rtt_us: int | None = 9_000
     loss_pct: float | None = 0.0
+    lost_from: list[int] | None = None
     incident_id: int | None = None
     acknowledged: bool = False
 
