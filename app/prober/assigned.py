@@ -33,7 +33,7 @@ class AssignedSites:
 
     async def load(self) -> None:
         """Look at the sites of the last assignment: the server does not answer."""
-        stored = await self.outbox.read(lambda spool: (spool.note("rules"), spool.sites()))
+        stored = await self.outbox.spool.read(lambda spool: (spool.note("rules"), spool.sites()))
         if stored is None or stored[0] is None or self._version is not None:
             return
         try:
@@ -67,15 +67,15 @@ class AssignedSites:
         """What was read in one vantage is never delivered as another's. Raises FolderOfAnother."""
         if vantage is None or self._vantage == vantage:
             return
-        noted = await self.outbox.read(lambda spool: spool.note("vantage"))
+        noted = await self.outbox.spool.read(lambda spool: spool.note("vantage"))
         await self.outbox.refresh_state()
         if noted and int(noted) != vantage and self.outbox.state.readings:
             raise FolderOfAnother(
-                f"{self.outbox.path.parent} holds {self.outbox.state.readings} readings of vantage {int(noted)}, "
+                f"{self.outbox.spool.path.parent} holds {self.outbox.state.readings} readings of vantage {int(noted)}, "
                 f"and this token is of vantage {vantage}: give it a folder of its own"
             )
         self._vantage = vantage
-        await self.outbox.read(lambda spool: spool.put_note("vantage", str(vantage).encode()))
+        await self.outbox.spool.write(lambda spool: spool.put_note("vantage", str(vantage).encode()))
 
     async def _apply(self, update: AssignmentUpdate, answer: ServerAnswer) -> None:
         is_first = self._version is None
@@ -84,8 +84,8 @@ class AssignedSites:
         for why in update.refused[:10]:
             log.error("assigned_site_refused", why=why)
         sites, rules = [_stored(site) for site in update.sites], update.rules.model_dump_json().encode()
-        await self.outbox.read(lambda spool: spool.put_sites(sites, update.removed, full=update.full))
-        await self.outbox.read(lambda spool: spool.put_note("rules", rules))
+        await self.outbox.spool.write(lambda spool: spool.put_sites(sites, update.removed, full=update.full))
+        await self.outbox.spool.write(lambda spool: spool.put_note("rules", rules))
         counts = {"sites": len(update.sites), "removed": len(update.removed), "refused": len(update.refused)}
         log.info("assignment_received", version=self._version, full=update.full, **counts)
 

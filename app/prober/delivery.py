@@ -42,7 +42,7 @@ class BlockDelivery:
     _most_blocks: int = MOST_BLOCKS
 
     async def load(self) -> None:
-        if database := await self.outbox.read(lambda spool: spool.note("database")):
+        if database := await self.outbox.spool.read(lambda spool: spool.note("database")):
             self._database = database.decode()
 
     async def exchange(self) -> bool:
@@ -93,7 +93,7 @@ class BlockDelivery:
             blocks = await self.outbox.send_again(self.time.clock.now() - self._ack_keep_s)
             log.warning("database_replaced", blocks_sent_again=blocks)
         self._database = database
-        await self.outbox.read(lambda spool: spool.put_note("database", database.encode()))
+        await self.outbox.spool.write(lambda spool: spool.put_note("database", database.encode()))
 
     async def _settle(self, batch: Sequence[SpooledBlock], document: dict[str, Any]) -> None:
         """Raises ServerUnreachable: the answer is about none of these blocks, and would be so forever."""

@@ -1,22 +1,18 @@
 """What waits for delivery: in the spool, or in memory while the disk takes nothing. A thread does what blocks."""
 
 import asyncio
-import sqlite3
 from collections import deque
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import TypeVar
+from functools import partial
 
 import numpy as np
 import structlog
 
-from app.core.clock import utc_now
 from app.prober import spool as spools
-from app.prober import spool_damage
 from app.prober.figures import ProberFigures
-from app.prober.spool import Spool, SpooledBlock, SpoolState
+from app.prober.spool import Settled, Spool, SpooledBlock, SpoolState
+from app.prober.spool_thread import SpoolThread
 from probes.reading_block import ReadingBlock
 from probes.reading_wire import WireBlock
 
@@ -26,39 +22,30 @@ MOST_BLOCKS, MOST_READINGS = 20, 20_000  # a delivery
 MANY_BLOCKS, GROWN_READINGS = 40, 2_000  # so many wait: the newest one grows up to so many readings
 MOST_UNWRITTEN = 500_000  # readings in memory, about 20 bytes each
 
-T = TypeVar("T")
-
 
 @dataclass
 class BlockOutbox:
-    path: Path
+    spool: SpoolThread
     boot: str
     most_bytes: int = spools.MOST_BYTES
     lost: int = 0  # readings that were dropped before they could be delivered
     resent: int = 0  # blocks
-    damaged: int = 0  # spools that were set aside
     state: SpoolState = field(default_factory=SpoolState)
-    is_durable: bool = True  # what is read now is on the disk before it is delivered
     _seq: int = 0
     _offered: int = 0  # the newest block of ours that may have been sent: it does not change any more
     _newest: WireBlock | None = None
     _newest_is_unsure: bool = False
     _order: asyncio.Lock = field(default_factory=asyncio.Lock)  # a block that grows is not offered meanwhile
-    _spool: Spool | None = None
+    _settled: Settled = field(default_factory=dict)  # on the disk they still wait
     _unwritten: deque[SpooledBlock] = field(default_factory=deque)
-    _thread: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "spool"))
 
     async def open(self) -> None:
         """Open the spool; without any, blocks wait in memory."""
-        await self._run(lambda spool: None)
+        await self.spool.write(lambda spool: None)
 
     async def close(self) -> None:
         async with self._order:  # after what is being added
-            await self._close_spool()
-
-    async def _close_spool(self) -> None:
-        await asyncio.get_running_loop().run_in_executor(self._thread, self._close)
-        self._thread.shutdown(wait=True)
+            await self.spool.close()
 
     async def add(self, wire: WireBlock, *, is_unsure: bool) -> None:
         """Return once it is on the disk; if the disk does not take it, it is kept in memory.
@@ -74,9 +61,8 @@ class BlockOutbox:
             self._seq += 1
         wire = self._newest = grown or wire
         self._newest_is_unsure = is_unsure
-        loop, seq = asyncio.get_running_loop(), self._seq
-        packing = loop.run_in_executor(self._thread, lambda: spools.pack(self.boot, seq, wire, is_unsure=is_unsure))
-        block = await packing
+        seq = self._seq
+        block = await self.spool.call(lambda: spools.pack(self.boot, seq, wire, is_unsure=is_unsure))
         self._unwritten = deque(other for other in self._unwritten if other.seq != seq)
         self._unwritten.append(block)
         await self.write_unwritten()
@@ -93,9 +79,11 @@ class BlockOutbox:
     async def write_unwritten(self) -> None:
         """Write what the disk did not take so far."""
         if sum(block.readings for block in self._unwritten) > MOST_UNWRITTEN:
-            self._note_dropped(await self._run(lambda spool: spool.drop_oldest()) or 0, "the disk is full")
+            self._note_dropped(
+                await self.spool.write(lambda spool: spool.drop_oldest(), shrinks=True) or 0, "the disk is full"
+            )
         blocks = list(self._unwritten)
-        if blocks and await self._run(lambda spool: _append(spool, blocks)) is not None:
+        if blocks and await self.spool.write(lambda spool: spool.append(blocks)) is not None:
             written = {block.seq for block in blocks}
             self._unwritten = deque(block for block in self._unwritten if block.seq not in written)
         self.state = replace(self.state, blocks=self.state.blocks + len(blocks))
@@ -110,34 +98,44 @@ class BlockOutbox:
     async def next(self, now: float, *, most_blocks: int = MOST_BLOCKS) -> Sequence[SpooledBlock]:
         """Return the oldest blocks that wait, all of one boot."""
         async with self._order:
-            waiting = await self._run(lambda spool: spool.waiting(blocks=most_blocks, readings=MOST_READINGS, now=now))
+            settled = set(self._settled)  # what the disk does not know of yet
+            question = partial(Spool.waiting, now=now, blocks=most_blocks, readings=MOST_READINGS, passed=settled)
+            grown = {(self.boot, block.seq): block for block in self._unwritten}  # on the disk one may be smaller yet
+            waiting = [grown.get((block.boot, block.seq), block) for block in await self.spool.read(question) or ()]
             batch = waiting or list(self._unwritten)[:most_blocks]
             self._offered = max([self._offered, *(block.seq for block in batch if block.boot == self.boot)])
         return batch
 
     async def settle(self, boot: str, *, acked: Sequence[int], refused: Sequence[int], now: float) -> None:
-        """Mark blocks as delivered, and drop what the server will never take."""
-        gone = {*acked, *refused}
-        await self._run(lambda spool: spool.settle(boot, acked=acked, refused=refused, now=now))
+        """Mark blocks as delivered, and drop what the server will never take: neither is offered again."""
+        settled: Settled = {**{(boot, seq): now for seq in acked}, **{(boot, seq): None for seq in refused}}
+        self._settled |= settled
         if boot == self.boot:
-            self._unwritten = deque(block for block in self._unwritten if block.seq not in gone)
+            self._unwritten = deque(block for block in self._unwritten if (boot, block.seq) not in settled)
+        await self._write_settled()
+
+    async def _write_settled(self) -> None:
+        settled = dict(self._settled)
+        if settled and await self.spool.write(lambda spool: spool.settle(settled), shrinks=True) is not None:
+            self._settled = {block: at for block, at in self._settled.items() if block not in settled}
 
     async def hold(self, block: SpooledBlock, until: float) -> None:
         """Keep it back for a while; one that is only in memory is dropped."""
-        await self._run(lambda spool: spool.hold(block.boot, block.seq, until))
+        await self.spool.write(lambda spool: spool.hold(block.boot, block.seq, until))
         kept = deque(other for other in self._unwritten if other.seq != block.seq or block.boot != self.boot)
         self.lost += block.readings if len(kept) < len(self._unwritten) else 0
         self._unwritten = kept
 
     async def send_again(self, since: float) -> int:
         """Deliver once more what was acknowledged since then; return how many blocks that are."""
-        blocks = await self._run(lambda spool: spool.send_again(since)) or 0
+        blocks = await self.spool.write(lambda spool: spool.send_again(since)) or 0
+        self._settled = {block: at for block, at in self._settled.items() if at is None or at < since}
         self.resent += blocks
         return blocks
 
     async def place(self, shift_s: int) -> int:
         """Move what was read by an unverified clock to where the server's has it; return how many blocks."""
-        placed = await self._run(lambda spool: spool.place(self.boot, shift_s)) or 0
+        placed = await self.spool.write(lambda spool: spool.place(self.boot, shift_s)) or 0
         unsure = sum(block.is_unsure for block in self._unwritten)
         self._unwritten = deque(
             replace(block, is_unsure=False, shift_s=shift_s) if block.is_unsure else block for block in self._unwritten
@@ -146,16 +144,14 @@ class BlockOutbox:
 
     async def prune(self, now: float, *, acked_s: float) -> None:
         """Drop what is kept no longer, and count what of it was never delivered."""
+        await self._write_settled()
         await self.write_unwritten()
-        lost = await self._run(lambda spool: spool.prune(now, acked_s=acked_s, most_bytes=self.most_bytes))
+        pruning = partial(Spool.prune, now=now, acked_s=acked_s, most_bytes=self.most_bytes)
+        lost = await self.spool.write(pruning, shrinks=True)
         self._note_dropped(lost or 0, "older than a week, or beyond the limit of the spool")
 
-    async def read(self, question: Callable[[Spool], T]) -> T | None:
-        """Return what the spool answers; None if there is none, or it fails."""
-        return await self._run(question)
-
     async def refresh_state(self) -> None:
-        spooled = await self._run(lambda spool: spool.state()) or SpoolState()
+        spooled = await self.spool.read(lambda spool: spool.state()) or SpoolState()
         unwritten = self._unwritten
         oldest = min((block.oldest for block in unwritten), default=spooled.oldest)
         self.state = SpoolState(
@@ -168,53 +164,4 @@ class BlockOutbox:
     def count(self, figures: ProberFigures) -> None:
         figures.spool_readings, figures.spool_bytes = self.state.readings, self.state.bytes
         figures.spool_lost, figures.resent_blocks = self.lost, self.resent
-        figures.spool_durable, figures.spools_damaged = int(self.is_durable), self.damaged
-
-    async def _run(self, work: Callable[[Spool], T]) -> T | None:
-        """Return what `work` does in the spool's thread; None if it could not be done, which is told once."""
-        try:
-            result = await asyncio.get_running_loop().run_in_executor(self._thread, self._attempt, work)
-        except (sqlite3.Error, OSError) as error:
-            if self.is_durable:
-                log.error("spool_failed", path=str(self.path), error=str(error), why="readings wait in memory")
-            self.is_durable = False
-            return None
-        if not self.is_durable:
-            log.info("spool_works_again", path=str(self.path))
-        self.is_durable = True
-        return result
-
-    def _attempt(self, work: Callable[[Spool], T]) -> T:
-        """In the thread. Raises sqlite3.Error or OSError, of a spool that may work again later."""
-        try:
-            return work(self._opened())
-        except (sqlite3.Error, OSError) as error:
-            if spool_damage.is_full(error) and self._opened().drop_acknowledged():
-                return work(self._opened())
-            self._close()
-            if not spool_damage.is_damage(error):
-                raise
-            self._replace(error)
-            return work(self._opened())
-
-    def _replace(self, error: Exception) -> None:
-        """Set a damaged spool aside, and begin another one with what can still be read of it."""
-        self.damaged += 1
-        aside = spool_damage.set_aside(self.path, utc_now().strftime("%Y%m%dT%H%M%S%f"))
-        saved = spool_damage.salvage(aside, self._opened())
-        log.error("spool_damaged", set_aside=str(aside), error=str(error), blocks_saved=saved)
-
-    def _close(self) -> None:
-        if self._spool is not None:
-            self._spool.close()
-            self._spool = None
-
-    def _opened(self) -> Spool:
-        if self._spool is None:
-            self._spool = Spool.open(self.path)
-        return self._spool
-
-
-def _append(spool: Spool, blocks: Sequence[SpooledBlock]) -> bool:
-    spool.append(blocks)
-    return True
+        figures.spool_durable, figures.spools_damaged = int(self.spool.is_durable), self.spool.damaged

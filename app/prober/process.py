@@ -24,6 +24,7 @@ from app.prober.rounds import ProbeRounds
 from app.prober.server_client import ServerClient
 from app.prober.server_clock import ServerClock, boot_time
 from app.prober.server_loop import ServerLoop
+from app.prober.spool_thread import SpoolThread
 from app.prober.timekeeping import Timekeeper
 from app.probing import canary_beat
 from probes.policy import AddressPolicy
@@ -57,7 +58,7 @@ class ProberProcess:
     ) -> None:
         started_s, boot = boot_time(), secrets.token_hex(16)
         self.clock = clock or ServerClock()
-        self.outbox = BlockOutbox(options.data_dir / spool.FILE, boot, options.spool_bytes)
+        self.outbox = BlockOutbox(SpoolThread(options.data_dir / spool.FILE), boot, options.spool_bytes)
         self.rounds = ProbeRounds(prober, self.clock, self.outbox, ProberFigures(), options.canaries)
         self.time = Timekeeper(self.clock, self.outbox, self.rounds, started_s)
         self.client = ServerClient(options.server, options.token, even=self.clock.even, transport=transport)

@@ -4,16 +4,20 @@ One thread writes. A block is on the disk before it is delivered, and stays ther
 that failed over may have lost what it acknowledged.
 """
 
+import os
+import shutil
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Set
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import Self
 
 from probes import reading_wire
 
-FILE = "spool.sqlite3"
+FILE, RESERVE_FILE = "spool.sqlite3", "spool.reserve"
+RESERVE_BYTES = 4 * 2**20
 KEEP_S = 7 * 86_400  # undelivered: older readings the server does not take
 MOST_BYTES = 2 * 2**30  # of undelivered blocks
 CHECKED_BYTES = 64 * 2**20  # a larger file is not checked whole at the start: damage shows when it is read
@@ -37,6 +41,7 @@ GROW = """
     ON CONFLICT (boot, seq) DO UPDATE SET readings = excluded.readings, oldest = excluded.oldest,
         newest = excluded.newest, bytes = excluded.bytes, body = excluded.body
 """
+Settled = dict[tuple[str, int], float | None]  # by boot and seq: when it was acknowledged; None: refused
 COLUMNS = "boot, seq, readings, oldest, newest, is_unsure, shift_s, body"
 
 
@@ -71,8 +76,10 @@ class SpoolState:
 
 
 class Spool:
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
         self._connection = connection
+        self._reserve = path.with_name(RESERVE_FILE)
+        self.keep_reserve()
 
     @classmethod
     def open(cls, path: Path) -> Self:
@@ -82,6 +89,8 @@ class Spool:
             connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = FULL")
+            connection.execute("PRAGMA wal_autocheckpoint = 200")
+            connection.execute("PRAGMA journal_size_limit = 1000000")
             connection.executescript(SCHEMA)
             if path.stat().st_size <= CHECKED_BYTES:
                 ((verdict,),) = connection.execute("PRAGMA quick_check(1)").fetchall()
@@ -90,7 +99,7 @@ class Spool:
         except BaseException:
             connection.close()
             raise
-        return cls(connection)
+        return cls(connection, path)
 
     def close(self) -> None:
         self._connection.close()
@@ -106,19 +115,27 @@ class Spool:
                 self._connection.execute("ROLLBACK")
             raise
 
-    def append(self, blocks: Iterable[SpooledBlock]) -> None:
-        """Return once they are on the disk. One that is there already is replaced: it has grown."""
+    def append(self, blocks: Iterable[SpooledBlock]) -> int:
+        """Return how many, once they are on the disk. One that is there already is replaced: it has grown."""
         rows = [(b.boot, b.seq, b.readings, b.oldest, b.newest, b.is_unsure, b.shift_s, b.body) for b in blocks]
         with self._transaction() as connection:
             connection.executemany(
                 f"INSERT INTO block ({COLUMNS}, bytes) VALUES (?, ?, ?, ?, ?, ?, ?, ?8, length(?8)) {GROW}", rows
             )
+        return len(rows)
 
-    def waiting(self, *, blocks: int, readings: int, now: float) -> list[SpooledBlock]:
-        """Return the oldest of what is not acknowledged, of one boot, at least one, and not more than these."""
-        rows = self._connection.execute(
-            f"SELECT {COLUMNS} FROM block WHERE acked_at IS NULL AND held_until <= ? ORDER BY id LIMIT ?", (now, blocks)
-        )
+    def waiting(
+        self, now: float, blocks: int, readings: int, *, passed: Set[tuple[str, int]] = frozenset()
+    ) -> list[SpooledBlock]:
+        """Return the oldest of what waits, of one boot, at least one, not more than these, and none of `passed`."""
+        waiting = "FROM block WHERE acked_at IS NULL AND held_until <= ? ORDER BY id"
+        if passed:
+            found = self._connection.execute(f"SELECT id, boot, seq {waiting}", (now,))
+            ids = islice((key for key, *identity in found if tuple(identity) not in passed), blocks)
+            question = f"SELECT {COLUMNS} FROM block WHERE id IN (SELECT value FROM json_each(?)) ORDER BY id"
+            rows = self._connection.execute(question, (str(list(ids)),))
+        else:
+            rows = self._connection.execute(f"SELECT {COLUMNS} {waiting} LIMIT ?", (now, blocks))
         batch: list[SpooledBlock] = []
         for boot, seq, count, oldest, newest, is_unsure, shift_s, body in rows.fetchall():
             if batch and (boot != batch[0].boot or (readings := readings - batch[-1].readings) < count):
@@ -126,11 +143,13 @@ class Spool:
             batch.append(SpooledBlock(boot, seq, count, oldest, newest, bool(is_unsure), shift_s, body))
         return batch
 
-    def settle(self, boot: str, *, acked: Sequence[int], refused: Sequence[int], now: float) -> None:
+    def settle(self, settled: Settled) -> int:
+        acked = [(at, *block) for block, at in settled.items() if at is not None]
+        refused = [block for block, at in settled.items() if at is None]
         with self._transaction() as connection:
-            marks = [(now, boot, seq) for seq in acked]
-            connection.executemany("UPDATE block SET acked_at = ? WHERE boot = ? AND seq = ?", marks)
-            connection.executemany("DELETE FROM block WHERE boot = ? AND seq = ?", [(boot, seq) for seq in refused])
+            connection.executemany("UPDATE block SET acked_at = ? WHERE boot = ? AND seq = ?", acked)
+            connection.executemany("DELETE FROM block WHERE boot = ? AND seq = ?", refused)
+        return len(settled)
 
     def hold(self, boot: str, seq: int, until: float) -> None:
         """Let others go first: the server took offence at a body with this block alone."""
@@ -161,12 +180,36 @@ class Spool:
             if (excess := self.state().bytes - most_bytes) > 0:
                 lost += _sum_of(connection.execute(_OLDEST_BYTES, (excess,)))
         self._connection.execute("PRAGMA incremental_vacuum(1000)").fetchall()
+        self.keep_reserve()
         return lost
 
     def drop_acknowledged(self) -> int:
-        """Make room on a full disk; return how many blocks were dropped."""
+        """Return how many blocks that were."""
         with self._transaction() as connection:
             return connection.execute("DELETE FROM block WHERE acked_at IS NOT NULL").rowcount
+
+    @contextmanager
+    def reserve_released(self) -> Iterator[None]:
+        """On a full disk have room for changes that make the spool smaller: what is deleted is written first."""
+        self._reserve.unlink(missing_ok=True)
+        self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        try:
+            yield
+            self._connection.execute("PRAGMA incremental_vacuum").fetchall()
+            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        finally:
+            self._take_reserve()
+
+    def keep_reserve(self) -> None:
+        if not self._reserve.exists() and shutil.disk_usage(self._reserve.parent).free > 2 * RESERVE_BYTES:
+            self._take_reserve()
+
+    def _take_reserve(self) -> None:
+        try:
+            with self._reserve.open("wb") as file:
+                os.posix_fallocate(file.fileno(), 0, RESERVE_BYTES)
+        except OSError:
+            self._reserve.unlink(missing_ok=True)
 
     def drop_oldest(self, share: float = 0.1) -> int:
         """Make room at the cost of what waits longest; return its readings."""

@@ -33,7 +33,7 @@ class Timekeeper:
 
         A clock that shows less than was read by it before was set back, or lost: it is not believed.
         """
-        noted = await self.outbox.read(lambda spool: (spool.note("clock_offset_s"), spool.newest_slot()))
+        noted = await self.outbox.spool.read(lambda spool: (spool.note("clock_offset_s"), spool.newest_slot()))
         if self.clock.is_set or noted is None or noted[0] is None:
             return self.clock.is_set
         offset_s, newest_slot = float(noted[0]), noted[1]
@@ -72,7 +72,7 @@ class Timekeeper:
         offset_s = self.clock.offset_s
         if self._noted_s is None or abs(offset_s - self._noted_s) > 0.1:
             self._noted_s = offset_s
-            await self.outbox.read(lambda spool: spool.put_note("clock_offset_s", str(offset_s).encode()))
+            await self.outbox.spool.write(lambda spool: spool.put_note("clock_offset_s", str(offset_s).encode()))
         if (is_off := abs(offset_s) > TOLD_S) != self._is_told:
             self._is_told = is_off
             if is_off:

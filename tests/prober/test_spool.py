@@ -65,12 +65,12 @@ class FullDisk:
         self.is_full = True
         append, drop_acknowledged, drop_oldest = Spool.append, Spool.drop_acknowledged, Spool.drop_oldest
 
-        def appended(spool: Spool, blocks: Iterable[SpooledBlock]) -> None:
+        def appended(spool: Spool, blocks: Iterable[SpooledBlock]) -> int:
             if self.is_full:
                 error = sqlite3.OperationalError("database or disk is full")
                 error.sqlite_errorcode = sqlite3.SQLITE_FULL
                 raise error
-            append(spool, blocks)
+            return append(spool, blocks)
 
         def acknowledged_dropped(spool: Spool) -> int:
             dropped = drop_acknowledged(spool)
@@ -96,7 +96,7 @@ async def test_on_a_full_disk_what_is_acknowledged_makes_room_first(
     FullDisk(monkeypatch)
     with capture_logs() as logs:
         await read(process, NOW + 1)
-    assert (logs, process.outbox.is_durable, process.outbox.lost) == ([], True, 0)
+    assert (logs, process.outbox.spool.is_durable, process.outbox.lost) == ([], True, 0)
     await process.server.attempt()
     assert delivered(machine.server) == [NOW, NOW + 1]
 
@@ -115,10 +115,58 @@ async def test_on_a_full_disk_readings_wait_in_memory_and_only_then_cost_the_old
             await read(process, NOW + number)
     assert (events(logs), process.outbox.lost) == (["spool_failed"], 0)
     await read(process, NOW + 13)
-    assert (process.outbox.is_durable, process.outbox.lost) == (True, 1)
+    assert (process.outbox.spool.is_durable, process.outbox.lost) == (True, 1)
     while await process.server.attempt() < 5:
         pass
     assert sorted(delivered(machine.server)) == [NOW + number for number in range(1, 14)]
+
+
+async def test_on_a_disk_that_takes_nothing_what_is_delivered_is_not_offered_again(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    process = await machine.start()
+    await process.server.attempt()
+    for number in range(30):
+        await read(process, NOW + number)
+
+    def unwritable(*_: object, **__: object) -> int:
+        raise sqlite3.OperationalError("attempt to write a readonly database")
+
+    with monkeypatch.context() as patched:
+        for change in ("append", "settle", "prune"):
+            patched.setattr(Spool, change, unwritable)
+        with capture_logs() as logs:
+            for number in range(30, 33):
+                await process.server.attempt()
+                await read(process, NOW + number)
+            await process.server.attempt()
+        assert events(logs) == ["spool_failed"]
+        assert delivered(machine.server) == [NOW + number for number in range(33)]
+    await process.server.attempt()
+    assert set(machine.server.receipts.values()) == {1}
+    assert await process.outbox.next(NOW) == []
+    await read(process, NOW + 33)
+    assert process.outbox.spool.is_durable
+
+
+async def test_a_block_that_grew_after_the_disk_was_full_is_delivered_as_it_is_now(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    process = await machine.start()
+    await process.server.attempt()
+    machine.server.is_away = True
+    for number in range(60):
+        await read(process, NOW + number)
+        if number == 45:
+            await process.server.attempt()
+    full = FullDisk(monkeypatch)
+    monkeypatch.setattr(Spool, "drop_acknowledged", lambda _: 0)
+    await read(process, NOW + 60)
+    assert full.is_full
+    machine.server.is_away = False
+    while await process.server.attempt() < 5:
+        pass
+    assert delivered(machine.server) == [NOW + number for number in range(61)]
 
 
 async def test_without_a_disk_readings_wait_in_memory_and_are_delivered_from_there(
@@ -141,7 +189,7 @@ async def test_without_a_disk_readings_wait_in_memory_and_are_delivered_from_the
         await read(process, NOW + 2)
         assert events(logs) == ["spool_failed"], "told once"
     await read(process, NOW + 3)
-    assert process.outbox.is_durable
+    assert process.outbox.spool.is_durable
     machine.server.is_away = False
     await process.server.attempt()
     assert delivered(machine.server) == [NOW, NOW + 1, NOW + 2, NOW + 3]
@@ -186,10 +234,10 @@ async def test_acknowledged_blocks_are_kept_for_a_quarter_of_an_hour(machine: Ma
     await process.server.attempt()
     machine.pass_time(890)
     await process.server.attempt()
-    assert await process.outbox.read(lambda spool: spool.newest_slot()) == NOW
+    assert await process.outbox.spool.read(lambda spool: spool.newest_slot()) == NOW
     machine.pass_time(20)
     await process.server.attempt()
-    assert await process.outbox.read(lambda spool: spool.newest_slot()) == 0
+    assert await process.outbox.spool.read(lambda spool: spool.newest_slot()) == 0
 
 
 async def test_a_block_that_the_disk_changed_is_dropped_and_told(machine: Machine) -> None:
