@@ -23,7 +23,7 @@ from app.measurements import partitions
 from app.postgres.engine import transaction
 from app.postgres.leader_lock import NoLongerLeader
 from app.postgres.work_signals import Work, WorkSignals
-from app.probing.write_buffer import BufferBatch
+from app.probing.write_buffer import LARGEST_BATCH, BufferBatch
 from app.vantages import inbox
 from app.vantages.inbox import InboxBlock
 from app.vantages.led_blocks import canaries_of
@@ -38,7 +38,8 @@ from app.worker.writer import write_round
 log = structlog.get_logger()
 
 EVERY_S = 1
-MOST, MOST_READINGS = 200, 20_000  # blocks a transaction, and readings in them (one block may hold as many)
+# Blocks a transaction, and readings in them but for the last one's: were all of them news, a second or two of judging.
+MOST, MOST_READINGS = 200, LARGEST_BATCH
 SWEEP_S = 30.0  # between looks at incidents while no site changes
 BACK = timedelta(days=partitions.BACK_DAYS - 1)  # partitions are there
 RECENT = timedelta(hours=20)  # younger readings are kept, and judged anew if need be, whatever the settings

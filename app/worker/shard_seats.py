@@ -21,6 +21,7 @@ from app.postgres.urls import dsn
 log = structlog.get_logger()
 
 EVERY_S = 1.0
+WAITS_S = 2.0  # before a shard is taken: after the database was away, others may not have come back yet
 LEADER_WAITS_S = 5.0  # the leading worker has enough to do: others come first
 MEMBERS_LOCK = 0x53494E59_0201
 
@@ -80,7 +81,9 @@ class ShardSeats:
         excess += sorted(set(self._seats) - set(excess))[share:]
         if excess:
             await self._give_up(excess)
-        elif len(self._seats) < share:
+        elif len(self._seats) >= share:
+            self._wanted_since = None
+        elif self._has_waited():
             await self._take_one(shards)
 
     async def _look(self) -> tuple[int, int] | None:
@@ -101,8 +104,6 @@ class ShardSeats:
         return row["shards"], row["workers"]
 
     async def _take_one(self, shards: int) -> None:
-        if self.is_leading() and not self._has_waited():
-            return
         for shard in range(1, shards):
             if shard not in self._seats:
                 lock = self._locks.pop(shard, None) or LeaderLock(self.url, ShardLeadership(shard))
@@ -117,7 +118,7 @@ class ShardSeats:
     def _has_waited(self) -> bool:
         now = time.monotonic()
         self._wanted_since = self._wanted_since or now
-        return now - self._wanted_since >= LEADER_WAITS_S
+        return now - self._wanted_since >= (LEADER_WAITS_S if self.is_leading() else WAITS_S)
 
     async def _give_up(self, shards: list[int]) -> None:
         given_up = [self._seats.pop(shard) for shard in shards]

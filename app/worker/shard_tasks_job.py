@@ -8,7 +8,7 @@ import structlog
 
 from app.judging import propagation, shard_tasks
 from app.judging.models import ShardTask
-from app.judging.shards import ShardSeat
+from app.judging.shards import ShardSeat, serialize
 from app.postgres.work_signals import Work, WorkSignals
 from app.worker.jobs import Job
 from app.worker.judging_session import JudgingSessions
@@ -62,6 +62,7 @@ class ShardTaskConsumer:
             await shard_tasks.delete(session, tasks)
             dirty, blind = shard_tasks.ranges_of(tasks), shard_tasks.blindness_of(tasks)
             if blind:
+                await serialize(session)  # before any counter is locked
                 await changes.write(session)
             for source, ranges in blind.items():
                 dirty += await propagation.affected_by_blindness(session, ranges, source=source)

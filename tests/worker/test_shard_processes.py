@@ -42,6 +42,7 @@ BACKDATE = (
     "UPDATE site_configuration SET started_at = '{start}', addressed_at = '{start}'",
 )
 WAITING = "SELECT count(*) FROM prober_inbox"
+SHARDS = "SELECT array_agg(DISTINCT shard ORDER BY shard) FROM site_status"
 READINGS = "SELECT count(*) AS readings, count(DISTINCT (site_id, slot)) AS distinct FROM measurement"
 
 
@@ -57,7 +58,7 @@ def workers(tmp_path: Path, migrated_url: str) -> Iterator["Workers"]:
 class Workers:
     def __init__(self, forks: Forks, url: str, folder: Path) -> None:
         self._forks, self._folder, self._pids = forks, folder, list[int]()
-        self._environment = os.environ | {
+        self.environment = os.environ | {
             "SINYAL_DATABASE_URL": url,
             "SINYAL_DATA_DIR": str(folder),
             "SINYAL_JUDGING_SHARDS": "2",
@@ -65,7 +66,7 @@ class Workers:
         }
 
     def start(self) -> int:
-        self._pids.append(self._forks.start(["worker"], self._environment, self._folder / "workers.log"))
+        self._pids.append(self._forks.start(["worker"], self.environment, self._folder / "workers.log"))
         return self._pids[-1]
 
     async def end(self, pid: int) -> None:
@@ -115,6 +116,7 @@ async def enqueue(session: AsyncSession, village: Village, readings: list[Readin
 async def test_a_holder_is_killed_and_another_goes_on_without_a_lost_or_doubled_reading(
     migrated_url: str, database: asyncpg.Connection, workers: Workers
 ) -> None:
+    """Afterwards the sites are shared among three, by a leader that starts with this setting."""
     start = floor_second(utc_now()) - timedelta(minutes=MINUTES + 5)
     await fill(migrated_url, SITES, [*TREES, *(statement.format(start=start) for statement in BACKDATE)])
     engine = open_engine(migrated_url, name="test")
@@ -142,6 +144,11 @@ async def test_a_holder_is_killed_and_another_goes_on_without_a_lost_or_doubled_
     await workers.end(leader)
     (counted,) = await database.fetch(READINGS)
     assert (counted["readings"], counted["distinct"]) == (len(readings), len(readings)), workers.log
+    workers.environment["SINYAL_JUDGING_SHARDS"] = "3"
+    leader = workers.start()
+    await until(lambda: workers.logged("shards_changed", 2))
+    assert (await database.fetchval(SHARDS)) == [0, 2]
+    await workers.end(leader)
     expected = await village.expected(readings)
     assert_same(await ShardHolders(village, 1, random).stored(), expected)
     await engine.dispose()
