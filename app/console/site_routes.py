@@ -57,6 +57,7 @@ async def _site_page(console: ConsoleRequest, ident: str, chosen: site_history.C
         month=month,
         month_before=f"{date.fromisoformat(f'{month}-01') - timedelta(days=1):%Y-%m}",
         device=await console.api.get(f"{path}/device"),
+        looks=await _looks(console, site),
         parent=await _parent(console, site),
         neighbours=await _neighbours(console, site),
         certificates=(await console.api.get(f"{path}/certificates", limit=5))["items"],
@@ -86,6 +87,14 @@ async def _parent(console: ConsoleRequest, site: dict[str, Any]) -> dict[str, An
             raise
         return None
     return parent
+
+
+async def _looks(console: ConsoleRequest, site: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return what each vantage last saw of the site; nothing where only the worker looks, or its device pushes."""
+    if site["vantages"] == [0] or site["probe"] == "push":
+        return []
+    looks: list[dict[str, Any]] = (await console.api.get(f"/sites/{site['id']}/vantages"))["items"]
+    return looks
 
 
 async def _neighbours(console: ConsoleRequest, site: dict[str, Any]) -> list[dict[str, Any]]:

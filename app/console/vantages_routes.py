@@ -5,6 +5,7 @@ from typing import Any
 
 from fastapi import Response
 
+from app.console import choices
 from app.console.api_client import ApiProblem
 from app.console.page import Console, ConsoleRequest, page_router
 from app.core.errors import NotAllowed
@@ -93,9 +94,9 @@ async def change_vantage(console: Console, number: int) -> Response:
 
 async def _save(console: ConsoleRequest, shown: int | None, number: int, form: Mapping[str, str]) -> Response:
     """`shown`: the number of the form, None of that for a new one."""
+    body = {"name": form.get("name", ""), "label": form.get("label", ""), "provider": form.get("provider") or None}
     try:
-        fields: dict[str, Any] = {name: form.get(name, "") for name in VANTAGE_FIELDS}
-        await console.api.put(f"/vantages/{number}", fields | {"provider": fields["provider"] or None})
+        await console.api.put(f"/vantages/{number}", body)
     except ApiProblem as problem:
         return await _vantage_form(console, shown, form, problem)
     return console.redirect("/vantages", notice="saved")
@@ -109,7 +110,7 @@ async def _vantage_form(
         status=problem.status if problem else 200,
         number=number,
         values={**dict.fromkeys(VANTAGE_FIELDS, ""), **values},
-        providers=[(one["slug"], one["name"]) for one in (await console.api.get("/providers", limit=1000))["items"]],
+        providers=await choices.providers(console.api),
         problem=problem,
         fields=VANTAGE_FIELDS,
     )

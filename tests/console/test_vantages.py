@@ -5,8 +5,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.core.clock import utc_now
 from app.worker import writer as worker
 from app.worker.counters import WorkerCounters
+from tests.conftest import Cast
+from tests.factories import register
 from tests.support.console import Visitor
-from tests.support.probers import hear
+from tests.support.probers import hear, name_vantage
 
 PATH = "/console/vantages"
 
@@ -73,3 +75,19 @@ async def test_a_revoked_prober_stands_on_a_page_of_its_own(session: AsyncSessio
     assert "gudang" not in (await province.get(PATH)).text
     assert "gudang" in (await province.get(f"{PATH}?revoked=true")).text
     assert (await province.submit(page, rotate)).status == 409
+
+
+async def test_a_sites_page_names_from_where_it_is_looked_at(
+    cast: Cast, session: AsyncSession, province: Visitor, reader: Visitor
+) -> None:
+    await name_vantage(session, 1, "telkom")
+    form = await province.get(f"{PATH}/1")
+    saved = await province.submit(form, f"{PATH}/1", label="Jaringan Telkom", provider="telkom-wms")
+    assert saved.status == 303
+    assert "Berada di jaringan telkom-wms" in (await reader.get(PATH)).text
+    both = (await register(cast, host="198.51.100.7", vantages=[1, 0]))["id"]
+    alone = (await register(cast, host="198.51.100.8"))["id"]
+    page = await reader.get(f"/console/sites/{both}")
+    assert "Dipantau dari Jaringan Telkom utama tidak dipantau dalam enam jam terakhir" in page.text
+    assert "tidak menentukan status. Pusat" in page.text
+    assert "Dipantau dari" not in (await reader.get(f"/console/sites/{alone}")).text
