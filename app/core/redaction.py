@@ -16,7 +16,7 @@ WITH_MESSAGE = (OSError, AttributeError, ImportError, NameError, MemoryError)
 ONE_LINE = {"asyncio", "py.warnings"}  # loggers that append a representation of the values concerned
 MEMBERS = "|".join(sorted({*SECRET, *PERSONAL, "sinyal_session", "authorization", "x-csrf-token", "csrf_token"}))
 PATTERNS = (
-    (re.compile(r"\b(sinyal_|sd-)[A-Za-z0-9_-]{16,}"), rf"\1{MASK}"),
+    (re.compile(r"\b(sinyal_|sd-|sp-)[A-Za-z0-9_-]{16,}"), rf"\1{MASK}"),
     (re.compile(r"(?i)\b(bearer\s+)[^\s\"',;]+"), rf"\1{MASK}"),
     (re.compile(r"(/enrol/)[^/\s\"'?]+"), rf"\1{MASK}"),
     (re.compile(r"(://[^\s:/@]*:)[^\s@/]+@"), rf"\1{MASK}@"),

@@ -28,8 +28,9 @@ from tests.support.demo_process import free_port
 pytestmark = pytest.mark.real_time
 
 PASSWORD, PHONE, CODE = "rahasia kata sandi 7713", "0812-5550-7713", "K7QX2MRD"
-DEVICE, TOKEN, COOKIE = "sd-" + "d" * 43, "sinyal_" + "t" * 43, "c" * 43
+DEVICE, TOKEN, COOKIE, PROBER = "sd-" + "d" * 43, "sinyal_" + "t" * 43, "c" * 43, "sp-" + "p" * 43
 SECRETS = {"password": PASSWORD, "phone": PHONE, "code": CODE, "device": DEVICE, "token": TOKEN, "cookie": COOKIE}
+SECRETS["prober"] = PROBER
 
 # The API with routes that fail as bugs of ours would, each with what it was sent in the exception's message.
 BUGGY = """
@@ -276,6 +277,7 @@ def test_an_exception_is_shown_by_its_kind_and_place_and_the_systems_own_with_th
     [
         f"Authorization: Bearer {TOKEN}",
         f"token {DEVICE} was refused",
+        f"token {PROBER} was refused",
         f"Cookie: theme=dark; sinyal_session={COOKIE}; x=y",
         f'{{"username": "ana", "password": "{PASSWORD}"}}',
         f"{{'contact_phone': '{PHONE}'}}",
