@@ -8,9 +8,11 @@ import pytest
 from fastapi import FastAPI
 from pydantic import BaseModel
 from sqlalchemy import text
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.access.models import Role
 from app.access.scope import PROVINCE, Caller
+from app.api.in_process import in_process
 from app.api.middleware.retry_once import RetryOnce
 from app.postgres.engine import open_engine, open_sessions
 from app.postgres.urls import dsn
@@ -44,7 +46,7 @@ async def database(url: str) -> AsyncIterator[asyncpg.Connection]:
 
 
 @pytest.fixture
-async def client(url: str, database: asyncpg.Connection) -> AsyncIterator[httpx.AsyncClient]:
+async def app(url: str, database: asyncpg.Connection) -> AsyncIterator[FastAPI]:
     engine = open_engine(url, name="retried")
     app = FastAPI()
     app.state.sessions = open_sessions(engine)
@@ -67,10 +69,18 @@ async def client(url: str, database: asyncpg.Connection) -> AsyncIterator[httpx.
         await idempotency.record(session, row, 7, caller=SARI)
         return 7
 
-    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
-    async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
-        yield client
+    yield app
     await engine.dispose()
+
+
+def client_of(app: ASGIApp) -> httpx.AsyncClient:
+    return httpx.AsyncClient(transport=httpx.ASGITransport(app, raise_app_exceptions=False), base_url="http://test")
+
+
+@pytest.fixture
+async def client(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
+    async with client_of(app) as client:
+        yield client
 
 
 async def test_a_read_that_was_prepared_before_a_migration_is_answered(
@@ -82,13 +92,17 @@ async def test_a_read_that_was_prepared_before_a_migration_is_answered(
     assert (read.status_code, read.json()) == (200, [])
 
 
-async def test_a_read_whose_connection_was_cut_is_answered(
-    client: httpx.AsyncClient, database: asyncpg.Connection
-) -> None:
-    assert (await client.get("/rows")).json() == 0
-    await database.execute(CUT)
-    read = await client.get("/rows")
-    assert (read.status_code, read.json()) == (200, 0)
+async def test_a_read_whose_connection_was_cut_is_answered(app: FastAPI, database: asyncpg.Connection) -> None:
+
+    async def as_the_console_asks(scope: Scope, receive: Receive, send: Send) -> None:
+        await in_process(app)({**scope, "app": app}, receive, send)
+
+    for asked in (app, as_the_console_asks):
+        async with client_of(asked) as client:
+            assert (await client.get("/rows")).json() == 0
+            await database.execute(CUT)
+            read = await client.get("/rows")
+            assert (read.status_code, read.json()) == (200, 0)
 
 
 async def test_a_write_is_repeated_only_with_its_key(client: httpx.AsyncClient, database: asyncpg.Connection) -> None:
