@@ -10,7 +10,10 @@ from collections.abc import Collection
 import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.postgres.engine import sqlstate
 
 LEADERS = 0  # the shard of the leading worker
 MOST_SHARDS = 16
@@ -25,7 +28,10 @@ READ_SHARDS = text("SELECT version FROM change_counter WHERE name = :name")
 WRITE_SHARDS = text("""
     INSERT INTO change_counter VALUES (:name, :shards) ON CONFLICT (name) DO UPDATE SET version = excluded.version
 """)
-SERIALIZE = text("SELECT pg_advisory_xact_lock(:lock)")
+LONGEST_WAIT = "10s"  # less than a connection waits for an answer: an error of the server's is no doubt about a commit
+SERIALIZE = text("SELECT set_config('lock_timeout', :longest, true), pg_advisory_xact_lock(:lock)")
+NO_LIMIT = text("SET LOCAL lock_timeout TO DEFAULT")
+LOCK_NOT_AVAILABLE = "55P03"
 
 SiteIds = NDArray[np.int32]
 Mask = NDArray[np.bool_]
@@ -35,6 +41,10 @@ def shard_of_trees(roots: NDArray[np.int64], shards: int) -> NDArray[np.int16]:
     """Return the shard of the trees below these topmost sites."""
     mixed = (roots.astype(np.uint64) * np.uint64(MULTIPLIER)) % np.uint64(2**BITS) >> np.uint64(BITS // 2)
     return (mixed % np.uint64(shards)).astype(np.int16)
+
+
+class ShardsBusy(TimeoutError):
+    """Another shard judges for long. Nothing was written: the same is tried again."""
 
 
 class ShardSeat:
@@ -77,10 +87,17 @@ async def serialize(session: AsyncSession) -> None:
     """Wait until no other shard judges more than steady readings; until the commit none begins to.
 
     What one site's change sets off is of all sites: mass outages, shared incidents, versions. Nothing with one shard.
+    Raises ShardsBusy.
     """
     if seat_of(session) is None or session.info.get(SERIALIZED):
         return
-    await session.execute(SERIALIZE, {"lock": SERIAL_LOCK})
+    try:
+        await session.execute(SERIALIZE, {"lock": SERIAL_LOCK, "longest": LONGEST_WAIT})
+    except DBAPIError as error:
+        if sqlstate(error) == LOCK_NOT_AVAILABLE:
+            raise ShardsBusy from error
+        raise
+    await session.execute(NO_LIMIT)
     session.info[SERIALIZED] = True
 
 

@@ -368,6 +368,9 @@ class SiteConfiguration(Base):
         Index(
             "ix_site_configuration_vantages", "site_id", postgresql_where=text("cardinality(vantages) > 1")
         ),  # the few that several look at
+        Index(
+            "ix_site_configuration_parent_id", "parent_id", postgresql_where=text("parent_id IS NOT NULL")
+        ),  # of a node, the sites behind it at any time
     )
 
     site_id: Mapped[int] = mapped_column(ForeignKey("site.id"), primary_key=True)

@@ -14,7 +14,7 @@ from app.judging import carry_store, dated_profiles, ingest, mass_outage, shard_
 from app.judging.carry import newest_thresholds
 from app.judging.carry_table import CarryChanges, CarryTable
 from app.judging.judge_state_store import UNWRITTEN
-from app.judging.shards import SEAT, ShardSeat
+from app.judging.shards import SEAT, ShardsBusy, ShardSeat
 from app.judging.site_rejudgement import FAR_FUTURE
 from app.judging.vantage_waits import JUDGED, WAITS, VantageWaits
 from app.postgres.engine import Sessions, transaction
@@ -65,8 +65,8 @@ class JudgingSessions:
                 self.seat.remove(changes.given_away)
                 self.waits.forget(dict.fromkeys(changes.given_away, to_slot(FAR_FUTURE)))
         except BaseException as error:
-            is_rolled_back = isinstance(error, Exception) and is_entrys_fault(error)  # for certain
-            if may_be_committed or not is_rolled_back:
+            is_rolled_back = isinstance(error, ShardsBusy) or (isinstance(error, Exception) and is_entrys_fault(error))
+            if may_be_committed or not is_rolled_back:  # for certain
                 self.is_loaded = False
             raise
 

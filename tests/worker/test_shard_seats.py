@@ -9,8 +9,10 @@ import pytest
 from sqlalchemy import text
 
 from app.judging import shards
+from app.judging.shards import ShardSeat
 from app.postgres.engine import open_engine, open_sessions, transaction
 from app.postgres.leader_lock import LeaderLock, NoLongerLeader, ShardLeadership
+from app.worker.judging_session import JudgingSessions
 from app.worker.resharding import CHANGING
 from app.worker.shard_seats import ShardSeats, fair_share
 from tests.worker.conftest import connect
@@ -119,3 +121,29 @@ def test_the_leaders_shard_counts_as_a_share_of_its_own() -> None:
     assert [fair_share(1, 1, leads=True), fair_share(1, 2, leads=False)] == [0, 1]
     assert [fair_share(3, 1, leads=True), fair_share(3, 2, leads=True), fair_share(3, 3, leads=True)] == [2, 1, 0]
     assert [fair_share(3, 2, leads=False), fair_share(3, 3, leads=False), fair_share(0, 3, leads=False)] == [2, 1, 0]
+
+
+async def write_serialized(judging: JudgingSessions) -> None:
+    async with judging.transaction() as (session, _):
+        await session.execute(WRITE)
+        await shards.serialize(session)
+
+
+async def test_who_waits_for_another_shard_too_long_tries_again_and_keeps_what_it_knows(
+    sharded_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shards, "LONGEST_WAIT", "200ms")
+    engine = open_engine(sharded_url, name="test")
+    first, second = (JudgingSessions(open_sessions(engine), seat=ShardSeat(shard, 3)) for shard in (1, 2))
+    async with second.transaction():
+        pass
+    async with first.transaction() as (judging, _):
+        await shards.serialize(judging)
+        with pytest.raises(shards.ShardsBusy):
+            await write_serialized(second)
+    assert second.is_loaded
+    async with second.transaction() as (judging, _):
+        await shards.serialize(judging)
+        assert await judging.scalar(text("SELECT count(*) FROM push_inbox")) == 0
+        assert await judging.scalar(text("SELECT current_setting('lock_timeout')")) == "0"
+    await engine.dispose()
