@@ -64,7 +64,7 @@ async def test_looks_for_other_shards_wait_with_the_canaries_beats_and_the_sched
             await holder.probers.consume()
         await follower.follow_signalled()
         if second == -30:
-            slots = context.schedule.take(now + 2)
+            slots = context.schedule.take(context.slot + 2)
             assert len(slots) == SITES, "a first loss is looked at again soon, whoever judged it"
         context.signals.signal("judged")
         context.signals.forget_judged()
