@@ -63,11 +63,11 @@ async def test_the_same_readings_leave_the_same_ledger_and_incidents_with_one_sh
 
     async def scenario(holders: ShardHolders) -> None:
         village.random = random = Random(seed)
-        until, blind = to_slot(village.start) + 4200, village.random_blind_ranges(9)
+        until, blind = to_slot(village.start) + 2700, village.random_blind_ranges(9)
         readings = [reading for reading in village.random_readings() if reading.slot < until]
         arriving = sorted(readings, key=lambda reading: reading.slot + random.choice([0] * 40 + [4000]))
         while arriving:
-            until = arriving[0].slot + 90
+            until = arriving[0].slot + 120
             size = next((n for n, reading in enumerate(arriving) if reading.slot >= until), len(arriving))
             batch, arriving = arriving[: max(size, 1)], arriving[max(size, 1) :]
             fate = random.random()
