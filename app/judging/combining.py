@@ -23,7 +23,12 @@ from app.judging.judge import Observation
 from probes.contract import VANTAGES, Outcome, Reading
 
 MOST_VALID_S = 900  # a look counts for no longer, however seldom its site is looked at
-LOOKS_BACK_S = MOST_VALID_S + hold_s(MOST_VALID_S)  # how far before a slot there may be a look that bears on it
+
+
+def looks_back_s(interval_s: int) -> int:
+    """Return how far before a slot there may be a look that bears on it, where looks are valid for no longer."""
+    counts_s = min(interval_s, MOST_VALID_S)
+    return counts_s + hold_s(counts_s)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +38,7 @@ class VantageRule:
     sources: tuple[str, ...]
     lost_from: int = 0  # 0: from all that can see
     hosted: frozenset[str] = frozenset()  # by the site's own provider
+    interval_s: int = MOST_VALID_S  # of the site's technology: no look is valid for longer, whatever it says
 
     def voters(self, seeing: Sequence[str]) -> list[str]:
         independent = [source for source in seeing if source not in self.hosted]
@@ -60,23 +66,27 @@ class VantageView:
     losing_since: datetime | None = None  # slot of the first of those losses
     _lost: Look | None = None  # the last one lost, unless there was an answer since
 
-    def follow(self, look: Look) -> None:
+    def follow(self, look: Look, interval_s: int) -> None:
         self.last = look
         if look.is_lost:
-            again = self._lost is not None and _goes_on(self._lost.reading, look.reading)
+            again = self._lost is not None and _goes_on(self._lost.reading, look.reading, interval_s)
             self.losing_since = self._lost.observation.slot if again and self._lost else look.observation.slot
             self.losses, self._lost = 2 if again else 1, look
         elif look.observation.outcome is Outcome.OK:
             self.losses, self.losing_since, self._lost = 0, None, None
 
-    def can_see(self, slot: int) -> bool:
+    def can_see(self, slot: int, interval_s: int) -> bool:
         reading = self.last.reading
-        is_recent = slot - reading.slot < min(reading.valid_s, MOST_VALID_S) or slot == reading.slot
+        is_recent = slot - reading.slot < _counts_s(reading, interval_s) or slot == reading.slot
         return is_recent and self.last.observation.outcome is not Outcome.FAULT
 
 
-def _goes_on(lost: Reading, next_lost: Reading) -> bool:
-    return next_lost.slot - lost.slot <= hold_s(min(next_lost.valid_s, MOST_VALID_S))
+def _goes_on(lost: Reading, next_lost: Reading, interval_s: int) -> bool:
+    return next_lost.slot - lost.slot <= hold_s(_counts_s(next_lost, interval_s))
+
+
+def _counts_s(reading: Reading, interval_s: int) -> int:
+    return min(reading.valid_s, interval_s, MOST_VALID_S)
 
 
 @dataclass(slots=True)
@@ -90,7 +100,7 @@ class Combiner:
         slot = looks[0].reading.slot
         was_lost = self._losses(slot, rule) > 0
         for look in looks:
-            self._follow(look)
+            self._follow(look, rule.interval_s)
         losses, voters = self._losses(slot, rule), self._voters(slot, rule)
         at = {look.reading.source: look for look in looks if look.reading.source in voters}
         at = {
@@ -104,14 +114,15 @@ class Combiner:
             return self._lost(list(at.values()))
         return self._answered(slot, rule, at)
 
-    def _follow(self, look: Look) -> None:
+    def _follow(self, look: Look, interval_s: int) -> None:
         source = look.reading.source
         if source not in self.views:
             self.views[source] = VantageView(look)
-        self.views[source].follow(look)
+        self.views[source].follow(look, interval_s)
 
     def seeing(self, slot: int, rule: VantageRule) -> list[str]:
-        return [source for source in rule.sources if source in self.views and self.views[source].can_see(slot)]
+        own = (source for source in rule.sources if source in self.views)
+        return [source for source in own if self.views[source].can_see(slot, rule.interval_s)]
 
     def _voters(self, slot: int, rule: VantageRule) -> list[str]:
         return rule.voters(self.seeing(slot, rule))

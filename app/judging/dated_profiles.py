@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.judging.combining import looks_back_s
 from app.judging.degraded import DegradedThresholds
 from app.judging.models import DatedProfile
 from app.profiles import Profile, Technology, profiles
@@ -19,6 +20,12 @@ class DatedThresholds:
     """By technology, oldest first; the first ones count for all that lies before them."""
 
     dated: Mapping[Technology, Sequence[tuple[datetime, DegradedThresholds]]]
+
+    @property
+    def looks_back(self) -> timedelta:
+        """How far before a slot there may be a look of a vantage that bears on it."""
+        longest = max(limits.interval_s for versions in self.dated.values() for _, limits in versions)
+        return timedelta(seconds=looks_back_s(longest))
 
     def at(self, technology: Technology, moment: datetime) -> DegradedThresholds:
         versions = self.dated[technology]
@@ -71,4 +78,4 @@ async def profile_at(session: AsyncSession, technology: Technology, moment: date
 
 
 def _thresholds(profile: Profile) -> DegradedThresholds:
-    return DegradedThresholds(profile.loss_pct, profile.rtt_ms * 1000, profile.lost_from)
+    return DegradedThresholds(profile.loss_pct, profile.rtt_ms * 1000, profile.lost_from, profile.interval_s)

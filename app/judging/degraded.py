@@ -18,12 +18,13 @@ MEDIAN_OF = 3  # answered readings whose median round trip is judged
 class DegradedThresholds:
     """Where `degraded` begins, for one technology.
 
-    `lost_from`: how many vantages must lose a site for it to be out; 0: all that can see.
+    `lost_from`: how many vantages must lose a site for it to be out; 0: all that can see. `interval_s`: between looks.
     """
 
     loss_pct: float
     rtt_us: int
     lost_from: int = 0
+    interval_s: int = 900
 
 
 class WindowReading(NamedTuple):

@@ -83,10 +83,10 @@ class JudgeContext:
         if len(configuration.vantages) == 1:
             return None
         hosts = {host.vantage: host.provider_id for host in self.hosts if host.started_at <= moment}
-        lost_from = self.thresholds.at(configuration.technology, moment).lost_from
+        limits = self.thresholds.at(configuration.technology, moment)
         sources = tuple(VANTAGES[number] for number in configuration.vantages)
         hosted = {VANTAGES[number] for number, provider_id in hosts.items() if provider_id == configuration.provider_id}
-        return VantageRule(sources, lost_from, frozenset(hosted))
+        return VantageRule(sources, limits.lost_from, frozenset(hosted), limits.interval_s)
 
     def configuration_at(self, moment: datetime) -> JudgeConfiguration:
         """Return the configuration in force at `moment`, the first one for whatever lies before it."""

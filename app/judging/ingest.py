@@ -3,18 +3,17 @@
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.clock import from_slot
-from app.judging import blind_ranges, judge_state_store, mass_outage, shard_tasks, shards
+from app.judging import blind_ranges, dated_profiles, judge_state_store, mass_outage, shard_tasks, shards
 from app.judging.addressed_block import AddressedReading
 from app.judging.blind_ranges import BlindRange
 from app.judging.canary_evidence import CanaryLog
 from app.judging.claims import is_claim
-from app.judging.combining import LOOKS_BACK_S
 from app.judging.dirty_range import DirtyRange
 from app.judging.former_addresses import with_faults_of_others
 from app.judging.judge import JudgeState
@@ -28,7 +27,6 @@ from app.measurements import store as measurements
 from app.registry.models import SiteKind, State
 from probes.contract import CENTRAL, Outcome, Reading
 
-LOOKS_BACK = timedelta(seconds=LOOKS_BACK_S)
 SiteReadings = dict[int, list[Reading]]
 
 
@@ -113,8 +111,9 @@ async def judge_waiting(session: AsyncSession, until: Mapping[int, int]) -> Inge
     """Judge the stored looks of sites that several vantages look at, of each site up to this slot."""
     await shards.serialize(session)
     rows = await judge_state_store.lock_sites(session, sorted(until))
+    back = (await dated_profiles.load(session)).looks_back
     ranges = [
-        (site_id, (rows[site_id].seen_at or EPOCH + LOOKS_BACK) - LOOKS_BACK, from_slot(slot + 1))
+        (site_id, (rows[site_id].seen_at or EPOCH + back) - back, from_slot(slot + 1))
         for site_id, slot in until.items()
         if site_id in rows
     ]

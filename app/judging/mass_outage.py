@@ -3,7 +3,8 @@
 The canaries decide where they can: if they answered from a site's first lost look to its last, the outage counts at
 once. Otherwise the site alone is held: its lost looks read as our fault until its own next look. Lost again, it is down
 from its first lost look on; answered, those looks stay our fault. A hold covers nothing else: no other site, no other
-second, no outage that was confirmed before. Sites that push their own readings are no suspects: we take no look there.
+second, no outage that was confirmed before. Sites that push their own readings are no suspects: we take no look there;
+nor are those that several vantages look at: one uplink of ours loses none of them.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -35,6 +36,7 @@ CONFIRMED_NOW = text(f"""
     SELECT g.site_id, g.started_at, g.confirmed_at FROM unnest(cast(:ids AS int[]), cast(:newest AS timestamptz[])) AS
         w(site_id, newest) JOIN state_segment g USING (site_id) JOIN site s ON s.id = g.site_id
     WHERE g.ended_at IS NULL AND g.state = 'down' AND g.confirmed_at = w.newest AND g.started_at >= :since AND {PROBED}
+        AND cardinality(s.vantages) = 1
     ORDER BY 1
 """)
 # By provider: probed sites, and those of them whose first lost look is recent, whether it was confirmed yet or not.

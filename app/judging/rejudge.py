@@ -16,7 +16,6 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.core.clock import utc_now
 from app.judging import checkpoints, judge_context, judge_state_store, segments, vantage_waits
 from app.judging.blind_ranges import BLINDNESS_SOURCE
-from app.judging.combining import LOOKS_BACK_S
 from app.judging.dirty_range import DirtyRange
 from app.judging.fold import JudgeConfiguration, JudgeContext, fold, in_fold_order
 from app.judging.judge import JudgeState
@@ -30,7 +29,6 @@ from probes.contract import Reading
 
 log = structlog.get_logger()
 
-LOOKS_BACK = timedelta(seconds=LOOKS_BACK_S)
 FIRST_LOOK_AHEAD = timedelta(hours=2)  # how far beyond the range readings are fetched at first
 
 FIRST_SERVED = text("""
@@ -126,7 +124,7 @@ async def _fold_all(session: AsyncSession, sites: Sequence[SiteRejudgement]) -> 
     )
     for site in sites:
         if contexts[site.site_id].has_vantages:
-            site.reads_back = LOOKS_BACK
+            site.reads_back = contexts[site.site_id].thresholds.looks_back
             site.is_combined = vantage_waits.is_combined(session, site.row)
     look_ahead, open_sites = FIRST_LOOK_AHEAD, list(sites)
     while open_sites:

@@ -15,15 +15,18 @@ from app.core.clock import floor_second, from_slot
 from app.core.freshness import hold_sql, holds_until, lapses_at, overdue_after_sql
 from app.core.periods import Period
 from app.judging.judge import JudgeState
+from app.judging.vantage_waits import WAIT_S
 
 WRITTEN_WITHIN_S = 30  # a look, the canaries' answer after it, and its way into the database
+JUDGED_WITHIN_S = WRITTEN_WITHIN_S + WAIT_S  # where looks of several vantages wait for each other
 
 # `settled_until` below, of the state in `site_status`, with what lies beyond that: undecided holds, and parents.
 # One whose outage is known is settled; any other may turn out to be out since its last answer, with losses behind it.
 SETTLED = text(f"""
     WITH site_state AS (
-        SELECT st.*, s.parent_id, cast(:now AS timestamptz) - make_interval(secs => {WRITTEN_WITHIN_S})
-            - CASE WHEN s.probe = 'push' THEN {overdue_after_sql("st.valid_s")} ELSE interval '0' END AS expected_from
+        SELECT st.*, s.parent_id, cast(:now AS timestamptz) - make_interval(
+                secs => CASE WHEN cardinality(s.vantages) > 1 THEN {JUDGED_WITHIN_S} ELSE {WRITTEN_WITHIN_S} END
+            ) - CASE WHEN s.probe = 'push' THEN {overdue_after_sql("st.valid_s")} ELSE interval '0' END AS expected_from
         FROM site_status st JOIN site s ON s.id = st.site_id
         WHERE st.site_id = ANY(:ids) AND s.lifecycle = 'active'
     ), own AS (

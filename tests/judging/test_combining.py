@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.core.clock import from_slot, to_slot
-from app.judging.combining import LOOKS_BACK_S, VantageRule, combined
+from app.judging.combining import MOST_VALID_S, VantageRule, combined, looks_back_s
 from app.judging.dated_profiles import ALWAYS, DatedThresholds
 from app.judging.degraded import DegradedThresholds
 from app.judging.fold import JudgeConfiguration, JudgeContext, VantageHost, fold, fold_order
@@ -83,13 +83,13 @@ def _losses(slot: int, readings: Sequence[Reading], rule: VantageRule) -> dict[s
         looks = sorted((r for r in readings if r.source == source), key=lambda r: -r.slot)
         if not looks or looks[0].outcome is FAULT:
             continue
-        if looks[0].slot != slot and slot - looks[0].slot >= min(looks[0].valid_s, 900):
+        if looks[0].slot != slot and slot - looks[0].slot >= min(looks[0].valid_s, rule.interval_s, 900):
             continue
         clear, row = [r for r in looks if r.outcome is not FAULT], list[Reading]()
         for reading in clear:
             if reading.outcome is OK or len(row) == 2:
                 break
-            if row and row[-1].slot - reading.slot > int(2.5 * min(row[-1].valid_s, 900)):
+            if row and row[-1].slot - reading.slot > int(2.5 * min(row[-1].valid_s, rule.interval_s, 900)):
                 break
             row.append(reading)
         found[source] = [reading.slot for reading in row]
@@ -114,6 +114,7 @@ rules = st.builds(
     st.sampled_from([(A, B), (B, A), (A, B, C), (C, A, B)]),
     st.integers(0, 3),
     st.sampled_from([frozenset(), frozenset({A}), frozenset({B, C}), frozenset({A, B, C})]),
+    st.sampled_from([20, 60, 900]),
 )
 seconds = st.integers(0, 30).map(lambda n: 10 * n) | st.integers(0, 400)
 looks_of_some = st.lists(
@@ -139,7 +140,7 @@ def test_no_look_bears_on_a_slot_further_ahead_than_is_read_back(
     looks: list[tuple[str, int, Outcome]], rule: VantageRule, shift: int
 ) -> None:
     readings = [look(*item, valid_s=2000) for item in looks if item[0] in rule.sources]
-    moved = [replace(reading, slot=reading.slot + LOOKS_BACK_S + 401 + shift) for reading in readings]
+    moved = [replace(reading, slot=reading.slot + looks_back_s(MOST_VALID_S) + 401 + shift) for reading in readings]
     alone, both = combine(moved, rule), combine([*readings, *moved], rule)
     assert both == combine(readings, rule) + alone
 
