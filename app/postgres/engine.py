@@ -28,6 +28,9 @@ Sessions = async_sessionmaker[AsyncSession]
 # With every other one (connection, deadlock, a schema that does not fit, no room, operator intervention, …) it is not.
 DATA_FAULT_CLASSES = ("21", "22", "23", "27", "44", "54", "P0")
 
+# What a connection of our own raises while the database goes away: the last one is told in the middle of closing it.
+CONNECTION_ERRORS = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
+
 CLIENT_TIMEOUT_MARGIN_S = 2  # beyond statement_timeout, which a connection pooler may drop
 
 READ_ONLY = "25006"  # a standby: where it led before, somebody else does now

@@ -17,7 +17,7 @@ from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker
 from sqlalchemy.orm import Session
 
-from app.postgres.engine import Sessions, connect_args
+from app.postgres.engine import CONNECTION_ERRORS, Sessions, connect_args
 from app.postgres.urls import dsn
 from app.postgres.work_signals import JUDGED_CHANNEL, WORK_CHANNEL, WorkSignals
 
@@ -152,7 +152,7 @@ class LeaderLock:
             settings = connect_args(f"{self._leadership.name.lower()} lock")["server_settings"]
             connecting = asyncpg.connect(self._url, timeout=5, command_timeout=5, server_settings=settings)
             self._connection = await connecting
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        except CONNECTION_ERRORS as error:
             self._disconnect(error)
             return False
         return True
@@ -229,7 +229,7 @@ class LeaderLock:
                 await connection.add_listener(WORK_CHANNEL, lambda *notification: self.signals.signal(notification[3]))
                 if self._leadership is Leadership.WORKER:
                     await connection.add_listener(JUDGED_CHANNEL, lambda *heard: self.signals.signal_judged(heard[3]))
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        except CONNECTION_ERRORS as error:
             self._disconnect(error)
             return
         connection.add_termination_listener(lambda _: self._on_termination(connection))
@@ -247,7 +247,7 @@ class LeaderLock:
                 if self._connection is None:
                     return None
                 return await self._connection.fetchval(query, *args)
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        except CONNECTION_ERRORS as error:
             self._disconnect(error)
             return None
 

@@ -115,6 +115,7 @@ class InboxConsumer:
         proof = await read_proof(session)
         if proof is not None:
             self.proof = proof
+            self.peers.record_own_beat(proof.last)  # of the worker before: a long pause since was a refusal
             for site_id, at in await list_arrivals(session, proof.last - peers_kept_for()):
                 self.peers.record(site_id, at)
 

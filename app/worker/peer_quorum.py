@@ -70,6 +70,9 @@ class PeerQuorum:
     def may_pause(self, heard_at: datetime, due: datetime, every: timedelta, longest_pause: timedelta) -> bool:
         """Whether a device heard from last at `heard_at` may have been refused, and still pause when it was `due`."""
         latest = due + late_by(every)
+        beat_at = self._own_beat_at
+        if beat_at is not None and heard_at < latest and latest - beat_at > OWN_BEAT_GAP:
+            return True  # none of ours has arrived since: whether it would have been refused is not known yet
         return any(heard_at < end and start <= latest and due <= end + longest_pause for start, end in self._refusals)
 
     def find(self, due: datetime, every: timedelta, *, exclude: int) -> tuple[int, ...]:

@@ -14,7 +14,7 @@ import asyncpg
 import structlog
 
 from app.judging.shards import SHARDS_COUNTER
-from app.postgres.engine import connect_args
+from app.postgres.engine import CONNECTION_ERRORS, connect_args
 from app.postgres.leader_lock import LeaderLock, ShardLeadership
 from app.postgres.urls import dsn
 
@@ -95,7 +95,7 @@ class ShardSeats:
                 self._connection = await connecting
                 await self._connection.execute(JOIN, MEMBERS_LOCK)
             (row,) = await self._connection.fetch(LOOK, SHARDS_COUNTER, MEMBERS_LOCK)
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        except CONNECTION_ERRORS as error:
             log.warning("shard_seats_unreachable", error=repr(error))
             if self._connection is not None:
                 self._connection.terminate()

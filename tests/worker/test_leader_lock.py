@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 
+import asyncpg
 import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -104,6 +105,22 @@ async def test_a_leader_that_falls_silent_loses_the_lock_and_one_that_starts_doe
     time.sleep(2)  # noqa: ASYNC251  # stopped: nothing in it runs
     assert await rival.try_win()
     await rival.release()
+    leader.abandon()
+
+
+async def test_a_connection_that_is_closing_when_it_is_asked_is_a_lost_one(
+    migrated_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    leader = LeaderLock(migrated_url)
+    assert await leader.try_win()
+
+    async def closing(*_: object) -> None:
+        raise asyncpg.InternalClientError("got result for unknown protocol state 3")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(asyncpg.Connection, "fetchval", closing)
+        assert not await leader.try_lock()
+    assert await leader.try_lock()
     leader.abandon()
 
 

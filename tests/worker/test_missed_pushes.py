@@ -97,6 +97,17 @@ def test_a_beat_of_ours_that_was_refused_lets_devices_pause_though_the_proof_goe
     assert missed(80)[0] == 140, "heard from since"
 
 
+def test_while_no_beat_of_ours_has_arrived_for_too_long_silence_is_not_counted_yet() -> None:
+    """A new worker goes on from the beat of the one before, which died while the database was away."""
+    peers, site, proof = PeerQuorum(), OverdueSite(1, T, 10, T), IngestProof(at(-5), at(-1000))
+    for second in range(-60, 40, 5):
+        peers.record(2 + second // 5 % 3, at(second))
+    peers.record_own_beat(at(-5))
+    assert [push.due for push in missed_by(site, proof, peers, at(38))] == [at(10)], "one makes no outage"
+    peers.record_own_beat(at(37))
+    assert list(missed_by(site, IngestProof(at(37), at(-1000)), peers, at(38))) == []
+
+
 @settings(max_examples=40, deadline=None)
 @given(
     phases=st.lists(st.floats(0, 60), min_size=3, max_size=12),
