@@ -79,7 +79,7 @@ class SiteLatencyOut(LatencyOut):
     )
 
     vantage: int = Field(
-        description="number of the vantage whose readings these are: the site's present primary, or "
+        description="number of the vantage whose readings these are: the site's primary at the end, or "
         "the one asked for. Readings of a time with another primary are that one's",
         examples=[0],
     )

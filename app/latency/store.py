@@ -18,7 +18,10 @@ from app.measurements import partitions
 
 FIGURES = ("loss_pct", "min_ms", "mean_ms", "p50_ms", "p95_ms", "p99_ms", "max_ms", "jitter_ms")
 REPLAN = text("SET LOCAL plan_cache_mode = 'force_custom_plan'")  # the plan for a day does not suit a year
-PRIMARY = text("SELECT vantages[1] FROM site WHERE id = :id")
+PRIMARY = text("""
+    SELECT vantages[1] FROM site_configuration WHERE site_id = :id
+    ORDER BY started_at < :end DESC, started_at DESC LIMIT 1
+""")
 WATERMARKS = text("SELECT stage, upto FROM rollup_watermark")
 STALE_DAYS = f"""
     SELECT DISTINCT date_trunc('day', hour, {WITA_SQL}) FROM stale_hour
@@ -57,7 +60,7 @@ async def read_vantage_latency(
 
     Of another vantage than the primary there are single readings alone.
     """
-    primary = await session.scalar(PRIMARY, {"id": site.site_id})
+    primary = await session.scalar(PRIMARY, {"id": site.site_id, "end": period.end})
     if vantage is None or vantage == primary:
         return {**await read_latency(session, site, period, step), "vantage": primary}
     await session.execute(REPLAN)
