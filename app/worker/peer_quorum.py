@@ -73,7 +73,7 @@ class PeerQuorum:
         beat_at = self._own_beat_at
         if beat_at is not None and heard_at < latest and latest - beat_at > OWN_BEAT_GAP:
             return True  # none of ours has arrived since: whether it would have been refused is not known yet
-        return any(heard_at < end and start <= latest and due <= end + longest_pause for start, end in self._refusals)
+        return any(heard_at < end and start <= latest and due < end + longest_pause for start, end in self._refusals)
 
     def find(self, due: datetime, every: timedelta, *, exclude: int) -> tuple[int, ...]:
         """Return two other sites heard from around `due`, or () if there are fewer.
