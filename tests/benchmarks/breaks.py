@@ -124,7 +124,8 @@ async def _serve(stack: AsyncExitStack, network: ServiceNetwork, url: str, folde
     config.write_text(MAIN.format(folder=folder, example=example))
     argv = [str(NGINX), "-p", str(folder), "-c", str(config)]
     stack.push_async_callback(_end, await asyncio.create_subprocess_exec(*network.namespace.command(argv)))
-    await asyncio.sleep(4)
+    wait = "until curl -sf http://127.0.0.1:8001/healthz > /dev/null; do sleep 1; done"
+    await asyncio.to_thread(network.inside, "sh", "-c", wait)
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:

@@ -73,10 +73,11 @@ stream_open() {
     query="boot=${boot:-none}&number=$number"
     rm -f "$STREAM/lines"
     mkfifo "$STREAM/lines" && exec 6<> "$STREAM/lines" || return
-    curl -sN --http1.1 --connect-timeout 15 -K "$STREAM/curl" -D "$STREAM/head" -w '\nend %{http_code}\n' \
+    # without curl's own probes each minute: they would cost as much as the lines
+    curl -sN --no-keepalive --http1.1 --connect-timeout 15 -K "$STREAM/curl" -D "$STREAM/head" -w '\nend %{http_code}\n' \
         "$URL/api/v1/stream?$query&first_s=$first_s" >&5 2> /dev/null 6>&- < /dev/null &
     down=$!
-    curl -sN --http1.1 --connect-timeout 15 -K "$STREAM/curl" -X POST -H 'Expect:' -H 'Content-Type: text/plain' -T - \
+    curl -sN --no-keepalive --http1.1 --connect-timeout 15 -K "$STREAM/curl" -X POST -H 'Expect:' -H 'Content-Type: text/plain' -T - \
         "$URL/api/v1/stream?$query" < "$STREAM/lines" > /dev/null 2>&1 5>&- 6>&- &
     up=$!
     write_line
