@@ -148,9 +148,8 @@ async def _report(url: str, clients: Clients, since: datetime) -> bool:
     print(f"asked: {dict(clients.asked)}, the slowest {clients.slowest_s:.2f} s")
     print(f"pushes: {dict(clients.pushed)}; rows accepted {rows}, stored {stored}")
     print(f"looks: {looks}; further apart than {1.6 * INTERVAL_S:.0f} s: {gaps}, at most {widest:.0f} s")
-    print(
-        f"sites up: {up} of {PROBED + PUSHING}; seconds (segments) that were not up: {lost or 'none'}; blind: {[tuple(row) for row in blind] or 'never'}"
-    )
+    print(f"sites up: {up} of {PROBED + PUSHING}; seconds (segments) that were not up: {lost or 'none'}")
+    print(f"blind: {[tuple(row) for row in blind] or 'never'}")
     told = {*clients.asked, *clients.pushed} - {"200", "duplicates", "rejected rows"}
     return (
         not told
