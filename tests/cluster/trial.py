@@ -10,6 +10,7 @@ from typing import Any
 
 import asyncpg
 
+from app.postgres.engine import CONNECTION_ERRORS
 from tests.cluster import ledger, probers
 from tests.cluster.cluster import INTERVAL_S, Cluster
 from tests.cluster.faults import ClusterFault
@@ -167,7 +168,7 @@ class Trial:
         """Raises AssertionError while there is no database."""
         try:
             return asyncio.run(fetch(self.cluster.database_url(), statement, *values))
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        except CONNECTION_ERRORS as error:
             raise AssertionError(f"no database: {error!r}") from None
 
     def _record_of(self, stretch: Stretch) -> FaultRecord | None:

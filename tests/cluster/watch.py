@@ -5,8 +5,7 @@ import threading
 import time
 from dataclasses import dataclass, field
 
-import asyncpg
-
+from app.postgres.engine import CONNECTION_ERRORS
 from tests.cluster.cluster import Cluster
 from tests.cluster.villages import fetch
 
@@ -48,7 +47,7 @@ class Watch(threading.Thread):
 
     def longest_gap_s(self, start: float, end: float) -> float:
         """Return for how long judging stood still, at most, in this time."""
-        return max((look.at - look.judged_at for look in self.looks if start <= look.at < end), default=0.0)
+        return max(look.at - look.judged_at for look in self.looks if start <= look.at < end)
 
     def end(self) -> None:
         self._ends.set()
@@ -57,6 +56,6 @@ class Watch(threading.Thread):
     def _judged_at(self) -> float | None:
         try:
             rows = asyncio.run(fetch(self.cluster.database_url(), JUDGED))
-        except (OSError, AssertionError, asyncpg.PostgresError, asyncpg.InterfaceError):
+        except (AssertionError, *CONNECTION_ERRORS):
             return None
         return rows[0][0] if rows else None
