@@ -1,5 +1,6 @@
 """A block of readings comes through its wire format unchanged; what is no block is refused by the name of a column."""
 
+import tracemalloc
 import zlib
 from typing import Any
 
@@ -124,3 +125,14 @@ def test_bytes_that_are_no_block_are_refused(packed: bytes) -> None:
 def test_a_bomb_is_refused_before_it_is_unpacked() -> None:
     with pytest.raises(ValueError, match="longer than"):
         reading_wire.decode(zlib.compress(b"[" * (reading_wire.MOST_BYTES + 1)))
+
+
+def test_a_long_text_among_numbers_takes_no_more_room_than_it_is_long() -> None:
+    """A row of it for each number would be 80 MB here, and more than any machine has for the largest body taken."""
+    document = a_document(slot=["x" * 1_000, *[1] * 20_000])
+    tracemalloc.start()
+    with pytest.raises(ValueError, match=r"^slot: only whole numbers"):
+        reading_wire.read_columns(document)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 5_000_000
