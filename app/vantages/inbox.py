@@ -12,6 +12,8 @@ from app.postgres.work_signals import Work, announce
 from probes.contract import VANTAGES
 from probes.reading_wire import decode, encode
 
+NO_SHARD = 2**15 - 1
+
 INSERT = text("""
     INSERT INTO prober_inbox (prober_id, vantage, shard, received_at, readings, block)
     SELECT :prober, :vantage, n.shard, :received_at, n.readings, n.block
@@ -23,7 +25,7 @@ DELETE_OLDEST = text("""
         SELECT id FROM (
             SELECT id, sum(readings) OVER (ORDER BY id) - readings AS before FROM (
                 SELECT id, readings FROM prober_inbox
-                WHERE refused_at IS NULL AND shard = ANY(cast(:shards AS smallint[]))
+                WHERE refused_at IS NULL AND (shard = cast(:shard AS smallint) OR shard >= cast(:beyond AS smallint))
                 ORDER BY id LIMIT :limit FOR UPDATE SKIP LOCKED
             ) oldest
         ) counted WHERE before < :most
@@ -86,13 +88,14 @@ async def enqueue(
 
 
 async def dequeue(
-    session: AsyncSession, *, limit: int, most_readings: int, shards: Sequence[int] = (0,)
+    session: AsyncSession, *, limit: int, most_readings: int, shard: int = 0, beyond: int = NO_SHARD
 ) -> list[InboxBlock]:
-    """Delete and return the oldest blocks of these shards in the order of their receipt.
+    """Delete and return the oldest blocks of a shard in the order of their receipt.
 
-    They are gone once the caller's transaction commits.
+    With those of shards from `beyond` on, which nobody holds. They are gone once the caller's transaction commits.
     """
-    rows = await session.execute(DELETE_OLDEST, {"limit": limit, "most": most_readings, "shards": list(shards)})
+    parameters = {"limit": limit, "most": most_readings, "shard": shard, "beyond": beyond}
+    rows = await session.execute(DELETE_OLDEST, parameters)
     return sorted((InboxBlock(**row) for row in rows.mappings()), key=lambda block: block.id)
 
 

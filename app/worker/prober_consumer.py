@@ -98,8 +98,7 @@ class ProberConsumer:
         blocks, now, is_sweep = list[InboxBlock](), utc_now(), time.monotonic() - self._swept_at >= SWEEP_S
         try:
             async with self.judging.transaction() as (session, changes):
-                shard = LEADERS if self.judging.seat is None else self.judging.seat.shard
-                blocks = await inbox.dequeue(session, limit=self._most, most_readings=MOST_READINGS, shards=[shard])
+                blocks = await self._dequeue(session)
                 judged = await self._judge(session, changes, blocks, is_sweep) if blocks else []
         except Exception as error:
             return [], await self._handle_failure(blocks, error)
@@ -108,6 +107,15 @@ class ProberConsumer:
         self._swept_at = time.monotonic() if is_sweep and blocks else self._swept_at
         self._count(blocks, changes, now)
         return judged, is_full
+
+    async def _dequeue(self, session: AsyncSession) -> list[InboxBlock]:
+        """The leader takes what lies beyond the last shard too: an api that knew of more shards put it there."""
+        seat = self.judging.seat
+        shard, shards = (LEADERS, 1) if seat is None else (seat.shard, seat.shards)
+        beyond = shards if shard == LEADERS else inbox.NO_SHARD
+        return await inbox.dequeue(
+            session, limit=self._most, most_readings=MOST_READINGS, shard=shard, beyond=beyond
+        )
 
     async def _judge(
         self, session: AsyncSession, changes: CarryChanges, blocks: Sequence[InboxBlock], is_sweep: bool

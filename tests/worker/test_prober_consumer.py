@@ -16,6 +16,7 @@ from app.judging import ingest
 from app.judging.addressed_block import AddressedBlock
 from app.judging.blind_ranges import BlindRange
 from app.judging.models import Blind
+from app.judging.shards import ShardSeat
 from app.postgres.engine import Sessions, transaction
 from app.vantages import inbox
 from app.vantages.inbox import PackedBlock
@@ -50,9 +51,9 @@ class VantageVillage(Village):
         super().__init__(sessions, ids, start, random)
         self.consumer = ProberConsumer(JudgingSessions(sessions), WorkerCounters())
 
-    async def queue(self, readings: Sequence[Reading], *, addressed_at: Any = None) -> None:
+    async def queue(self, readings: Sequence[Reading], *, addressed_at: Any = None, shard: int = 0) -> None:
         block = AddressedBlock.of((reading, addressed_at or self.start) for reading in readings)
-        packed = PackedBlock(len(block), encode(block.readings, block.addressed_at))
+        packed = PackedBlock(len(block), encode(block.readings, block.addressed_at), shard)
         async with transaction(self.sessions) as session:
             await inbox.enqueue(session, [packed], prober_id=None, vantage=1, received_at=utc_now())
 
@@ -105,6 +106,22 @@ async def test_a_village_looked_at_from_elsewhere_has_the_ledger_that_the_built_
         sources = await session.execute(text("SELECT source, count(*) FROM measurement GROUP BY 1"))
         assert [tuple(row) for row in sources] == [("vantage-1", len(readings))]
         assert await session.scalar(text("SELECT count(*) FROM prober_inbox")) == 0
+
+
+async def test_what_an_api_left_to_a_shard_that_is_none_any_more_is_judged_by_the_leader(
+    village: VantageVillage,
+) -> None:
+    """It asks how many there are each 10 s, and goes by the answer before."""
+    await village.queue([village.reading(village.ids[0], 0, OK)], shard=2)
+    await village.consumer.consume()
+    village.consumer.judging.seat = ShardSeat(0, 2)
+    village.consumer.judging.is_loaded = False
+    await village.queue([village.reading(village.ids[0], 60, OK)], shard=2)
+    await village.queue([village.reading(village.ids[0], 120, OK)], shard=1)
+    await village.consumer.consume()
+    async with transaction(village.sessions) as session:
+        assert list(await session.scalars(text("SELECT shard FROM prober_inbox"))) == [1], "its own holder's"
+        assert await session.scalar(text("SELECT count(*) FROM measurement")) == 2
 
 
 async def test_steady_rounds_are_judged_as_columns(village: VantageVillage) -> None:
