@@ -113,9 +113,7 @@ class ProberConsumer:
         seat = self.judging.seat
         shard, shards = (LEADERS, 1) if seat is None else (seat.shard, seat.shards)
         beyond = shards if shard == LEADERS else inbox.NO_SHARD
-        return await inbox.dequeue(
-            session, limit=self._most, most_readings=MOST_READINGS, shard=shard, beyond=beyond
-        )
+        return await inbox.dequeue(session, limit=self._most, most_readings=MOST_READINGS, shard=shard, beyond=beyond)
 
     async def _judge(
         self, session: AsyncSession, changes: CarryChanges, blocks: Sequence[InboxBlock], is_sweep: bool
