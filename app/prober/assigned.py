@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from app.prober import assignment
 from app.prober.assignment import AssignmentUpdate, ProbeRules, SiteToProbe
 from app.prober.errors import FolderOfAnother, ServerUnreachable
+from app.prober.folder_owner import NOTE, FolderOwner
 from app.prober.outbox import BlockOutbox
 from app.prober.rounds import ProbeRounds
 from app.prober.server_client import ServerAnswer, ServerClient
@@ -27,7 +28,7 @@ class AssignedSites:
     rounds: ProbeRounds
     newest: int | None = None  # version, as the server told last
     _version: int | None = None
-    _vantage: int | None = None
+    _owner: FolderOwner | None = None
     _etag: str | None = None
     _asked_s: float = float("-inf")  # by the even clock
 
@@ -60,22 +61,23 @@ class AssignedSites:
             update = assignment.read_update(answer.document)
         except ValueError as error:
             raise ServerUnreachable(f"an assignment that cannot be read: {error}") from None
-        await self._require_vantage(update.rules.vantage)
+        await self._require_own_folder(FolderOwner.of(update.rules, self.client.token))
         await self._apply(update, answer)
 
-    async def _require_vantage(self, vantage: int | None) -> None:
-        """What was read in one vantage is never delivered as another's. Raises FolderOfAnother."""
-        if vantage is None or self._vantage == vantage:
+    async def _require_own_folder(self, owner: FolderOwner) -> None:
+        """Raises FolderOfAnother where something waits for another one; what that one acknowledged is dropped."""
+        if self._owner == owner:
             return
-        noted = await self.outbox.spool.read(lambda spool: spool.note("vantage"))
+        spool = self.outbox.spool
+        difference = owner.find_difference(FolderOwner.read(await spool.read(lambda spool: spool.note(NOTE))))
         await self.outbox.refresh_state()
-        if noted and int(noted) != vantage and self.outbox.state.readings:
-            raise FolderOfAnother(
-                f"{self.outbox.spool.path.parent} holds {self.outbox.state.readings} readings of vantage {int(noted)}, "
-                f"and this token is of vantage {vantage}: give it a folder of its own"
-            )
-        self._vantage = vantage
-        await self.outbox.spool.write(lambda spool: spool.put_note("vantage", str(vantage).encode()))
+        if difference and self.outbox.state.readings:
+            holds = f"{spool.path.parent} holds {self.outbox.state.readings} readings {difference}"
+            raise FolderOfAnother(f"{holds}: give it a folder of its own")
+        if difference:
+            await spool.write(lambda spool: spool.drop_acknowledged(), shrinks=True)
+        self._owner = owner
+        await spool.write(lambda spool: spool.put_note(NOTE, owner.as_note()))
 
     async def _apply(self, update: AssignmentUpdate, answer: ServerAnswer) -> None:
         is_first = self._version is None

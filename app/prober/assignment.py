@@ -72,6 +72,7 @@ class ProbeRules(BaseModel):
 
     version: int
     vantage: int | None = None  # the number of this prober's own
+    database: str | None = None  # of the server: identifier and timeline
     canaries: list[str] = Field([], max_length=MOST_CANARIES)
     policy: PolicyToProbe = PolicyToProbe()
     packets_per_second: int = Field(20_000, ge=1, le=1_000_000)

@@ -6,7 +6,7 @@ ProberError
 ├── BodyTooLarge        413: sent again in smaller parts
 ├── BodyRefused         400, 422: this body will never be taken
 └── ProberEnds          this process has no business any more, and ends with its exit code
-    ├── FolderOfAnother    what it holds was read in another vantage
+    ├── FolderOfAnother    what it holds was read in another vantage, or for another server
     ├── TokenTakenOver
     ├── ProberOutdated
     └── RefusedForGood

@@ -41,7 +41,7 @@ class ServerClient:
     ) -> None:
         self.url = url.rstrip("/").removesuffix("/api/v1")
         headers = {"Authorization": f"Bearer {token}", "User-Agent": "sinyal-prober", "Accept-Language": "en"}
-        self._even = even
+        self.token, self._even = token, even
         base = f"{self.url}/api/v1/prober"
         self._client = httpx.AsyncClient(
             base_url=base, headers=headers, timeout=TIMEOUT, limits=KEPT, transport=transport

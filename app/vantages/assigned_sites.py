@@ -12,12 +12,14 @@ from app.core.clock import utc_now
 from app.profiles import Technology, profiles
 from app.settings import Settings
 from app.vantages.models import RegisteredProber
+from app.vantages.serving_database import DATABASE
 from app.web.conditional import parse_etags
 
 PACKETS, SPACING_MS = 3, 1_000  # of a look that confirms nothing
 
 # The version is read before the sites: a change between the two reads is told twice, and none is lost.
 COUNTERS = text("SELECT name, version FROM change_counter WHERE name IN ('registry', 'generation')")
+DATABASE_NAME = text(f"SELECT {DATABASE}")
 OURS = """
     a.prober_id = :prober AND s.lifecycle = 'active' AND s.probe <> 'push' AND s.host IS NOT NULL
         AND a.vantage = ANY(s.vantages)
@@ -75,6 +77,7 @@ async def read_assigned(
     answer = {
         "version": version,
         "vantage": prober.vantage,
+        "database": await session.scalar(DATABASE_NAME),
         "full": is_full,
         "sites": orjson.Fragment(row.sites),
         "removed": orjson.Fragment(row.removed),

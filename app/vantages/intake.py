@@ -19,20 +19,20 @@ from app.vantages.assigned_looks import find_unassigned
 from app.vantages.beat import BeatIn
 from app.vantages.delivery import DeliveredBlock, ProberDelivery
 from app.vantages.inbox import PackedBlock
+from app.vantages.live_probers import LEASE_S
+from app.vantages.serving_database import DATABASE
 from probes.reading_block import ReadingBlock
 from probes.reading_wire import encode
 
-LEASE = timedelta(seconds=30)  # a prober that was heard within it keeps its sites
+LEASE = timedelta(seconds=LEASE_S)
 QUIET = timedelta(hours=1)  # after which superseded processes are counted anew
 UNKNOWN_TOKEN = "This prober's token is unknown, replaced or revoked"  # noqa: S105  # a message, no secret
 
-# With the timeline: acknowledged blocks are sent again after another server was promoted.
-LOCK = text("""
+LOCK = text(f"""
     SELECT clock_timestamp() AS now, p.id, p.vantage, p.instance, p.started_at, p.seen_at, p.blind_since,
         p.superseded, p.superseded_at,
         coalesce((SELECT version FROM change_counter WHERE name = 'registry'), 0) AS assignment,
-        (SELECT system_identifier FROM pg_control_system()) || '-' || left(pg_walfile_name(pg_current_wal_lsn()), 8)
-            AS database
+        {DATABASE} AS database
     FROM prober p WHERE p.digest = :digest AND p.revoked_at IS NULL FOR NO KEY UPDATE OF p
 """)
 HEARD = text("""

@@ -34,7 +34,8 @@ class Machine:
     async def start(self, **options: object) -> ProberProcess:
         """A process that has begun; nothing of it runs by itself."""
         clock = ServerClock(lambda: self.wall_s, lambda: self.even_s)
-        given = ProberOptions("https://server.test", "sp-token", self.folder, **options)  # type: ignore[arg-type]
+        options = {"token": "sp-token", **options}
+        given = ProberOptions("https://server.test", data_dir=self.folder, **options)  # type: ignore[arg-type]
         process = ProberProcess(given, self.prober, clock, self.server)
         process.time.started_even_s = self.even_s
         await process.outbox.open()

@@ -203,6 +203,26 @@ async def test_what_was_read_in_one_vantage_is_not_delivered_as_another_s(machin
     assert await fourth.server.attempt() == 5, "nothing waits"
 
 
+async def test_what_was_read_for_one_server_is_not_delivered_to_another(machine: Machine) -> None:
+    first = await machine.start()
+    await first.server.attempt()
+    await read(first, NOW)
+    await first.server.attempt()
+    await read(first, NOW + 60)
+    machine.server.database = "8000-00000001"
+    second = await machine.start(token="sp-of-another")
+    with pytest.raises(FolderOfAnother, match="1 readings for another server"):
+        await second.server.attempt()
+    third = await machine.start()
+    await third.server.attempt()
+    assert delivered(machine.server) == [NOW, NOW + 60], "a restored backup is another database that knows the token"
+    machine.server.database = "9000-00000001"
+    fourth = await machine.start(token="sp-of-another")
+    assert await fourth.server.attempt() == 5, "nothing waits"
+    assert set(machine.server.receipts.values()) <= {1, 2}
+    assert (await fourth.outbox.spool.read(lambda spool: spool.send_again(0.0))) == 0, "and nothing is sent again"
+
+
 async def test_states_are_of_the_schedule_alone(machine: Machine) -> None:
     process = await machine.start()
     machine.server.sites = [a_site(7, parent_id=3)]
