@@ -14,7 +14,7 @@ from app.prober.errors import BodyRefused, BodyTooLarge, ServerUnreachable
 from app.prober.outbox import MOST_BLOCKS, BlockOutbox
 from app.prober.rounds import ProbeRounds
 from app.prober.server_client import ServerAnswer, ServerClient, compress
-from app.prober.spool import SpooledBlock
+from app.prober.spooled_block import SpooledBlock
 from app.prober.timekeeping import Timekeeper
 
 log = structlog.get_logger()

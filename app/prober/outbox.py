@@ -9,10 +9,10 @@ from functools import partial
 import numpy as np
 import structlog
 
-from app.prober import spool as spools
 from app.prober.figures import ProberFigures
-from app.prober.spool import Settled, Spool, SpooledBlock, SpoolState
+from app.prober.spool import MOST_BYTES, Settled, Spool
 from app.prober.spool_thread import SpoolThread
+from app.prober.spooled_block import SpooledBlock, SpoolState, pack
 from probes.reading_block import ReadingBlock
 from probes.reading_wire import WireBlock
 
@@ -27,7 +27,7 @@ MOST_UNWRITTEN = 500_000  # readings in memory, about 20 bytes each
 class BlockOutbox:
     spool: SpoolThread
     boot: str
-    most_bytes: int = spools.MOST_BYTES
+    most_bytes: int = MOST_BYTES
     lost: int = 0  # readings that were dropped before they could be delivered
     resent: int = 0  # blocks
     state: SpoolState = field(default_factory=SpoolState)
@@ -62,7 +62,7 @@ class BlockOutbox:
         wire = self._newest = grown or wire
         self._newest_is_unsure = is_unsure
         seq = self._seq
-        block = await self.spool.call(lambda: spools.pack(self.boot, seq, wire, is_unsure=is_unsure))
+        block = await self.spool.call(lambda: pack(self.boot, seq, wire, is_unsure=is_unsure))
         self._unwritten = deque(other for other in self._unwritten if other.seq != seq)
         self._unwritten.append(block)
         await self.write_unwritten()

@@ -4,7 +4,8 @@ import sqlite3
 from contextlib import closing, suppress
 from pathlib import Path
 
-from app.prober.spool import COLUMNS, Spool, SpooledBlock
+from app.prober.spool import Spool
+from app.prober.spooled_block import COLUMNS, SpooledBlock
 
 
 def is_damage(error: Exception) -> bool:

@@ -9,7 +9,8 @@ from structlog.testing import capture_logs
 
 from app.prober import outbox as outboxes
 from app.prober import spool as spools
-from app.prober.spool import FILE, Spool, SpooledBlock
+from app.prober.spool import FILE, Spool
+from app.prober.spooled_block import SpooledBlock
 from tests.prober.conftest import Machine, delivered, read
 from tests.prober.stand_in import a_site
 
