@@ -17,13 +17,13 @@ SAVED_AT_ONCE = 10_000  # sites; meanwhile nobody else changes the registry
 PROBERS = text("""
     SELECT id, vantage, abs(extract(epoch FROM now() - seen_at))::float AS silent_s,
         greatest(0, extract(epoch FROM now() - blind_since))::float AS blind_s
-    FROM prober WHERE revoked_at IS NULL AND digest IS NOT NULL ORDER BY id
+    FROM prober WHERE revoked_at IS NULL ORDER BY id
 """)
 # The centre is one of them only while others than the built-in prober have, or may have, some of its sites.
 SHARED = text("""
     SELECT number FROM vantage WHERE number > 0
     UNION SELECT vantage FROM assignment WHERE prober_id IS NOT NULL AND vantage = 0
-    UNION SELECT vantage FROM prober WHERE revoked_at IS NULL AND digest IS NOT NULL AND vantage = 0
+    UNION SELECT vantage FROM prober WHERE revoked_at IS NULL AND vantage = 0
 """)
 # A row a site would cost a worker more than the assignment itself.
 SITES = text("""

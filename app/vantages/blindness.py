@@ -10,7 +10,7 @@ from app.judging.blind_ranges import BlindRange
 
 OTHERS_HEARD = text("""
     SELECT max(seen_at) FROM prober
-    WHERE vantage = 0 AND digest IS NOT NULL AND revoked_at IS NULL AND blind_since IS NULL
+    WHERE vantage = 0 AND revoked_at IS NULL AND blind_since IS NULL
 """)
 
 

@@ -31,7 +31,7 @@ class VantageHosting(Base):
 
 
 class RegisteredProber(Base):
-    """A process that probes for one vantage, and what it last reported of itself. Only its token's digest is stored.
+    """A `sinyal prober` of one vantage, and what it last reported of itself. The worker's own prober has no row.
 
     The vantage never changes: blocks still in the spool belong to where they were measured.
     """
@@ -41,7 +41,7 @@ class RegisteredProber(Base):
     id: Mapped[int] = mapped_column(primary_key=True)
     name: Mapped[str] = mapped_column(unique=True)  # a slug
     vantage: Mapped[int] = mapped_column(SmallInteger, ForeignKey("vantage.number"))
-    digest: Mapped[bytes | None] = mapped_column(LargeBinary, unique=True)  # null: built into the leading worker
+    digest: Mapped[bytes] = mapped_column(LargeBinary, unique=True)  # of its token
     created_by: Mapped[str]
     created_at: Mapped[Moment] = mapped_column(server_default=func.now())
     revoked_at: Mapped[Moment | None]

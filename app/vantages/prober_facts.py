@@ -22,7 +22,7 @@ PROBERS = text("""
         extract(epoch FROM now() - p.last_rejected_at)::float AS rejected_s,
         p.superseded, extract(epoch FROM now() - p.superseded_at)::float AS superseded_s
     FROM prober p JOIN vantage v ON v.number = p.vantage
-    WHERE p.revoked_at IS NULL AND p.digest IS NOT NULL ORDER BY p.id LIMIT :most
+    WHERE p.revoked_at IS NULL ORDER BY p.id LIMIT :most
 """)
 
 

@@ -42,7 +42,6 @@ PROBER: dict[str, Any] = {
     "name": "samarinda-1",
     "vantage": 1,
     "vantage_name": "telkom",
-    "built_in": False,
     "live": True,
     "sites": 1_038,
     "seen_at": MOMENT,
@@ -153,7 +152,6 @@ class ProberOut(BaseModel):
     name: str = Field(description="name of its machine, or of its place")
     vantage: int = Field(description="number of the vantage that it probes for", examples=[1])
     vantage_name: str = Field(description="name of the vantage")
-    built_in: bool = Field(description="whether it is part of the leading worker, and has no token")
     live: bool = Field(description="whether it was heard in the last 30 s")
     sites: int = Field(description="sites assigned to it")
     seen_at: WitaMoment | None = Field(description="when it was last heard; null: never yet")

@@ -129,11 +129,10 @@ async def rename_prober(session: AsyncSession, prober_id: int, name: str | None,
 
 
 async def revoke_prober(session: AsyncSession, prober_id: int, *, caller: Caller) -> None:
-    """End its token; others of its vantage look at its sites. Idempotent. Raises NotAllowed, NotFound, Conflict."""
+    """End its token; others of its vantage look at its sites. Idempotent. Raises NotAllowed, NotFound."""
     prober = await _lock(session, prober_id, caller=caller)
     if prober.revoked_at is not None:
         return
-    _require_token(prober)
     prober.revoked_at, prober.revoked_by = utc_now(), caller.who
     await session.flush()
     await audit.record(session, caller, "revoke", "prober", prober.id, before={"name": prober.name})
@@ -143,7 +142,6 @@ async def revoke_prober(session: AsyncSession, prober_id: int, *, caller: Caller
 async def rotate_token(session: AsyncSession, prober_id: int, *, caller: Caller) -> str:
     """Return a new token; the one before ends at once. Raises NotAllowed, NotFound, Conflict for a revoked prober."""
     prober = await _lock(session, prober_id, caller=caller)
-    _require_token(prober)
     if prober.revoked_at is not None:
         raise Conflict("The prober {name} is revoked: create another one", values={"name": prober.name})
     token = prober_tokens.mint(prober)
@@ -164,11 +162,6 @@ async def _lock(session: AsyncSession, prober_id: int, *, caller: Caller) -> Reg
 def _require_manager(caller: Caller) -> None:
     if caller.role not in HOLDERS[Right.PROBERS]:
         raise NotAllowed(REFUSALS[Right.PROBERS], values={"role": caller.role.value})
-
-
-def _require_token(prober: RegisteredProber) -> None:
-    if prober.digest is None:
-        raise Conflict("The prober {name} is part of the worker and has no token", values={"name": prober.name})
 
 
 async def _require_unused_vantage(session: AsyncSession, name: str, number: int) -> None:
@@ -206,6 +199,6 @@ def _present(
 ) -> dict[str, Any]:
     out = {name: getattr(prober, name, None) for name in ProberOut.model_fields}
     is_live = prober.revoked_at is None and prober.seen_at is not None and utc_now() - prober.seen_at <= LEASE
-    out |= {"vantage_name": vantage_name, "built_in": prober.digest is None, "live": is_live}
+    out |= {"vantage_name": vantage_name, "live": is_live}
     out["sites"] = 0 if prober.revoked_at else sites.get(str(prober.id), 0)
     return out if caller.sees_addresses else out | dict.fromkeys(OF_PROVINCE)

@@ -50,7 +50,7 @@ async def test_the_page_tells_how_each_prober_is(session: AsyncSession, province
         await worker.write_beat(session, now=now, started_at=now, blind_since=None, figures=figures.as_dict())
     page = await province.get(PATH)
     rows = [" ".join(row.text_content().split()) for row in page.tree.xpath("//tbody/tr")]
-    assert "bagian dari worker" in rows[0]
+    assert "bawaan layanan ini" in rows[0]
     for part in ("satu", "10.9.8.7", "ada kabar", "1.038", "1.250 ms", "12.345"):
         assert part in rows[1]
     assert ("tidak ada kabar" in rows[2] or "diam" in rows[2], "4.321" in rows[2]) == (True, True)

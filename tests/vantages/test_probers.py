@@ -23,7 +23,7 @@ async def test_a_prober_gets_its_token_once_and_only_its_digest_is_kept(cast: Ca
     assert answer.headers["cache-control"] == "no-store"
     made = answer.json()
     assert made["token"].startswith("sp-")
-    assert (made["vantage"], made["vantage_name"], made["live"], made["built_in"]) == (0, "central", False, False)
+    assert (made["vantage"], made["vantage_name"], made["live"]) == (0, "central", False)
     (stored,) = await session.scalars(select(RegisteredProber))
     assert stored.digest == digest(made["token"])
     read = (await cast.sari.get(f"/probers/{made['id']}")).json()
