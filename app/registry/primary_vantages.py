@@ -14,29 +14,31 @@ from probes.reading_block import IS_LOOK, SOURCE_CODES, ReadingBlock
 PRIMARIES = text("""
     SELECT site_id, ceil(extract(epoch FROM started_at))::bigint,
         coalesce(ceil(extract(epoch FROM ended_at))::bigint, cast(9223372036854775807 AS bigint)), vantages[1]
-    FROM site_configuration WHERE cardinality(vantages) > 1
+    FROM site_configuration WHERE cardinality(vantages) > 1 ORDER BY site_id, started_at
 """)
 
 
 class PrimaryVantages:
-    """By site and time, for the times in which several vantages look."""
+    """By site and time, for the times in which several vantages look. `rows`: by site and start; none overlaps."""
 
     def __init__(self, rows: Sequence[Any]) -> None:
-        self._rows = rows
+        sites, starts, ends, primaries = np.array([tuple(row) for row in rows], np.int64).reshape(-1, 4).T
+        self._starts, self._sites, self._ends = _places(sites, starts), sites, ends
+        self._sources = np.array([SOURCE_CODES[VANTAGES[primary]] for primary in primaries.tolist()], np.int64)
 
     def counted(self, block: ReadingBlock) -> ReadingBlock:
         """Return the block without what other vantages than the primary read."""
-        beside = np.zeros(len(block), bool)
-        for site_id, start, end, primary in self._of(block.key):
-            is_other = IS_LOOK[block.source] & (block.source != SOURCE_CODES[VANTAGES[primary]])
-            beside |= is_other & (block.key == site_id) & (block.slot >= start) & (block.slot < end)
+        if not len(self._sites):
+            return block
+        row = np.searchsorted(self._starts, _places(block.key, block.slot), side="right") - 1
+        is_dated = (row >= 0) & (self._sites[row] == block.key) & (block.slot < self._ends[row])
+        beside = is_dated & IS_LOOK[block.source] & (block.source != self._sources[row])
         return block.take(~beside) if beside.any() else block
 
-    def _of(self, keys: NDArray[np.int32]) -> list[Any]:
-        if not self._rows:
-            return []
-        present = set(np.unique(keys).tolist())
-        return [row for row in self._rows if row[0] in present]
+
+def _places(sites: NDArray[Any], seconds: NDArray[Any]) -> NDArray[np.int64]:
+    """Return one number for a site and a second, in the order of sites and then of seconds."""
+    return sites.astype(np.int64) << 32 | seconds.astype(np.int64).clip(0, 2**32 - 1)
 
 
 async def load_primaries(session: AsyncSession) -> PrimaryVantages:
