@@ -15,11 +15,11 @@ from app.accounts import role_grants
 from app.accounts.schemas import AccountIn, AccountOut, AccountPatch
 from app.core.clock import utc_now
 from app.core.errors import Conflict, Fault, Invalid, NotFound
+from app.postgres import lock_ids
 from app.postgres.engine import require_version
 from app.registry import regions
 from app.registry.models import Provider
 
-ACCOUNTS_LOCK = 0x53494E59_0003
 FIRST_USERNAME = "admin"
 
 
@@ -182,7 +182,7 @@ def _accounts(caller: Caller) -> Select[Any, Any]:
 
 async def _lock(session: AsyncSession) -> None:
     """Serialize changes: otherwise the last two admins could disable each other at the same time."""
-    await session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": ACCOUNTS_LOCK})
+    await session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": lock_ids.ACCOUNTS})
 
 
 async def _save(session: AsyncSession, row: AccountRow, before: dict[str, Any], *, caller: Caller) -> None:

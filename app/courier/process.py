@@ -15,7 +15,8 @@ from app.core.stopping import completes
 from app.courier import weekly_tests
 from app.courier.deliverer import Deliverer
 from app.postgres.engine import Sessions, database_url, is_unavailable, open_engine, transaction
-from app.postgres.leader_lock import LeaderLock, Leadership, NoLongerLeader
+from app.postgres.leader_lock import LeaderLock, NoLongerLeader
+from app.postgres.leadership import Leadership
 from app.postgres.work_signals import Work, WorkSignals
 from app.settings import Settings, SettingsError
 

@@ -13,6 +13,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.postgres import lock_ids
 from app.postgres.engine import sqlstate
 
 LEADERS = 0  # the shard of the leading worker
@@ -20,7 +21,6 @@ MOST_SHARDS = 16
 SHARDS_COUNTER = "judging-shards"  # its version is their number
 SEAT = "shard seat"  # in a session's `info`
 SERIALIZED = "serialized"  # in a session's `info`
-SERIAL_LOCK = 0x53494E59_0200
 
 MULTIPLIER, BITS = 2_654_435_761, 32  # Knuth's: neighbouring ids part
 
@@ -92,7 +92,7 @@ async def serialize(session: AsyncSession) -> None:
     if seat_of(session) is None or session.info.get(SERIALIZED):
         return
     try:
-        await session.execute(SERIALIZE, {"lock": SERIAL_LOCK, "longest": LONGEST_WAIT})
+        await session.execute(SERIALIZE, {"lock": lock_ids.SERIAL_JUDGING, "longest": LONGEST_WAIT})
     except DBAPIError as error:
         if sqlstate(error) == LOCK_NOT_AVAILABLE:
             raise ShardsBusy from error

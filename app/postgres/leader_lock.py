@@ -7,8 +7,6 @@ newest is rolled back.
 
 import asyncio
 import contextlib
-from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any
 
 import asyncpg
@@ -18,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker
 from sqlalchemy.orm import Session
 
 from app.postgres.engine import CONNECTION_ERRORS, Sessions, connect_args
+from app.postgres.leadership import Leadership, ShardLeadership
 from app.postgres.urls import dsn
 from app.postgres.work_signals import JUDGED_CHANNEL, WORK_CHANNEL, WorkSignals
 
@@ -43,36 +42,6 @@ IS_LEADER = """
     SELECT CASE WHEN pg_current_xact_id_if_assigned() IS NULL THEN true
         ELSE EXISTS (SELECT FROM change_counter WHERE name = $1 AND version = $2 FOR SHARE) END
 """
-
-
-class Leadership(StrEnum):
-    """What only one process does at a time. Its value names the counter of its generations."""
-
-    WORKER = "leader"
-    COURIER = "courier"
-
-    @property
-    def lock_id(self) -> int:
-        return {Leadership.WORKER: 0x53494E59_0002, Leadership.COURIER: 0x53494E59_0003}[self]
-
-
-@dataclass(frozen=True, slots=True)
-class ShardLeadership:
-    """What only one process does at a time for a shard (app/judging/shards.py): to judge its sites."""
-
-    shard: int
-
-    @property
-    def name(self) -> str:
-        return f"shard {self.shard}"
-
-    @property
-    def value(self) -> str:
-        return f"shard-{self.shard}"
-
-    @property
-    def lock_id(self) -> int:
-        return 0x53494E59_0100 + self.shard
 
 
 class NoLongerLeader(Exception):

@@ -13,9 +13,9 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from app.postgres import lock_ids
 from app.settings import ROOT
 
-MIGRATION_LOCK = 0x53494E59_0001
 LOCK_S = 2
 
 
@@ -33,7 +33,7 @@ async def upgrade(connection: AsyncConnection) -> bool:
     Raises OperationalError where a table stays locked for LOCK_S: whoever asks for it afterwards waits as well.
     """
     await connection.execute(text("SET LOCAL lock_timeout = '120s'"))
-    await connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": MIGRATION_LOCK})
+    await connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": lock_ids.MIGRATION})
     if await schema_age(connection) is SchemaAge.NEWER:
         return False
     await connection.execute(text(f"SET LOCAL lock_timeout = '{LOCK_S}s'"))

@@ -7,7 +7,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.judging import shard_trees
 from app.judging.shards import MOST_SHARDS, ShardSeat, read_shards, write_shards
 from app.postgres.engine import Sessions, direct_url, transaction
-from app.postgres.leader_lock import LeaderLock, ShardLeadership
+from app.postgres.leader_lock import LeaderLock
+from app.postgres.leadership import ShardLeadership
 from app.settings import Settings
 
 log = structlog.get_logger()

@@ -14,8 +14,10 @@ import asyncpg
 import structlog
 
 from app.judging.shards import SHARDS_COUNTER
+from app.postgres import lock_ids
 from app.postgres.engine import CONNECTION_ERRORS, connect_args
-from app.postgres.leader_lock import LeaderLock, ShardLeadership
+from app.postgres.leader_lock import LeaderLock
+from app.postgres.leadership import ShardLeadership
 from app.postgres.urls import dsn
 
 log = structlog.get_logger()
@@ -23,7 +25,6 @@ log = structlog.get_logger()
 EVERY_S = 1.0
 WAITS_S = 2.0  # before a shard is taken: after the database was away, others may not have come back yet
 LEADER_WAITS_S = 5.0  # the leading worker has enough to do: others come first
-MEMBERS_LOCK = 0x53494E59_0201
 
 JOIN = "SELECT pg_advisory_lock_shared($1)"
 LOOK = """
@@ -93,8 +94,8 @@ class ShardSeats:
                 settings = connect_args("shard seats")["server_settings"]
                 connecting = asyncpg.connect(dsn(self.url), timeout=5, command_timeout=5, server_settings=settings)
                 self._connection = await connecting
-                await self._connection.execute(JOIN, MEMBERS_LOCK)
-            (row,) = await self._connection.fetch(LOOK, SHARDS_COUNTER, MEMBERS_LOCK)
+                await self._connection.execute(JOIN, lock_ids.WORKERS)
+            (row,) = await self._connection.fetch(LOOK, SHARDS_COUNTER, lock_ids.WORKERS)
         except CONNECTION_ERRORS as error:
             log.warning("shard_seats_unreachable", error=repr(error))
             if self._connection is not None:

@@ -5,7 +5,7 @@ import json
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access.models import Account, Audit, Role
@@ -14,6 +14,7 @@ from app.accounts import store
 from app.accounts.schemas import AccountIn, AccountMade, AccountOut, AccountPatch
 from app.core.errors import Conflict, Stale
 from app.postgres.engine import Sessions, transaction
+from app.postgres.leadership import Leadership
 from tests.access.browser import OTHER, PASSWORD, account
 from tests.conftest import Cast
 from tests.support.accounts import Open, admin, made, person
@@ -322,6 +323,16 @@ async def test_of_the_last_two_admins_only_one_can_disable_the_other(committed: 
         return True
 
     assert sorted(await asyncio.gather(*map(disable, ids))) == [False, True, True]
+
+
+async def test_an_account_is_changed_while_worker_and_courier_run(committed: Sessions) -> None:
+    async with committed() as session:
+        ident = (await account(session, "ana", Role.VIEWER)).id
+    async with committed() as leaders, transaction(committed) as session:
+        for leadership in Leadership:
+            await leaders.execute(select(func.pg_advisory_xact_lock(leadership.lock_id)))
+        await session.execute(text("SET LOCAL lock_timeout = '2s'"))
+        await store.disable_account(session, ident, caller=SARI)
 
 
 async def test_many_first_starts_make_one_first_account(committed: Sessions) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 
 import asyncpg
 
-from app.postgres.leader_lock import Leadership
+from app.postgres.leadership import Leadership
 from simulator.villages import CANARIES
 from tests.cluster.configuration import APPS, DATABASES, FILES, FRONT, PAGES_PORT, SITES, Configuration, environment
 from tests.cluster.machines import Machine, Machines

@@ -11,7 +11,8 @@ from sqlalchemy import text
 from app.judging import shards
 from app.judging.shards import ShardSeat
 from app.postgres.engine import open_engine, open_sessions, transaction
-from app.postgres.leader_lock import LeaderLock, NoLongerLeader, ShardLeadership
+from app.postgres.leader_lock import LeaderLock, NoLongerLeader
+from app.postgres.leadership import ShardLeadership
 from app.worker.judging_session import JudgingSessions
 from app.worker.resharding import CHANGING
 from app.worker.shard_seats import ShardSeats, fair_share

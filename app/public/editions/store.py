@@ -13,6 +13,7 @@ from app.availability import monthly_close
 from app.core.clock import midnight, month_of
 from app.judging.invalidation import CLOSES_AFTER_DAYS
 from app.measurements.simulated_past import simulated_until
+from app.postgres import lock_ids
 from app.public.editions import catalogue, data_files, datapackage
 from app.public.editions.data_files import EditionFile
 from app.public.editions.edition import Edition, EditionReason, FileFacts, Terms, shown_editions
@@ -22,7 +23,6 @@ from app.public.publication import Publication
 
 RECHECKED_EVERY = timedelta(days=7)  # at most one more version a week, whatever arrives
 RECHECKED_MONTHS = 13  # before the present one; older ones are changed by what is published alone
-PUBLISHING_LOCK = 0x53494E59_0017
 LOCK = text("SELECT pg_advisory_xact_lock(:key)")
 # Months whose days are all counted: from the first day of all, or the month's first, to its last.
 COUNTED_MONTHS = text("""
@@ -64,7 +64,7 @@ async def publish_next(
     """
     if not publication.shows_anything:
         return None
-    await session.execute(LOCK, {"key": PUBLISHING_LOCK})
+    await session.execute(LOCK, {"key": lock_ids.PUBLISHING})
     rows = list(await session.scalars(select(OpenDataEdition)))
     month = _next_month(await due_months(session, now), rows, publication, now)
     return None if month is None else await publish_month(session, month, publication, url=url, now=now)
