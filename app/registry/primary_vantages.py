@@ -38,7 +38,8 @@ class PrimaryVantages:
 
 def _places(sites: NDArray[Any], seconds: NDArray[Any]) -> NDArray[np.int64]:
     """Return one number for a site and a second, in the order of sites and then of seconds."""
-    return sites.astype(np.int64) << 32 | seconds.astype(np.int64).clip(0, 2**32 - 1)
+    places: NDArray[np.int64] = sites.astype(np.int64) << 32 | seconds.astype(np.int64).clip(0, 2**32 - 1)
+    return places
 
 
 async def load_primaries(session: AsyncSession) -> PrimaryVantages:
