@@ -19,6 +19,13 @@ ROW: dict[str, Any] = {
     "max_ms": 23.739,
     "jitter_ms": 0.781,
 }
+EXAMPLE: dict[str, Any] = {
+    "from": "2026-11-24T21:00:00+08:00",
+    "to": "2026-11-24T21:07:31+08:00",
+    "step": "hour",
+    "series": [ROW],
+    "total": ROW,
+}
 
 
 class LatencyRow(BaseModel):
@@ -41,19 +48,7 @@ class LatencyRow(BaseModel):
 
 
 class LatencyOut(MarksSimulatedPast):
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "from": "2026-11-24T21:00:00+08:00",
-                    "to": "2026-11-24T21:07:31+08:00",
-                    "step": "hour",
-                    "series": [ROW],
-                    "total": ROW,
-                }
-            ]
-        }
-    )
+    model_config = ConfigDict(json_schema_extra={"examples": [EXAMPLE]})
 
     from_: WitaMoment = Field(alias="from")
     to: WitaMoment
@@ -63,20 +58,7 @@ class LatencyOut(MarksSimulatedPast):
 
 
 class SiteLatencyOut(LatencyOut):
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "from": "2026-11-24T21:00:00+08:00",
-                    "to": "2026-11-24T21:07:31+08:00",
-                    "step": "hour",
-                    "series": [ROW],
-                    "total": ROW,
-                    "vantage": 0,
-                }
-            ]
-        }
-    )
+    model_config = ConfigDict(json_schema_extra={"examples": [EXAMPLE | {"vantage": 0}]})
 
     vantage: int = Field(
         description="number of the vantage whose readings these are: the site's primary at the end, or "

@@ -2,7 +2,6 @@
 
 import contextlib
 import time
-import zlib
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -16,7 +15,7 @@ from starlette.responses import Response
 
 from app.access.api_tokens import digest
 from app.agents import agent_tokens
-from app.core import i18n
+from app.core import gzip_body, i18n
 from app.core.clock import from_micros
 from app.core.errors import Fault, Invalid, NotSignedIn, Problem, TooLarge, TooManyRequests, Unavailable
 from app.core.networks import canonical
@@ -33,7 +32,6 @@ from app.web.client_address import client_address
 
 MAX_BYTES = 1_000_000  # of a body, compressed and decompressed alike
 MAX_UNKNOWN_BYTES = 100_000  # of one that is parsed for its token, whoever sent it
-TOO_LARGE = "At most {limit} MB per request: split it into several"
 NO_DEVICE_TOKEN = "Send the device's token: Authorization: Bearer <token>, or as token in the body"  # noqa: S105
 HEARTBEAT_S = 15  # `next_s` for the worker's ingest heartbeat
 
@@ -123,7 +121,9 @@ async def receive(request: Request, endpoint: PushEndpoint) -> Response:
             device = await endpoint.authenticate(_body_token(document), address)
         async with endpoint.admission.turn(len(body)):
             if document is None:
-                document = parser.load(_decompress(body, request.headers.get("content-encoding")))
+                document = parser.load(
+                    gzip_body.unpack(body, request.headers.get("content-encoding"), most_bytes=MAX_BYTES)
+                )
             push = parser.parse(document) if device.site is not None else parser.Push(live=True)
             received = _received_push(device, push, received_us, len(body), address)
         endpoint.charge_past_hours(received)
@@ -161,9 +161,9 @@ async def _read_body(request: Request) -> bytes:
     try:
         body = await request.body()
     except HTTPException:  # from app/api/middleware/body_limits.py, which stops reading
-        raise _too_large() from None
+        raise gzip_body.too_large(MAX_BYTES) from None
     if len(body) > MAX_BYTES:
-        raise _too_large()
+        raise gzip_body.too_large(MAX_BYTES)
     return body
 
 
@@ -177,10 +177,6 @@ def _require_small(body: bytes, request: Request) -> None:
         raise Invalid(
             Fault("Content-Encoding", "token_in_body", "A compressed body needs the token in the header Authorization")
         )
-
-
-def _too_large() -> TooLarge:
-    return TooLarge(TOO_LARGE, values={"limit": MAX_BYTES // 1_000_000})
 
 
 async def _record_arrival(
@@ -221,21 +217,3 @@ def _body_token(document: dict[str, Any]) -> str:
             Fault("token", "string_too_long", MESSAGES["string_too_long"], values={"max_length": parser.MAX_TOKEN})
         )
     return token
-
-
-def _decompress(body: bytes, encoding: str | None) -> bytes:
-    """Raises TooLarge without decompressing more than MAX_BYTES."""
-    if encoding is None or encoding == "identity":
-        return body
-    if encoding.lower() != "gzip":
-        raise Invalid(Fault("Content-Encoding", "unknown_encoding", "Compress the body with gzip or not at all"))
-    decompressor = zlib.decompressobj(31)  # 31: gzip format
-    try:
-        decompressed = decompressor.decompress(body, MAX_BYTES + 1)
-    except zlib.error:
-        decompressed = b""
-    if len(decompressed) > MAX_BYTES:
-        raise _too_large()
-    if not decompressor.eof or decompressor.unused_data:
-        raise Invalid(Fault("body", "bad_gzip", "The body is not a complete gzip stream"))
-    return decompressed

@@ -1,6 +1,5 @@
 """Parses deliveries of readings: whole, or with every block that cannot be used named. Pure."""
 
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from hashlib import blake2b
@@ -64,24 +63,6 @@ class ProberDelivery:
     def readings(self) -> int:
         """Readings of the blocks that can be used."""
         return sum(len(block.block) for block in self.blocks)
-
-
-def inflate(body: bytes, encoding: str | None) -> bytes:
-    """Return the JSON of a body. Raises TooLarge without inflating more than MAX_BYTES; Invalid."""
-    if encoding is None or encoding == "identity":
-        return body
-    if encoding.lower() != "gzip":
-        raise Invalid(Fault("Content-Encoding", "unknown_encoding", "Compress the body with gzip or not at all"))
-    decompressor = zlib.decompressobj(31)  # 31: gzip format
-    try:
-        inflated = decompressor.decompress(body, MAX_BYTES + 1)
-    except zlib.error:
-        inflated = b""
-    if len(inflated) > MAX_BYTES:
-        raise TooLarge("At most {limit} MB per request: split it into several", values={"limit": MAX_BYTES // 10**6})
-    if not decompressor.eof or decompressor.unused_data:
-        raise Invalid(Fault("body", "bad_gzip", "The body is not a complete gzip stream"))
-    return inflated
 
 
 def load(body: bytes) -> dict[str, Any]:

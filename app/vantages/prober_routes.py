@@ -11,14 +11,14 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from starlette.exceptions import HTTPException
 
 from app.access.api_tokens import digest
-from app.core import i18n
-from app.core.errors import NotSignedIn, TooLarge
+from app.core import gzip_body, i18n
+from app.core.errors import NotSignedIn
 from app.core.networks import canonical
 from app.postgres.engine import transaction
 from app.vantages import delivery, intake
 from app.vantages.assigned_sites import read_assigned
 from app.vantages.beat import BEAT, BeatIn, read_beat
-from app.vantages.delivery import MAX_SENT_BYTES, ProberDelivery
+from app.vantages.delivery import MAX_BYTES, MAX_SENT_BYTES, ProberDelivery
 from app.vantages.intake import UNKNOWN_TOKEN, Superseded, Taken
 from app.vantages.prober_gate import ProberGate
 from app.vantages.prober_schemas import BEAT_SCHEMA, DELIVERY, DELIVERY_SCHEMA, BeatOut, ProberDeliveryOut
@@ -146,7 +146,7 @@ async def _take(request: Request, token: bytes, reported: BeatIn | None, parsed:
 
 async def _unpack(body: bytes, encoding: str | None) -> ProberDelivery:
     def unpack() -> ProberDelivery:
-        return delivery.parse(delivery.load(delivery.inflate(body, encoding)), time.time())
+        return delivery.parse(delivery.load(gzip_body.unpack(body, encoding, most_bytes=MAX_BYTES)), time.time())
 
     return await asyncio.to_thread(unpack) if len(body) > BESIDE_BYTES else unpack()
 
@@ -157,9 +157,7 @@ async def _read_body(request: Request) -> bytes:
     except HTTPException:  # from app/api/middleware/body_limits.py, which stops reading
         body = b" " * (MAX_SENT_BYTES + 1)
     if len(body) > MAX_SENT_BYTES:
-        raise TooLarge(
-            "At most {limit} MB per request: split it into several", values={"limit": MAX_SENT_BYTES // 10**6}
-        )
+        raise gzip_body.too_large(MAX_SENT_BYTES)
     return body
 
 
