@@ -150,9 +150,9 @@ async def test_a_village_that_a_prober_looks_at_is_up_is_lost_and_comes_back(api
     second = district.start_prober()
     await becomes("up")
     copied = district.start_prober("another machine")
-    assert await asyncio.to_thread(second.wait, 20) == TokenTakenOver.exit_code
+    assert await asyncio.to_thread(second.wait, 60) == TokenTakenOver.exit_code
     copied.send_signal(signal.SIGTERM)
-    assert await asyncio.to_thread(copied.wait, 20) == 0
+    assert await asyncio.to_thread(copied.wait, 60) == 0
     async with transaction(api.sessions) as session:
         rows = (await session.execute(text("SELECT slot, source, outcome FROM measurement ORDER BY slot"))).all()
         waiting = await session.scalar(text("SELECT count(*) FROM prober_inbox"))
