@@ -46,8 +46,8 @@ def prober(
     Register it first, by POST /api/v1/probers or `sinyal probers create`: that prints its token. While the server
     is away, readings are kept for a week.
 
-    Exit code: 0 told to stop, 2 wrong options, 3 another process with this token took over, 4 the server needs a newer
-    version, 5 the token was refused for a day.
+    Exit code: 0 told to stop, 2 wrong options or a folder of another prober, 3 another process with this token took
+    over, 4 the server needs a newer version, 5 the token was refused for a day.
     """
     import os
 

@@ -89,7 +89,7 @@ async def ingest_readings(
         await judge_state_store.unwritten_states(session).write(session)
     dirty = await affected_by_blindness(session, blind, source=source)
     await blind_ranges.record(session, blind, source=source)
-    await shard_tasks.hand_over_blindness(session, blind, source=source)
+    await shard_tasks.leave_blindness(session, blind, source=source)
     site_ids = {reading.key for reading, _ in addressed} | {dirty_range.site_id for dirty_range in dirty}
     rows = await judge_state_store.lock_sites(session, list(site_ids))
     fresh = await _record(session, addressed, rows)

@@ -35,12 +35,13 @@ BLIND = text("""
 DELETE = text("DELETE FROM shard_task WHERE id = ANY(cast(:ids AS bigint[]))")
 
 
-async def hand_over(session: AsyncSession, shard_by_site: Mapping[int, int]) -> None:
+async def leave_sites(session: AsyncSession, shard_by_site: Mapping[int, int]) -> None:
+    """Have the holders of these shards take the sites over."""
     await session.execute(TAKE, {"ids": list(shard_by_site), "shards": list(shard_by_site.values())})
     await announce(session, Work.SHARDS)
 
 
-async def hand_over_blindness(session: AsyncSession, ranges: Sequence[BlindRange], *, source: str) -> None:
+async def leave_blindness(session: AsyncSession, ranges: Sequence[BlindRange], *, source: str) -> None:
     """Have every other shard judge again what these ranges of a source make doubtful. Nothing with one shard."""
     seat = seat_of(session)
     if seat is None or not ranges:
@@ -56,7 +57,7 @@ async def hand_over_blindness(session: AsyncSession, ranges: Sequence[BlindRange
 
 
 async def keep_own(session: AsyncSession, ranges: Iterable[DirtyRange]) -> list[DirtyRange]:
-    """Return the ranges of this shard's sites; those of others are handed over. With one shard all are its own."""
+    """Return the ranges of this shard's sites; others' are left to their holders. With one shard all are its own."""
     ranges, seat = list(ranges), seat_of(session)
     if seat is None or not ranges:
         return ranges

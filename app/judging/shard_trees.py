@@ -81,6 +81,6 @@ async def give_away(session: AsyncSession, seat: ShardSeat, site_ids: Collection
         unwritten = judge_state_store.unwritten_states(session)
         await unwritten.write(session, leaving)
         await session.execute(MOVE, {"ids": list(leaving), "shards": list(leaving.values())})
-        await shard_tasks.hand_over(session, leaving)
+        await shard_tasks.leave_sites(session, leaving)
         unwritten.note_given_away(leaving)
     return leaving

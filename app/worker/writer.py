@@ -194,7 +194,7 @@ async def write_round(
     canaries: CanaryLog = NO_CANARIES,
     is_sweep: bool = True,
 ) -> list[JudgedSite]:
-    """Judge and record what was read from here: at once where nothing changes, the rest by `write_batch`.
+    """Judge and record looks of ours or of a prober: at once where nothing changes, the rest by `write_batch`.
 
     `is_sweep`: incidents are looked at even if nothing changes, for what waits for that.
     """
