@@ -8,9 +8,10 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
 
 import structlog
-from sqlalchemy import text
+from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.postgres.engine import Sessions, is_unavailable, transaction
@@ -20,15 +21,22 @@ log = structlog.get_logger()
 CATCHES_UP_S, POLL_S = 0.2, 0.02  # a replica is behind by some milliseconds
 AVOIDED_S = 5.0  # one that is further behind, or away
 
-COMMITTED = text("SELECT cast(pg_current_wal_flush_lsn() AS text)")
+# Of another system a replica may well have replayed more than was ever committed here
+IDENTITY = "(SELECT system_identifier FROM pg_control_system()) || '/' || current_database()"
+COMMITTED = text(f"SELECT cast(pg_current_wal_flush_lsn() AS text) AS lsn, {IDENTITY} AS identity")
 # A replica that has become the primary, or was it and does not know of its successor, is none
-HAS_REPLAYED = text(
-    "SELECT pg_is_in_recovery() AND pg_last_wal_replay_lsn() >= cast(cast(:committed AS text) AS pg_lsn)"
-)
+HAS_REPLAYED = text(f"""
+    SELECT pg_is_in_recovery() AND pg_last_wal_replay_lsn() >= cast(cast(:lsn AS text) AS pg_lsn) AS has_replayed,
+        {IDENTITY} AS identity
+""")
 
 
 class Behind(Exception):
     """The replica lacks what was committed before."""
+
+
+class Foreign(Exception):
+    """What SINYAL_DATABASE_READ_URL leads to is another database than SINYAL_DATABASE_URL."""
 
 
 class ReadReplica:
@@ -60,22 +68,27 @@ class ReadReplica:
             return None
         try:
             async with transaction(self._primary()) as session:
-                committed = await session.scalar(COMMITTED)
+                committed = (await session.execute(COMMITTED)).one()
             async with AsyncExitStack() as opening:
                 session = await opening.enter_async_context(transaction(self.sessions))
-                await self._wait_for(session, str(committed))
+                await self._wait_for(session, committed)
                 stack.push_async_exit(opening.pop_all())
         except Exception as error:
-            if not isinstance(error, Behind) and not is_unavailable(error):
+            if not isinstance(error, Behind | Foreign) and not is_unavailable(error):
                 raise
             self._avoid(error)
             return None
         return session
 
-    async def _wait_for(self, session: AsyncSession, committed: str) -> None:
-        """Raises Behind."""
+    async def _wait_for(self, session: AsyncSession, committed: Row[Any]) -> None:
+        """Raises Behind, Foreign."""
         give_up_at = self._clock() + CATCHES_UP_S
-        while not await session.scalar(HAS_REPLAYED, {"committed": committed}):
+        while True:
+            replica = (await session.execute(HAS_REPLAYED, {"lsn": committed.lsn})).one()
+            if replica.identity != committed.identity:
+                raise Foreign
+            if replica.has_replayed:
+                return
             if self._clock() >= give_up_at:
                 raise Behind
             await asyncio.sleep(POLL_S)

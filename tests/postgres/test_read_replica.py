@@ -78,6 +78,15 @@ async def test_a_replica_that_is_behind_is_not_read_and_left_alone_for_a_while(
     assert await is_read_from_replica(reads)
 
 
+async def test_a_replica_of_another_database_is_never_read(sessions: Sessions, servers: Replicated) -> None:
+    """It is a standby, and as far as ours: what it holds is somebody else's."""
+    engine = open_engine(servers.replica.url.replace("@/postgres?", "@/template1?"), name="reads")
+    reads = ReadReplica(lambda: sessions)
+    reads.sessions = open_sessions(engine)
+    assert not await is_read_from_replica(reads)
+    await engine.dispose()
+
+
 async def test_without_a_replica_or_with_one_that_is_gone_the_primary_is_read(
     sessions: Sessions, servers: Replicated, tmp_path: Path
 ) -> None:
