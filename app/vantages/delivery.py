@@ -1,17 +1,20 @@
 """Parses deliveries of readings: whole, or with every block that cannot be used named. Pure."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from re import fullmatch
 from typing import Any, Self
 
+import numpy as np
 import orjson
 
 from app.core.errors import Fault, Invalid, TooLarge
 from app.core.validation import MESSAGES, PATTERNS, PROCESS, as_text
 from app.judging.addressed_block import AddressedBlock
+from app.profiles import profiles
 from app.vantages.beat import BeatIn, read_beat, require_protocol
+from probes.reading_block import ReadingBlock
 from probes.reading_wire import deflate, encode_json, read_columns
 
 MAX_BYTES, MAX_SENT_BYTES = 16_000_000, 4_000_000  # of the JSON, and as it was sent
@@ -118,9 +121,15 @@ def _take(delivery: ProberDelivery, seq: int, document: Mapping[str, Any], now_s
         elif slots.min() < now_s - OLDEST_S:
             rejected = RejectedBlock(seq, "too_old", {}, len(slots))
         else:
-            delivery.blocks.append(DeliveredBlock.of(seq, AddressedBlock(readings, addressed_at)))
+            delivery.blocks.append(DeliveredBlock.of(seq, AddressedBlock(_bounded(readings), addressed_at)))
             return
     delivery.rejected.append(rejected)
+
+
+def _bounded(readings: ReadingBlock) -> ReadingBlock:
+    """No look is valid for longer than the longest interval in use, whatever its prober says: nothing is up by that."""
+    longest_s = max(profile.interval_s for profile in profiles().values())
+    return replace(readings, valid_s=np.minimum(readings.valid_s, longest_s))
 
 
 def _count(block: Any) -> int:

@@ -1,6 +1,7 @@
 """What probers deliver: once, only of their vantage, and never lost between the answer and the inbox."""
 
 import gzip
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -129,6 +130,16 @@ async def test_from_where_a_block_was_read_is_its_probers_vantage_whatever_it_sa
     forged = {**block(1, [ok(site, slot)]), "source": ["central"], "vantage": 0, "prober_id": 1}
     assert (await prober.deliver([forged], vantage=0)).json()["accepted"] == [1]
     assert await waiting(session) == [(site, slot, "vantage-1")]
+
+
+async def test_no_look_holds_a_state_for_longer_than_the_longest_interval(
+    prober: DeliveringProber, site: int, session: AsyncSession
+) -> None:
+    """Else one answer would keep a site up for 22 hours after its prober was gone."""
+    await prober.deliver([block(1, [replace(ok(site, ago(9)), valid_s=32_767)])])
+    async with session.begin():
+        (waiting_block,) = await inbox.dequeue(session, limit=1, most_readings=1)
+    assert waiting_block.block().readings.valid_s.tolist() == [60]
 
 
 async def test_a_flood_of_blocks_is_slowed_before_it_is_stored(
