@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.clock import from_slot
-from app.judging import blind_ranges, dated_profiles, judge_state_store, mass_outage, shard_tasks, shards
+from app.judging import blind_ranges, dated_profiles, judge_context, judge_state_store, mass_outage, shard_tasks, shards
 from app.judging.addressed_block import AddressedReading
 from app.judging.blind_ranges import BlindRange
 from app.judging.canary_evidence import CanaryLog
@@ -93,11 +93,23 @@ async def ingest_readings(
     site_ids = {reading.key for reading, _ in addressed} | {dirty_range.site_id for dirty_range in dirty}
     rows = await judge_state_store.lock_sites(session, list(site_ids))
     fresh = await _record(session, addressed, rows)
-    waiting = {site_id: fresh.pop(site_id) for site_id in list(fresh) if is_combined(session, rows[site_id])}
+    waiting = {site_id: fresh.pop(site_id) for site_id in await _find_combined(session, fresh, rows)}
     dirty += [_range_of(late) for site_id, of_site in waiting.items() if (late := _late(rows[site_id], of_site))]
     result = await _judge(session, fresh, rows, dirty, IngestResult(blind=list(blind)), canaries)
     await _let_wait(session, waiting, rows, result)
     return result
+
+
+async def _find_combined(session: AsyncSession, fresh: SiteReadings, rows: Rows) -> set[int]:
+    """Return the sites whose looks are judged together, or were to be when they were taken."""
+    combined = {site_id for site_id in fresh if is_combined(session, rows[site_id])}
+    before = [
+        site_id
+        for site_id in fresh.keys() - combined
+        if any(from_slot(reading.slot) < rows[site_id].setup_at for reading in fresh[site_id])
+    ]
+    dated = await judge_context.load_configurations(session, before) if before else {}
+    return combined | {site_id for site_id, each in dated.items() if any(len(c.vantages) > 1 for c in each)}
 
 
 async def judge_stored(session: AsyncSession, readings: Sequence[Reading]) -> IngestResult:

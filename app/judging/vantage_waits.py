@@ -12,7 +12,8 @@ from typing import Any
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.core.clock import to_slot
+from app.core.clock import to_slot, utc_now
+from app.judging.dirty_range import DirtyRange
 from app.judging.site_rejudgement import EPOCH, FAR_FUTURE
 from app.measurements import reader
 from probes.contract import VANTAGES, Reading
@@ -27,6 +28,17 @@ UNJUDGED = text("""
     WHERE c.ended_at IS NULL AND c.vantages <> '{0}' AND cardinality(c.vantages) > 1
         AND (cast(:shard AS int) IS NULL OR st.shard = :shard)
         AND (cast(:ids AS int[]) IS NULL OR st.site_id = ANY(:ids))
+""")
+# What was judged last of them, or waits to be, depends on looks that are read back nowhere else.
+FORMER = text("""
+    SELECT st.site_id, least(min(f.ended_at), st.seen_at) AS since
+    FROM site_configuration f JOIN site_status st ON st.site_id = f.site_id
+        JOIN site_configuration c ON c.site_id = f.site_id AND c.ended_at IS NULL
+    WHERE cardinality(f.vantages) > 1 AND cardinality(c.vantages) = 1
+        AND f.ended_at > least(st.window_from, st.seen_at - interval '2 hours')
+        AND (cast(:shard AS int) IS NULL OR st.shard = :shard)
+        AND (cast(:ids AS int[]) IS NULL OR st.site_id = ANY(:ids))
+    GROUP BY st.site_id
 """)
 
 
@@ -90,6 +102,12 @@ class VantageWaits:
         for reading in (await reader.read(session, ranges, sources=VANTAGES)).readings():
             if reading.slot > seen[reading.key]:
                 self.note(reading.key, vantages[reading.key], [reading])
+
+
+async def list_former(session: AsyncSession, *, shard: int | None = None, site_ids: Any = None) -> list[DirtyRange]:
+    """Return of the sites that one vantage looks at since lately, and several did before, since when."""
+    parameters = {"shard": shard, "ids": None if site_ids is None else list(site_ids)}
+    return [DirtyRange(row.site_id, row.since, utc_now()) for row in await session.execute(FORMER, parameters)]
 
 
 def waits_of(session: AsyncSession) -> VantageWaits | None:

@@ -1,7 +1,7 @@
 """Transactions that judge: the carry of steady sites is in memory, and every one of them keeps it in step."""
 
 import time
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -10,16 +10,17 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.clock import to_slot
-from app.judging import carry_store, dated_profiles, ingest, mass_outage, shard_trees
+from app.judging import carry_store, dated_profiles, ingest, mass_outage, propagation, shard_trees
 from app.judging.carry import newest_thresholds
 from app.judging.carry_table import CarryChanges, CarryTable
+from app.judging.dirty_range import DirtyRange
 from app.judging.judge_state_store import UNWRITTEN
 from app.judging.shards import SEAT, ShardsBusy, ShardSeat
 from app.judging.site_rejudgement import FAR_FUTURE
-from app.judging.vantage_waits import JUDGED, WAITS, VantageWaits
+from app.judging.vantage_waits import JUDGED, WAITS, VantageWaits, list_former
 from app.postgres.engine import Sessions, transaction
 from app.worker.recount import recount
-from app.worker.rejection import is_entrys_fault
+from app.worker.rejection import is_entrys_fault, write_in_parts
 
 log = structlog.get_logger()
 
@@ -114,6 +115,8 @@ class JudgingSessions:
         after, caught_up, shard = 0, 0, None if self.seat is None else self.seat.shard
         async with self.sessions() as session:  # only reads
             await self.waits.load(session, shard=shard, site_ids=site_ids)
+            former = await list_former(session, shard=shard, site_ids=site_ids)
+        await self._judge_former(former)
         while True:
             async with self.sessions() as session:  # only reads
                 page = await carry_store.load_page(session, after, shard=shard, site_ids=site_ids)
@@ -126,3 +129,17 @@ class JudgingSessions:
                     await recount(session, result.dirty_ranges)
                 caught_up += len(page.unjudged)
             after = page.last_id
+
+    async def _judge_former(self, ranges: Sequence[DirtyRange]) -> None:
+        """Judge anew up to the present the sites at which several vantages looked until lately."""
+
+        async def write(part: Sequence[DirtyRange]) -> None:
+            async with self._changes() as (session, _):
+                await recount(session, await propagation.rejudge_reconfigured(session, part))
+
+        async def reject(part: Sequence[DirtyRange], error: Exception) -> None:
+            log.error("looks_not_judged", site=part[0].site_id, error=repr(error), exc_info=error)
+
+        parts = [ranges] if ranges else []
+        while parts:
+            await write_in_parts(parts, write, reject)

@@ -154,3 +154,32 @@ def test_no_more_sites_are_judged_at_once_than_asked_for() -> None:
     for site_id in range(5):
         waits.note(site_id, [0, 1], [look(100, A)])
     assert len(waits.due(from_slot(1000), most=3)) == 3
+
+
+@pytest.mark.parametrize("is_restarted", [False, True], ids=["delivered later", "read by a worker that ended"])
+async def test_looks_from_before_a_site_was_left_to_one_vantage_are_judged_with_those_of_the_others(
+    sessions: Sessions, cast: Cast, session: AsyncSession, is_restarted: bool
+) -> None:
+    """Else what one vantage loses while another reaches the site is an outage."""
+    village = await watched(sessions, cast, session, 1)
+    tower = village.ids[0]
+    seen = [(second, source, OK) for second in range(10, 600, 60) for source in (A, B)] + [(590, B, OK)]
+    lost = [(second, A, TIMEOUT) for second in (600, 610)]
+    readings = [replace(village.reading(tower, second, outcome), source=source) for second, source, outcome in seen]
+    await village.ingest(readings)
+    await judge_waiting_looks(village.judging)
+    losses = [replace(village.reading(tower, second, outcome), source=source) for second, source, outcome in lost]
+    if is_restarted:
+        await village.ingest(losses)
+        village.judging = JudgingSessions(sessions)
+    at = village.start + timedelta(seconds=615)
+    async with session.begin():
+        for statement in RECONFIGURE:
+            await session.execute(text(statement), {"at": at, "id": tower, "vantages": "[0]"})
+    if not is_restarted:
+        await village.ingest(losses)
+    later = [village.reading(tower, 660, OK)]
+    await village.ingest(later)
+    await judge_waiting_looks(village.judging)
+    assert_same(await village.stored(), await village.expected([*readings, *losses, *later]))
+    assert "down" not in {segment.state.value for segment in (await village.stored())[tower][0]}
