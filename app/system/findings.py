@@ -16,8 +16,9 @@ class SystemCheck(StrEnum):
     `sites_not_shown` (their status cannot be read), `courier_silent` (no alert is delivered), `packs_corrupt` (packed
     readings that are damaged), `packing_late`, `vantage_unwatched` (none of its probers is heard), `prober_silent`,
     `prober_blind`, `prober_clock` (its clock is off), `prober_late` (readings wait in its spool), `prober_lost` (its
-    spool was full), `prober_rejected` (readings it delivered were refused), `prober_token_copied` (two use one token),
-    `blocks_late` (what probers delivered waits to be judged), `blocks_refused` (set aside).
+    spool was full), `prober_disk` (its disk takes nothing), `prober_rejected` (readings it delivered were refused),
+    `prober_token_copied` (two use one token), `blocks_late` (what probers delivered waits to be judged),
+    `blocks_refused` (set aside).
     """
 
     WORKER_SILENT = "worker_silent"
@@ -40,6 +41,7 @@ class SystemCheck(StrEnum):
     PROBER_CLOCK = "prober_clock"
     PROBER_LATE = "prober_late"
     PROBER_LOST = "prober_lost"
+    PROBER_DISK = "prober_disk"
     PROBER_REJECTED = "prober_rejected"
     PROBER_TOKEN_COPIED = "prober_token_copied"  # noqa: S105  # no secret
     BLOCKS_LATE = "blocks_late"

@@ -87,6 +87,16 @@ def _lost(facts: SystemFacts) -> Iterator[SystemFinding]:
         )
 
 
+def _disk(facts: SystemFacts) -> Iterator[SystemFinding]:
+    unstored = [prober for prober in _probers(facts) if prober.is_live and not prober.is_durable]
+    if unstored:
+        yield warning(
+            SystemCheck.PROBER_DISK,
+            in_words("the disk takes nothing at {names}: what is read waits in memory alone", names=_names(unstored)),
+            in_words("A restart of the machine would lose what is not delivered yet. Make room on its disk"),
+        )
+
+
 def _rejected(facts: SystemFacts) -> Iterator[SystemFinding]:
     refused = [prober for prober in _probers(facts) if prober.rejected_s is not None and prober.rejected_s < REJECTED_S]
     if refused:
@@ -143,6 +153,7 @@ PROBER_CHECKS: tuple[Callable[[SystemFacts], Iterator[SystemFinding]], ...] = (
     _clock_off,
     _late,
     _lost,
+    _disk,
     _rejected,
     _token_copied,
     _blocks_late,

@@ -40,6 +40,7 @@ class ProberFacts:
     spooled: int = 0
     spool_age_s: float | None = None  # of the oldest reading that is not delivered
     spool_lost: int = 0  # readings dropped because the spool was full, as it counts them
+    is_durable: bool = True  # what it reads is on its disk before it is delivered
     readings: int = 0  # acknowledged since it was created
     rejected: int = 0
     rejected_s: float | None = None  # since the last one
@@ -88,6 +89,7 @@ def _facts(row: Any, sites: Mapping[str, int]) -> ProberFacts:
         row.spooled,
         row.spool_age_s,
         _lost((row.figures or {}).get("spool_lost")),
+        (row.figures or {}).get("spool_durable") != 0,
         row.readings,
         row.rejected_readings,
         row.rejected_s,

@@ -33,6 +33,17 @@ def test_a_node_is_told_its_own_address() -> None:
     assert {"name: db3", "listen: 10.20.0.13:5432", "synchronous_mode: quorum"} < set(rendered_lines)
 
 
+def test_etcd_is_reached_by_its_own_machines_alone() -> None:
+    (etcd,) = [line for line in render("db1", "nftables.conf").stdout.splitlines() if "2379, 2380 } ip saddr" in line]
+    assert etcd.strip().endswith("ip saddr != { 10.20.0.11, 10.20.0.12, 10.20.0.13, 127.0.0.0/8 } drop")
+
+
+def test_what_devices_send_to_the_address_of_pages_reaches_ingest() -> None:
+    front = render("front", "front.cfg").stdout
+    pages = front[front.index("frontend pages") : front.index("frontend devices")]
+    assert pages.index("use_backend ingest if { path_beg /api/v1/push ") < pages.index("use_backend api_alive")
+
+
 def test_a_password_that_a_file_may_read_otherwise_is_refused(tmp_path: Path) -> None:
     names = tmp_path / "names.env"
     names.write_text((FOLDER / "names.env").read_text().replace("SINYAL_PASSWORD=change-me", "SINYAL_PASSWORD=a|b&c"))

@@ -64,6 +64,7 @@ def test_a_service_that_works_says_so() -> None:
         (with_prober(clock_offset_ms=-1_001), SystemCheck.PROBER_CLOCK, Health.ATTENTION),
         (with_prober(spooled=9, spool_age_s=601), SystemCheck.PROBER_LATE, Health.ATTENTION),
         (with_prober(spool_lost=9), SystemCheck.PROBER_LOST, Health.ATTENTION),
+        (with_prober(is_durable=False), SystemCheck.PROBER_DISK, Health.ATTENTION),
         (replace(WELL, blocks_age_s=61), SystemCheck.BLOCKS_LATE, Health.IMPAIRED),
         (replace(WELL, refused_blocks=1), SystemCheck.BLOCKS_REFUSED, Health.ATTENTION),
         (with_prober(rejected=9, rejected_s=60, last_rejection="clock"), SystemCheck.PROBER_REJECTED, Health.ATTENTION),
