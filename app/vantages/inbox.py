@@ -34,7 +34,10 @@ DELETE_OLDEST = text("""
 DELETE = text("DELETE FROM prober_inbox WHERE id = :id RETURNING shard")
 SET_ASIDE = text("UPDATE prober_inbox SET refused_at = now() WHERE id = :id")
 REQUEUE = text("UPDATE prober_inbox SET refused_at = NULL WHERE refused_at IS NOT NULL")
-WAITING = text("SELECT coalesce(sum(readings), 0) FROM prober_inbox WHERE refused_at IS NULL")
+WAITING = text("""
+    SELECT p.digest, sum(i.readings) AS readings FROM prober_inbox i LEFT JOIN prober p ON p.id = i.prober_id
+    WHERE i.refused_at IS NULL GROUP BY p.digest
+""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +128,6 @@ async def requeue_set_aside(session: AsyncSession) -> None:
     await session.execute(REQUEUE)
 
 
-async def count_waiting(session: AsyncSession) -> int:
-    """Return how many readings wait to be judged."""
-    return int(await session.scalar(WAITING) or 0)
+async def count_waiting(session: AsyncSession) -> dict[bytes | None, int]:
+    """Return how many readings wait to be judged, by the digest of their prober's token; None: the worker's own."""
+    return {row.digest: int(row.readings) for row in await session.execute(WAITING)}

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 
 from cachetools import TTLCache
-from sqlalchemy import select
+from sqlalchemy import select, text
 
 from app.core.errors import NotSignedIn, Unavailable
 from app.judging.shard_map import ShardMap
@@ -19,7 +19,10 @@ from app.vantages.prober_limits import ProberLimits
 KNOWN_S, MOST_KNOWN = 60.0, 1_000  # a token that ended is refused where its row is locked, whatever is known here
 WAITING_S = 5.0  # what waits is counted so often at most
 MOST_WAITING = 20_000_000  # readings in the inbox: beyond it they are safer in the probers' spools
+MOST_OF_ONE = 10_000_000  # of one prober's: with its token nobody keeps the others from being heard
 AT_ONCE = 2  # deliveries that are unpacked at the same time
+
+HEARD = text("UPDATE prober SET seen_at = clock_timestamp() WHERE digest = :digest AND revoked_at IS NULL")
 
 
 class InboxFull(Unavailable):
@@ -33,7 +36,8 @@ class ProberGate:
         self.unpacking = asyncio.Semaphore(AT_ONCE)
         self.shards = ShardMap()
         self._known: TTLCache[bytes, bool] = TTLCache(MOST_KNOWN, KNOWN_S)
-        self._waiting, self._counted_at = 0, float("-inf")
+        self._waiting: dict[bytes | None, int] = {}  # readings, by the digest of their prober's token
+        self._counted_at = float("-inf")
 
     async def require_known(self, digest: bytes, address: str | None) -> None:
         """Raises NotSignedIn before anything of a stranger's request is read; TooManyRequests."""
@@ -52,11 +56,13 @@ class ProberGate:
     def forget(self, digest: bytes) -> None:
         self._known.pop(digest, None)
 
-    async def require_room(self) -> None:
-        """Raises InboxFull."""
+    async def require_room(self, digest: bytes) -> None:
+        """Raises InboxFull; the prober is heard all the same, and keeps its sites."""
         if time.monotonic() - self._counted_at >= WAITING_S:
             self._counted_at = time.monotonic()
             async with transaction(self._sessions()) as session:
                 self._waiting = await inbox.count_waiting(session)
-        if self._waiting > MOST_WAITING:
+        if sum(self._waiting.values()) > MOST_WAITING or self._waiting.get(digest, 0) > MOST_OF_ONE:
+            async with transaction(self._sessions()) as session:
+                await session.execute(HEARD, {"digest": digest})
             raise InboxFull

@@ -116,7 +116,7 @@ async def deliver_readings(request: Request, token: ProberToken) -> Response:
     block is identified by (boot, seq) and counts once however often it is sent; what is answered is stored durably.
     """
     gate, body = _gate(request), await _read_body(request)
-    await gate.require_room()
+    await gate.require_room(token)
     async with gate.unpacking:
         parsed = await _unpack(body, request.headers.get("content-encoding"))
     gate.limits.charge_delivery(

@@ -283,6 +283,28 @@ async def test_too_much_at_once_waits_in_the_spool(
     assert (limited.status_code, limited.headers["retry-after"]) == (429, "1")
 
 
+async def test_who_fills_the_inbox_keeps_no_other_prober_from_delivering_nor_loses_its_lease(
+    prober: DeliveringProber,
+    site: int,
+    monkeypatch: pytest.MonkeyPatch,
+    session: AsyncSession,
+    app: FastAPI,
+    cast: Cast,
+) -> None:
+    monkeypatch.setattr(prober_gate, "MOST_OF_ONE", 1)
+    monkeypatch.setattr(prober_gate, "WAITING_S", 0)
+    other = await make_prober(app, cast, "samarinda-2")
+    readings = [ok(site, ago(9)), ok(site, ago(8))]
+    assert (await prober.deliver([block(1, readings)])).status_code == 200
+    before = (await stored(session, prober)).seen_at
+    assert (await prober.deliver([block(2, readings)])).status_code == 503
+    after = (await stored(session, prober)).seen_at
+    assert before is not None
+    assert after is not None
+    assert after > before, "it lives, and its sites stay with it"
+    assert (await other.deliver([block(1, readings)])).status_code == 200
+
+
 async def test_large_deliveries_are_unpacked_beside_the_event_loop(
     prober: DeliveringProber, site: int, monkeypatch: pytest.MonkeyPatch, session: AsyncSession
 ) -> None:
