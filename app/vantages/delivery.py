@@ -10,7 +10,7 @@ import numpy as np
 import orjson
 
 from app.core.errors import Fault, Invalid, TooLarge
-from app.core.validation import MESSAGES, PATTERNS, PROCESS, as_text
+from app.core.validation import MESSAGES, PATTERNS, PROCESS, FaultError, as_text, read_moment
 from app.judging.addressed_block import AddressedBlock
 from app.profiles import profiles
 from app.vantages.beat import BeatIn, read_beat, require_protocol
@@ -95,6 +95,7 @@ def parse(document: dict[str, Any], now_s: float) -> ProberDelivery:
             "At most {blocks} blocks with {readings} readings in all: split the delivery",
             values={"blocks": MAX_BLOCKS, "readings": MAX_READINGS},
         )
+    _require_moment(document.get("sent_at"), "sent_at")
     beat = document.get("beat")
     delivery = ProberDelivery(
         _identity(document, "instance"),
@@ -149,6 +150,16 @@ def _seq(block: Any, row: int) -> int:
 def _require_distinct(sequence: list[int]) -> None:
     if len(set(sequence)) != len(sequence):
         raise Invalid(Fault("blocks.seq", "seq_twice", "A sequence number stands twice in one delivery"))
+
+
+def _require_moment(given: Any, name: str) -> None:
+    """Raises Invalid for what is neither null nor a moment."""
+    if given is None:
+        return
+    try:
+        read_moment(name, given)
+    except FaultError as error:
+        raise Invalid(error.fault) from None
 
 
 def _identity(document: dict[str, Any], name: str) -> str:

@@ -16,11 +16,13 @@ from fastapi.routing import APIRoute, iter_route_contexts
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.api.app import API
+from app.vantages.prober_limits import ProberLimits
 from app.web.json_body import JsonRoute
 from app.web.problem_details import MAX_ERRORS
 from tests.access.matrix_world import create_resources
 from tests.access.route_catalog import Call, read_calls
 from tests.conftest import Cast
+from tests.support.delivering_probers import make_prober
 from tests.support.incident_scenario import IncidentScenario
 from tests.support.raw_requests import RawResponse, send_raw
 
@@ -32,6 +34,7 @@ REFUSED = {413, 422, 431}
 CPU_S, STALL_S = 0.5, 1.0  # of one request; while another one waits. CPU seconds, whatever else the machine does
 SHORTENED = {"accept", "accept-language"}  # only their beginning is read
 BY_ROW = {f"{API}/push", f"{API}/push/end"}  # the device's token comes first; rows at fault are listed in a 200
+OF_PROBERS = f"{API}/prober/"
 SMALL, FITS = {f"{API}/visits/results"}, 15_000  # bodies of at most 100 kB; what fits in there, with its escapes
 JSON = ("Content-Type", b"application/json")
 
@@ -78,13 +81,15 @@ def _text_fields(document: dict[str, Any], schema: dict[str, Any], path: tuple[s
 class Attacker:
     app: FastAPI
     authorization: bytes
+    of_a_prober: bytes  # the same for what probers call
     idents: dict[str, str]  # of what is registered, by the beginning of a path
 
     async def send(self, place: Place, text: str) -> RawResponse:
         """Make a sound request but for this text."""
         call = place.call
         query = dict(call.request.get("params", {}))
-        headers = [("Authorization", self.authorization)]
+        is_probers = call.path.startswith(OF_PROBERS)
+        headers = [("Authorization", self.of_a_prober if is_probers else self.authorization)]
         body = b""
         if place.where == "query":
             query[place.name[0]] = text
@@ -92,7 +97,8 @@ class Attacker:
             headers.append((place.name[0], text.encode()))
         if "json" in call.request:
             sound = call.request["json"] or {}
-            body = json.dumps(_with(sound, place.name, text) if place.where == "body" else sound).encode()
+            filled = _with(sound, place.name, text) if place.where == "body" else sound
+            body = json.dumps(filled, ensure_ascii=text is not MARKS).encode()  # half as long without escapes
             headers.append(JSON)
         path = self._path(call.path, quote(text, safe="") if place.where == "path" else None)
         return await send_raw(self.app, call.method, path, query=urlencode(query), headers=headers, body=body)
@@ -107,14 +113,23 @@ class Attacker:
 
 def _with(body: dict[str, Any], path: tuple[str, ...], text: str) -> dict[str, Any]:
     name, *below = path
-    return body | {name: _with({}, tuple(below), text) if below else text}
+    within = body.get(name)
+    return body | {name: _with(within if isinstance(within, dict) else {}, tuple(below), text) if below else text}
+
+
+class UnlimitedProbers(ProberLimits):
+    def charge_request(self, digest: bytes) -> None:
+        pass
 
 
 @pytest.fixture
 async def attacker(app: FastAPI, scenario: IncidentScenario, session: AsyncSession) -> Attacker:
     resources = await create_resources(scenario, session)
     idents = {path.partition("{")[0]: resource.id for path, resource in resources.items()}
-    return Attacker(app, scenario.cast.sari.client.headers["Authorization"].encode(), idents)
+    app.state.probers.limits = UnlimitedProbers(app.state.settings.limits)
+    prober = await make_prober(app, scenario.cast, "penyerang")
+    of_a_prober = f"Bearer {prober.token}".encode()
+    return Attacker(app, scenario.cast.sari.client.headers["Authorization"].encode(), of_a_prober, idents)
 
 
 @contextlib.asynccontextmanager
@@ -160,9 +175,13 @@ async def test_160_kB_in_any_text_field_is_refused_by_name_and_holds_nobody_up(
 
 
 def _names(response: RawResponse, place: Place) -> bool:
-    """Whether the problem names the field; `path` is the name of all that a path holds together."""
+    """Whether the problem names the field; `path` is the name of all that a path holds together.
+
+    Of a prober's body brackets are counted before it is parsed, wherever they stand.
+    """
     fields = [field.lower() for field in response.fields]
-    return ".".join(place.name).lower() in fields or (place.where == "path" and fields == ["path"])
+    together = "body" if place.call.path.startswith(OF_PROBERS) else "path"
+    return ".".join(place.name).lower() in fields or (place.where == together and fields == [together])
 
 
 async def test_no_text_that_is_not_unicode_or_holds_nul_is_our_error(app: FastAPI, attacker: Attacker) -> None:

@@ -22,7 +22,7 @@ from tests.support.killing import OTHERS, Client, ForkedApi, Forks, Sent, kill_d
 
 pytestmark = pytest.mark.real_time
 
-KILLS, OF_THE_DATABASE = 50, 5
+KILLS, OF_THE_DATABASE = 30, 4
 REPLICAS, CLIENTS, ROWS = 2, 3, 25
 VILLAGES = [row["code"] for row in regions.read_csv() if row["level"] == "desa_kelurahan"]
 UNUSED = product(OTHERS, VILLAGES)  # a row of a spreadsheet for the same pair would be the same site

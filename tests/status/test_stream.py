@@ -333,7 +333,7 @@ async def test_streams_do_not_delay_a_stopping_api(live: Served, tmp_path: Path)
     replica = Api(live.url, tmp_path / "api")
     try:
         replica.start()
-        await asyncio.to_thread(wait_for, lambda: replica.ready, 20)
+        await asyncio.to_thread(wait_for, lambda: replica.ready, 120)
         streams = [await live.stream(live.cast.vera, port=int(replica.url.rpartition(":")[2])) for _ in range(20)]
         for stream in streams:
             assert (await stream.event()).kind == "snapshot"

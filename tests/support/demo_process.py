@@ -70,7 +70,7 @@ class Demo:
             return pid
         wanted = name if name in {"worker", "ingest", "api", "courier"} else "simulator"
         for pid in _children(self.process.pid):
-            if wanted in _read(Path(f"/proc/{pid}/cmdline")).split("\0"):
+            if wanted in arguments_of(pid):
                 return pid
         raise AssertionError(f"{name} is not running")
 
@@ -142,6 +142,11 @@ def wait_for(condition: Callable[[], Any], timeout_s: float, *, every_s: float =
         if is_last:
             raise AssertionError(f"not within {timeout_s:g} s: {problem or 'still false'}") from problem
         time.sleep(every_s)
+
+
+def arguments_of(pid: int) -> list[str]:
+    """Return the command line of a process; nothing of one that has ended."""
+    return _read(Path(f"/proc/{pid}/cmdline")).split("\0")
 
 
 def _read(file: Path) -> str:

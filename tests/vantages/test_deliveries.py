@@ -183,6 +183,7 @@ async def test_blocks_of_the_future_of_long_ago_and_of_nonsense_are_rejected_one
         ({"protocol": "1"}, 422, "protocol"),
         ({"instance": "a b"}, 422, "instance"),
         ({"boot": 7}, 422, "boot"),
+        ({"sent_at": "2026-11-24T06:00:00"}, 422, "sent_at"),
         ({"blocks": {}}, 422, "blocks"),
         ({"blocks": [{"seq": -1}]}, 422, "blocks.seq"),
         ({"blocks": [{"seq": 1}, {"seq": 1}]}, 422, "blocks.seq"),

@@ -18,10 +18,13 @@ BEAT_S = 10  # with the answer to which the other one learns of it
 def test_the_time_between_two_looks_is_never_as_long_as_a_state_holds(others: int, interval_s: int) -> None:
     """`others`: without another one that is heard, silence is doubted for as long again."""
     plan = ProbePlan(Target(7, 0, ProbeKind.ICMP, "127.1.1.1"), interval_s, datetime(2026, 1, 1, tzinfo=UTC))
-    for death in range(BEGIN, BEGIN + interval_s):
-        dying, taking_over = Schedule(), Schedule()
-        dying.put(plan, now=BEGIN - 2 * interval_s)
-        last = max(dying.take(now).targets.slot.max(initial=0) for now in range(BEGIN - 2 * interval_s, death + 1))
+    dying, last = Schedule(), 0
+    dying.put(plan, now=BEGIN - 2 * interval_s)
+    for death in range(BEGIN - 2 * interval_s, BEGIN + interval_s):
+        last = dying.take(death).targets.slot.max(initial=last)
+        if death < BEGIN:
+            continue
+        taking_over = Schedule()
         silent_s = int(LEASE_S) * (1 if others else 2)
         taking_over.put(plan, now=death + silent_s + EVERY_S + BEAT_S, at_once=True)
         (first,) = taking_over.take(death + silent_s + EVERY_S + BEAT_S + 1).targets.slot.tolist()
