@@ -7,7 +7,7 @@ import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TextIO
+from typing import IO
 
 import httpx
 import pytest
@@ -180,7 +180,7 @@ def test_a_new_service_prints_its_first_password_once(tmp_path: Path) -> None:
         return httpx.post(url, json=body, headers=header, trust_env=False).status_code
 
     @contextmanager
-    def up() -> Iterator[tuple[subprocess.Popen[str], TextIO]]:
+    def up() -> Iterator[tuple[subprocess.Popen[str], IO[str]]]:
         """Yield the process and its standard output."""
         argv = [sys.executable, "-m", "app.cli", "up"]
         with (

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import traceback
@@ -63,7 +64,8 @@ def serve() -> None:
 
 
 def _run(words: list[str], environment: dict[str, str], files: list[str]) -> None:
-    """End with the command's exit code."""
+    """End with the command's exit code, or by a signal if it does not end by itself."""
+    signal.alarm(300)
     for descriptor, file in enumerate(files):
         opened = os.open(file, os.O_RDONLY if descriptor == 0 else os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         os.dup2(opened, descriptor)
