@@ -47,15 +47,6 @@ class LatencyRow(BaseModel):
     jitter_ms: float | None = Field(description="mean absolute difference between consecutive packets")
 
 
-EXAMPLE: dict[str, Any] = {
-    "from": "2026-11-24T21:00:00+08:00",
-    "to": "2026-11-24T21:07:31+08:00",
-    "step": "hour",
-    "series": [ROW],
-    "total": ROW,
-}
-
-
 class LatencyOut(MarksSimulatedPast):
     model_config = ConfigDict(json_schema_extra={"examples": [EXAMPLE]})
 
@@ -82,6 +73,19 @@ class GroupLatencyOut(LatencyOut):
     Of each site as its primary vantage sees it.
     """
 
-    model_config = ConfigDict(json_schema_extra={"examples": [EXAMPLE | {"sites": 1}]})
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "from": "2026-11-24T21:00:00+08:00",
+                    "to": "2026-11-24T21:07:31+08:00",
+                    "step": "hour",
+                    "series": [ROW],
+                    "total": ROW,
+                    "sites": 1,
+                }
+            ]
+        }
+    )
 
     sites: int = Field(description="access points whose packets these are, also where all were lost")
