@@ -40,7 +40,7 @@ def environment(server_url: str, tmp_path_factory: pytest.TempPathFactory) -> It
     api = Api(url, folder / "data")
     try:
         api.start()
-        wait_for(lambda: httpx.get(f"{api.url}/readyz", trust_env=False).is_success, 30)
+        wait_for(lambda: httpx.get(f"{api.url}/readyz", trust_env=False).is_success, 120)
         yield os.environ | {"SINYAL": api.url, "TOKEN": token}
     finally:
         api.close()

@@ -85,7 +85,7 @@ def apis(fleet: tuple[str, list[str]], tmp_path_factory: pytest.TempPathFactory)
     for api in processes:
         api.start()
     for api in processes:
-        wait_for(lambda api=api: httpx.get(f"{api.url}/readyz", trust_env=False).is_success, 30)  # type: ignore[misc]
+        wait_for(lambda api=api: httpx.get(f"{api.url}/readyz", trust_env=False).is_success, 120)  # type: ignore[misc]
     yield processes
     for api in processes:
         api.close()

@@ -55,7 +55,7 @@ def pooler(url: str, home: Path, *, pool_size: int = 2) -> Iterator[str]:
         [*who.prefix, program, str(home / "pgbouncer.ini")], stderr=subprocess.DEVNULL, **who.spawn
     )
     try:
-        wait_for(lambda: "listening on" in log_of(home), 5)
+        wait_for(lambda: "listening on" in log_of(home), 60)
         yield server.set(host="127.0.0.1", port=port, query={}).render_as_string(hide_password=False)
     finally:
         os.kill(process.pid, signal.SIGQUIT)

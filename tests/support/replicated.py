@@ -94,7 +94,7 @@ def _running(home: Path, who: Identity) -> Iterator[Server]:
     with (home / "log").open("wb") as log:
         process = subprocess.Popen(argv, stdout=log, stderr=log, cwd=home, **who.spawn)
     try:
-        wait_for(lambda: b"ready to accept" in (home / "log").read_bytes(), 20, every_s=0.05)
+        wait_for(lambda: b"ready to accept" in (home / "log").read_bytes(), 120, every_s=0.05)
         yield Server(_sockets(home))
     finally:
         os.kill(process.pid, signal.SIGQUIT)
