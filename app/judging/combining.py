@@ -143,10 +143,10 @@ class Combiner:
 
     def _answered(self, slot: int, rule: VantageRule, at: Mapping[str, Look]) -> tuple[Reading, Observation]:
         """Return an answer; without round trips where the first voter with one was not asked in this slot."""
-        seeing = self.seeing(slot, rule)
-        losing = tuple(source for source in rule.sources if source in seeing and self.views[source].losses)
+        voters = self._voters(slot, rule)
+        losing = tuple(source for source in voters if self.views[source].losses)
         confirmed = [self.views[source].losing_since for source in losing if self.views[source].losses > 1]
-        shown = next(source for source in rule.voters(seeing) if not self.views[source].losses)
+        shown = next(source for source in voters if not self.views[source].losses)
         looks = list(at.values())
         answers = [look for look in looks if not look.is_lost]
         observation = replace(

@@ -89,11 +89,21 @@ def first_degraded(
 def recovered_window(window: Sequence[WindowReading], thresholds: DegradedThresholds) -> tuple[WindowReading, ...]:
     """Return the clean readings at the window's end once loss is below half its threshold and round trips are normal.
 
-    () until then.
+    () until then. Once a vantage reaches the site again that lost it, what came before counts no more.
     """
+    window = _after_partial(window)
     if _is_lossy(window, thresholds.loss_pct / 2) or _is_slow(window, thresholds):
         return ()
     return tuple(takewhile(lambda reading: _is_clean(reading, thresholds), reversed(window)))[::-1]
+
+
+def _after_partial(window: Sequence[WindowReading]) -> Sequence[WindowReading]:
+    """Return the readings after the last partial one, without the first if the site came back amid its packets."""
+    partial = [place for place, reading in enumerate(window) if reading.is_partial]
+    if not partial:
+        return window
+    after = window[partial[-1] + 1 :]
+    return after[1:] if after and after[0].received < after[0].sent else after
 
 
 def lost_in_part(window: Sequence[WindowReading], since: int) -> tuple[WindowReading, ...]:

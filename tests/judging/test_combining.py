@@ -69,8 +69,8 @@ def _at(slot: int, readings: Sequence[Reading], rule: VantageRule) -> Seen:
         return Seen(second, FAULT)
     if reached:
         return Seen(second, TIMEOUT)
-    losing = tuple(source for source in rule.sources if len(losses.get(source, ())) > 0)
-    since = [lost[1] - BASE for lost in losses.values() if len(lost) > 1]
+    losing = tuple(source for source in voters if losses[source])
+    since = [losses[source][1] - BASE for source in voters if len(losses[source]) > 1]
     shown = next(source for source in voters if not losses[source])
     rtt_us = [max(reading.rtt_us) for reading in now if reading.source == shown and reading.outcome is OK]
     return Seen(second, OK, losing, min(since, default=None), rtt_us[0] if rtt_us else 0)
@@ -170,6 +170,18 @@ def test_lost_by_one_alone_it_is_degraded_from_its_first_loss_until_its_first_an
     assert states(readings, 0, 1) == [(0, "up"), (60, "degraded"), (240, "up")]
 
 
+def test_a_look_amid_which_its_link_came_back_keeps_it_degraded_no_longer() -> None:
+    amid = replace(look(A, 240), rtt_us=(1000,))
+    readings = [*minutes(A, OK, TIMEOUT, TIMEOUT, TIMEOUT), amid, look(A, 300), *minutes(B, *[OK] * 6)]
+    assert states(readings, 0, 1) == [(0, "up"), (60, "degraded"), (300, "up")]
+
+
+def test_packets_that_are_lost_afterwards_count_as_ever() -> None:
+    lossy = [replace(look(A, 60 * n), rtt_us=(1000,) * 2) for n in range(4, 16)]
+    readings = [*minutes(A, OK, TIMEOUT, TIMEOUT, TIMEOUT), *lossy, *minutes(B, *[OK] * 16)]
+    assert states(readings, 0, 1) == [(0, "up"), (60, "degraded")]
+
+
 def test_a_single_lost_look_of_one_vantage_is_nothing_however_often_the_others_look() -> None:
     readings = minutes(A, OK, TIMEOUT, OK) + minutes(B, *[OK] * 13, every=10)
     assert states(readings, 0, 1) == [(0, "up")]
@@ -199,6 +211,11 @@ def test_a_vantage_at_the_sites_own_provider_hides_no_outage() -> None:
         assert states(readings, 0, 1, hosts=[VantageHost(1, START, provider)])[1] == (60, expected)
     later = [VantageHost(1, START + timedelta(seconds=150), PROVIDER)]
     assert states(readings, 0, 1, hosts=later)[1] == (60, "degraded"), "hosting is dated"
+
+
+def test_a_vantage_at_the_sites_own_provider_that_alone_loses_it_is_shown_and_counts_for_nothing() -> None:
+    readings = minutes(A, OK, OK, OK, OK) + minutes(B, OK, TIMEOUT, TIMEOUT, OK)
+    assert states(readings, 0, 1, hosts=[VantageHost(1, START, PROVIDER)]) == [(0, "up")]
 
 
 def test_a_vantage_at_the_sites_own_provider_counts_while_no_other_one_can_see() -> None:
