@@ -25,6 +25,8 @@ RECORD_WORDS: Mapping[str, Mapping[str, str]] = {
         "not_measuring": "agen tidak dapat mengukur",
         "only_streaming": "sambungan tetap tanpa laporan",
         "forged_visits": "hasil pengunjung tidak mungkin benar",
+        "only_hosted_vantages": "dipantau dari jaringan penyedianya saja",
+        "hosted_primary": "titik pantau utama di jaringan penyedianya",
         "telemetry_disagrees": "penyedia atau terminal berkata lain",
         "telemetry_unread": "telemetri tidak terbaca",
     },

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from app.core.errors import Fault
-from app.registry import agent_checks, contract_checks, telemetry_checks, visitor_checks
+from app.registry import agent_checks, contract_checks, telemetry_checks, vantage_checks, visitor_checks
 
 
 class Check(StrEnum):
@@ -15,7 +15,8 @@ class Check(StrEnum):
     time in which it was silent), `device_clock` (wrong), `readings_refused`, `readings_dropped` (for lack of room),
     `not_measuring` (its ping cannot run), `only_streaming` (it holds its stream and reports nothing).
     Of what others say: `telemetry_disagrees` (with what was measured), `telemetry_unread` (for a day).
-    Of visitors: `forged_visits` (results that cannot be true).
+    Of visitors: `forged_visits` (results that cannot be true). Of vantages: `only_hosted_vantages` (all stand at the
+    site's own provider), `hosted_primary` (its first one does).
     """
 
     DUPLICATE_HOST = "duplicate_host"
@@ -41,6 +42,8 @@ class Check(StrEnum):
     TELEMETRY_DISAGREES = "telemetry_disagrees"
     TELEMETRY_UNREAD = "telemetry_unread"
     FORGED_VISITS = "forged_visits"
+    ONLY_HOSTED_VANTAGES = "only_hosted_vantages"
+    HOSTED_PRIMARY = "hosted_primary"
 
 
 class Severity(StrEnum):
@@ -195,6 +198,10 @@ CHECKS = {
 } | {
     Check(name): CheckDefinition(query, fault, Severity.HINT if name in HINTS else Severity.WARNING)
     for name, (query, fault) in (
-        contract_checks.CHECKS | agent_checks.CHECKS | telemetry_checks.CHECKS | visitor_checks.CHECKS
+        contract_checks.CHECKS
+        | agent_checks.CHECKS
+        | telemetry_checks.CHECKS
+        | visitor_checks.CHECKS
+        | vantage_checks.CHECKS
     ).items()
 }
