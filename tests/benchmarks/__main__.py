@@ -40,6 +40,8 @@ from tests.benchmarks import (
     throughput,
     truth_run,
     upgrade,
+    vantage_cost,
+    vantages,
     viewers,
     visit,
     visitors,
@@ -87,6 +89,8 @@ PARTS = {
     "visit": visit.main,
     "visitors": visitors.main,
     "upgrade": upgrade.main,
+    "vantages": vantages.main,
+    "vantagecost": vantage_cost.main,
 }
 
 

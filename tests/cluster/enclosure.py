@@ -18,9 +18,9 @@ def is_inside() -> bool:
     return os.environ.pop(INSIDE, "") != ""
 
 
-def run_inside(arguments: Sequence[str], *, pass_fds: Sequence[int] = ()) -> int:
+def run_inside(arguments: Sequence[str], *, module: str = "tests.cluster", pass_fds: Sequence[int] = ()) -> int:
     """Return its exit code. SIGTERM and SIGINT end it in order."""
-    argv = ["unshare", *FLAGS, "--", sys.executable, "-m", "tests.cluster", *arguments]
+    argv = ["unshare", *FLAGS, "--", sys.executable, "-m", module, *arguments]
     process = subprocess.Popen(
         argv, stdin=subprocess.PIPE, env=os.environ | {INSIDE: "1"}, start_new_session=True, pass_fds=pass_fds
     )
