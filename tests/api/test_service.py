@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from app.availability.schemas import SegmentsOut, UptimeOut
 from app.judging.schemas import MeasurementsOut
-from app.latency.schemas import LatencyOut
+from app.latency.schemas import SiteLatencyOut
 from app.postgres.engine import Base
 from app.registry.schemas import SiteIn, SiteOut, SitePatch
 from app.settings import ROOT
@@ -113,7 +113,7 @@ async def test_the_description_is_complete(app: FastAPI, cast: Cast) -> None:
         SiteOut,
         StatusOut,
         UptimeOut,
-        LatencyOut,
+        SiteLatencyOut,
         SegmentsOut,
         MeasurementsOut,
     )

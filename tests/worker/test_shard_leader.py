@@ -6,7 +6,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.judging.addressed_block import AddressedBlock
-from app.judging.shards import ShardSeat
+from app.judging.shards import ShardSeat, shard_of_trees
 from app.postgres.engine import Sessions
 from app.postgres.work_signals import WorkSignals
 from app.probing.canaries import Canaries
@@ -68,8 +68,10 @@ async def test_looks_for_other_shards_wait_with_the_canaries_beats_and_the_sched
             assert len(slots) == SITES, "a first loss is looked at again soon, whoever judged it"
         context.signals.signal("judged")
         context.signals.forget_judged()
+    spread = set(shard_of_trees(np.array(list(context.schedule.plans)), SHARDS).tolist())
+    assert len(spread) > 1
     async with session.begin():
-        assert [tuple(row) for row in await session.execute(SUSPECTED)] == [("answering", False, SHARDS, SITES)]
+        assert [tuple(row) for row in await session.execute(SUSPECTED)] == [("answering", False, len(spread), SITES)]
         sites = await session.scalar(text("SELECT count(DISTINCT site_id) FROM incident_site"))
         assert (sites, await session.scalar(text("SELECT count(*) FROM prober_inbox"))) == (SITES, 0)
 
