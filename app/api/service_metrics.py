@@ -103,6 +103,11 @@ class ScrapeCollector(Collector):
             ("refused", "Pushes the worker could not process, set aside, counted up to 100000", inbox.refused),
         ):
             yield GaugeMetricFamily(f"sinyal_inbox_{name}", what, value)
+        yield GaugeMetricFamily(
+            "sinyal_inbox_blocks_age_seconds",
+            "Age of the oldest block of probers that no worker has judged yet, of all shards, in seconds",
+            max(0.0, inbox.blocks_age_s),
+        )
 
     def _deliveries(self) -> Iterator[Metric]:
         if self._database is None:

@@ -37,6 +37,7 @@ class SiteChoices:
     providers: list[Option]
     contracts: list[Option]
     parents: list[Option]
+    vantages: list[Option]  # by number; of one alone there is nothing to choose
     words: dict[str, list[Option]]  # of each field with choices
 
 
@@ -72,6 +73,7 @@ async def load(console: ConsoleRequest, form: Mapping[str, str]) -> SiteChoices:
         await choices.providers(console.api),
         contracts,
         parents,
+        [(str(each["number"]), each["label"]) for each in (await console.api.get("/vantages"))["items"]],
         {
             field: [(value, word(field, value, console.language)) for value in words]
             for field, words in CHOICE_WORDS.items()

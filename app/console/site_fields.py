@@ -5,6 +5,7 @@ from typing import Any
 
 import orjson
 
+from app.console.forms import Form
 from app.core.validation import FaultError
 from app.importing import cells, positions
 from app.registry import vantage_lists
@@ -63,10 +64,18 @@ def _written(value: Any) -> str:
 def typed(form: Mapping[str, str]) -> Texts:
     """Return the texts of a posted form; of a latitude with both coordinates in it, as maps give them, each its own."""
     texts = {name: form[name].replace("\r\n", "\n") for name in FIELDS if name in form}
+    if isinstance(form, Form) and "vantages" in texts:
+        texts["vantages"] = _ticked(form.all("vantages"), read_original(form.get("original", "")).get("vantages", ""))
     if texts.get("latitude") and not texts.get("longitude"):
         parts = positions.split(texts["latitude"])
         texts |= {name: str(part).strip() for name, part in parts.items()}
     return texts
+
+
+def _ticked(numbers: Iterable[str], before: str) -> str:
+    """Return the vantages in the order before, where they are the same; else in the order of the boxes."""
+    ticked = [number for number in numbers if number]
+    return before if sorted(ticked) == sorted(before.split("; ")) else "; ".join(ticked)
 
 
 def parse(texts: Mapping[str, str], names: Iterable[str], *, language: str) -> tuple[dict[str, Any], list[Any]]:

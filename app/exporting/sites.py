@@ -12,14 +12,14 @@ from app.access.scope import Caller, visible_to
 from app.core.tabular import Cell
 from app.postgres.engine import among
 from app.postgres.read_replica import ReadReplica
-from app.registry import store, vantage_lists
+from app.registry import references, store, vantage_lists
 from app.registry.models import Contract, Site
 from app.registry.site_labels import region_labels
 from app.registry.spreadsheet_columns import EXPORT_COLUMNS, SITE_COLUMNS, SheetColumn
 from app.registry.store import SiteFilter
 
 CHUNK_SITES = 1000
-REFERENCES = frozenset({"provider", "parent", "contract", "contract_from"})  # columns that are no site's own
+REFERENCES = frozenset({"provider", "vantages", "parent", "contract", "contract_from"})  # columns that name others
 OWN_COLUMNS = [column.field for column in SITE_COLUMNS if column.field not in REFERENCES]
 
 SiteRow = dict[str, Cell]  # by the columns' fields
@@ -52,11 +52,13 @@ async def _rows(session: AsyncSession, sites: Sequence[Site], *, caller: Caller)
     starts = await _names(
         session, select(Site.id, Site.contract_from).where(among(Site.id, [site.id for site in sites]))
     )
+    vantages = {vantage.number: vantage.name for vantage in await references.read_vantages(session)}
     return [
         {name: _cell(getattr(site, name, None)) for name in OWN_COLUMNS}
         | region_labels(site.village_code)
         | {
             "provider": site.provider.slug,
+            "vantages": vantage_lists.written(site.vantages, vantages),
             "parent": parents.get(site.parent_id),
             "contract": contracts.get(site.contract_id),
             "contract_from": _cell(starts[site.id]),
@@ -72,6 +74,4 @@ async def _names(session: AsyncSession, query: Select[int, Any]) -> dict[int | N
 def _cell(value: Any) -> Cell:
     if isinstance(value, date):
         return value.isoformat()
-    if isinstance(value, list):
-        return vantage_lists.written(value)
     return value.value if isinstance(value, StrEnum) else value

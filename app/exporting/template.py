@@ -50,7 +50,7 @@ EXAMPLE = {
     "ssid": "Desa Muara Badak Ulu",
     "public_hours": "08.00-22.00",
     "presence": "selalu",
-    "vantages": "0",
+    "vantages": "pusat",
     "power_source": "PLN",
     "power_hours": "24 jam",
     "contact_name": "nama narahubung",

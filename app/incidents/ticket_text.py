@@ -91,7 +91,7 @@ def _duration(outage: Mapping[str, Any]) -> Bilingual | None:
 def _evidence(site: TicketSite) -> Bilingual:
     looks = sum(count for source, count in site.losses.items() if source in LOOKS)
     told = {
-        "central": in_words("{n} readings of our own probe without an answer", n=looks),
+        "central": in_words("{n} readings of our own without an answer", n=looks),
         "agent": in_words("{n} readings of the site's device without an answer", n=site.losses.get("agent")),
         "silence": in_words("{n} reports that were due and did not come", n=site.losses.get("silence")),
     }

@@ -9,14 +9,15 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.access.scope import Caller, visible_to
 from app.core.errors import Fault
 from app.postgres.engine import among
-from app.registry import contract_faults, regions, site_contracts, village_faults
+from app.registry import contract_faults, regions, site_contracts, vantage_names, village_faults
 from app.registry.drafts import Draft
 from app.registry.models import Contract, Lifecycle, Provider, Region, Site, SiteKind
 from app.registry.providers import unknown_provider
 from app.registry.site_contracts import Assignment
 from app.registry.vantage_lists import CENTRAL_VANTAGE
+from app.registry.vantage_names import KnownVantage
 
-VANTAGES = text("SELECT number, name FROM vantage ORDER BY number")
+VANTAGES = text("SELECT number, name, label FROM vantage ORDER BY number")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,10 +29,13 @@ class References:
     nodes: Container[int]  # ids of the requested parents that may be one
     contracts: Mapping[int, Contract]
     assignments: Mapping[int, Sequence[Assignment]]  # by site, of sites whose contract, provider or kind is set
-    vantages: Mapping[int, str]  # names by number, where a draft sets any but the central one
+    vantages: Sequence[KnownVantage]  # where a draft sets any but the central one
 
     def check(self, draft: Draft) -> list[Fault]:
-        """Check only what the draft sets: a retired parent or a dissolved village may stay if left unchanged."""
+        """Check only what the draft sets: a retired parent or a dissolved village may stay if left unchanged.
+
+        Names of vantages become their numbers.
+        """
         code, slug = draft.values["village_code"], draft.values["provider"]
         faults = [] if code is None else self._village(code, is_set="village_code" in draft.set_fields)
         if slug is not None and slug not in self.providers:
@@ -39,7 +43,9 @@ class References:
         if _sets_parent(draft):
             faults += _parent(draft.values["parent_id"], self.nodes)
         if _sets_vantages(draft):
-            faults += _vantages(draft.values["vantages"], self.vantages)
+            found, unknown = vantage_names.find(draft.values["vantages"], self.vantages)
+            draft.values["vantages"] = found or draft.values["vantages"]
+            faults += unknown
         if _refers_to_contract(draft):
             under = [] if draft.site is None else self.assignments.get(draft.site.id, [])
             faults += contract_faults.check(draft, self.providers.get(slug or ""), self.contracts, under)
@@ -76,8 +82,12 @@ async def load(session: AsyncSession, drafts: Sequence[Draft], *, caller: Caller
         set(await session.scalars(nodes)) if parents else set(),
         {contract.id: contract for contract in contracts},
         await site_contracts.load(session, [draft.site.id for draft in referring if draft.site is not None]),
-        {row.number: row.name for row in await session.execute(VANTAGES)} if any(map(_sets_vantages, drafts)) else {},
+        await read_vantages(session) if any(map(_sets_vantages, drafts)) else (),
     )
+
+
+async def read_vantages(session: AsyncSession) -> list[KnownVantage]:
+    return [KnownVantage(*row) for row in await session.execute(VANTAGES)]
 
 
 def _sets_parent(draft: Draft) -> bool:
@@ -86,22 +96,6 @@ def _sets_parent(draft: Draft) -> bool:
 
 def _sets_vantages(draft: Draft) -> bool:
     return "vantages" in draft.set_fields and draft.values["vantages"] not in (None, [CENTRAL_VANTAGE])
-
-
-def _vantages(numbers: Sequence[int], known: Mapping[int, str]) -> list[Fault]:
-    unknown = [number for number in numbers if number not in known]
-    if not unknown:
-        return []
-    names = ", ".join(f"{number} ({name})" for number, name in known.items())
-    return [
-        Fault(
-            "vantages",
-            "unknown_vantage",
-            "There is no vantage {given}",
-            "Known vantages: {known}",
-            values={"given": unknown[0], "known": names},
-        )
-    ]
 
 
 def _refers_to_contract(draft: Draft) -> bool:

@@ -7,14 +7,19 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    PlainSerializer,
     StringConstraints,
+    ValidatorFunctionWrapHandler,
     WithJsonSchema,
+    WrapValidator,
     model_validator,
 )
+from pydantic_core import PydanticKnownError
 
 from app.core.errors import Fault
 from app.core.validation import SLUG, FaultError, as_text, reject_nul
 from app.profiles import Technology
+from app.registry import vantage_lists
 from app.registry.models import Level, Lifecycle, LinkRole, PowerSource, Presence, SiteKind, State, Venue
 from app.registry.vantage_lists import MOST_VANTAGES
 from app.registry.vocabulary import MAX_NAME, fold
@@ -27,6 +32,15 @@ def _stringify_id(value: Any) -> Any:
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
+def _number_or_name(value: Any, number: ValidatorFunctionWrapHandler) -> Any:
+    """Let names through as they are: `references` knows them."""
+    if not isinstance(value, str) or value.strip().isdecimal():
+        return number(value)
+    if len(value) > vantage_lists.MAX_TEXT:
+        raise PydanticKnownError("string_too_long", {"max_length": vantage_lists.MAX_TEXT})
+    return value.strip()
+
+
 Text = Annotated[
     str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500), AfterValidator(reject_nul)
 ]
@@ -37,9 +51,21 @@ Ident = Annotated[
     Text, BeforeValidator(_stringify_id), WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "integer"}]})
 ]
 Host = Annotated[Text, AfterValidator(canonical_host)]
-Vantages = Annotated[
-    list[Annotated[int, Field(ge=0, le=MOST_VANTAGES - 1)]], Field(min_length=1, max_length=MOST_VANTAGES)
+NumberOrName = Annotated[
+    int,
+    Field(ge=0, le=MOST_VANTAGES - 1),
+    WrapValidator(_number_or_name),
+    PlainSerializer(lambda each: each, return_type=Any),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "integer", "minimum": 0, "maximum": MOST_VANTAGES - 1},
+                {"type": "string", "maxLength": vantage_lists.MAX_TEXT},
+            ]
+        }
+    ),
 ]
+Vantages = Annotated[list[NumberOrName], Field(min_length=1, max_length=MOST_VANTAGES)]
 Mbps = Annotated[float, Field(gt=0, le=100_000, allow_inf_nan=False)]
 
 EXAMPLE: dict[str, Any] = {

@@ -236,8 +236,8 @@ SITE_COLUMNS = (
     SheetColumn(
         "vantages",
         "Titik pantau",
-        "numbers of the places that look at the site, its primary first, like 0; 2 (0: the central one)",
-        "nomor titik pantau yang mengukurnya, yang utama di depan, misalnya 0; 2 (0: pusat)",
+        "names or numbers of the places that look at the site, its primary first, like central; telkom",
+        "nama atau nomor titik pantau yang mengukurnya, yang utama di depan, misalnya pusat; telkom",
         aliases=("vantages", "vantage", "titik pengukuran"),
     ),
     SheetColumn(

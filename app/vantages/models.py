@@ -69,6 +69,7 @@ class ProberReceipt(Base):
     """A block that was acknowledged: (prober, boot, seq) identifies it, and one delivered twice counts once."""
 
     __tablename__ = "prober_receipt"
+    __table_args__ = (Index("ix_prober_receipt_received_at", "received_at", postgresql_using="brin"),)
 
     prober_id: Mapped[int] = mapped_column(ForeignKey("prober.id"), primary_key=True)
     boot: Mapped[str] = mapped_column(primary_key=True)

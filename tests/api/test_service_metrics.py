@@ -74,7 +74,14 @@ async def test_what_sites_reported_and_nobody_has_taken_in_is_counted(cast: Cast
                 "(now() - interval '5 min', '[]', NULL), (now() - interval '1 min', '[]', NULL)"
             )
         )
+        await session.execute(
+            text(
+                "INSERT INTO prober_inbox (vantage, shard, received_at, readings, block, refused_at) VALUES "
+                "(0, 0, now() - interval '9 min', 1, '', now()), (0, 3, now() - interval '4 min', 1, '', NULL)"
+            )
+        )
     found = await scraped(cast.stranger)
+    assert value(found, "sinyal_inbox_blocks_age_seconds") == 240
     assert [value(found, f"sinyal_inbox_{name}") for name in ("waiting", "refused")] == [2, 1]
     assert value(found, "sinyal_inbox_age_seconds") == 300
 

@@ -77,6 +77,28 @@ async def test_a_revoked_prober_stands_on_a_page_of_its_own(session: AsyncSessio
     assert (await province.submit(page, rotate)).status == 409
 
 
+async def test_a_form_ticks_the_vantages_of_a_site(cast: Cast, session: AsyncSession, province: Visitor) -> None:
+    made = (await register(cast, host="198.51.100.7"))["id"]
+    path = f"/console/sites/{made}/edit"
+    assert not (await province.get(path)).tree.xpath('//input[@name="vantages"]')
+    await name_vantage(session, 1, "telkom")
+    page = await province.get(path)
+    boxes = page.tree.xpath('//input[@name="vantages"][@type="checkbox"]')
+    assert [(box.get("value"), box.get("checked") is not None) for box in boxes] == [("0", True), ("1", False)]
+
+    async def tick(*numbers: str) -> list[int]:
+        await province.submit(await province.get(path), path, vantages=["", *numbers])
+        return list((await cast.sari.get(f"/sites/{made}")).json()["vantages"])
+
+    assert await tick("0", "1") == [0, 1]
+    await cast.sari.patch(f"/sites/{made}", {"vantages": ["telkom", "central"]})
+    assert await tick("0", "1") == [1, 0]
+    assert await tick("1") == [1]
+    refused = await province.submit(await province.get(path), path, vantages=[""])
+    assert refused.status == 422
+    assert "vantages" in refused.errors()
+
+
 async def test_a_sites_page_names_from_where_it_is_looked_at(
     cast: Cast, session: AsyncSession, province: Visitor, reader: Visitor
 ) -> None:

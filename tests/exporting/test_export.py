@@ -16,9 +16,10 @@ from app.access.models import Audit
 from app.core.pii import PERSONAL
 from app.core.tabular import guard_formulas, unguard_formulas
 from app.exporting import sites
-from app.registry import vantage_lists
+from app.registry import vantage_lists, vantage_names
 from app.registry.schemas import SiteIn
 from app.registry.spreadsheet_columns import EXPORT_COLUMNS, REGION_NAMES, SITE_COLUMNS
+from app.registry.vantage_names import KnownVantage
 from app.registry.vocabulary import CHOICES
 from tests.conftest import Cast
 from tests.factories import BERAU_VILLAGE, register, site
@@ -94,7 +95,9 @@ async def test_an_exported_row_registers_the_same_site(cast: Cast, separator: st
     }
     for field in ("latitude", "longitude", "bandwidth_down_mbps", "bandwidth_up_mbps"):
         cells[field] = cells[field].replace(",", ".")
-    cells["vantages"] = vantage_lists.parse("vantages", cells["vantages"])
+    assert cells["vantages"] == "telkom; central"
+    known = [KnownVantage(0, "central", "Pusat"), KnownVantage(2, "telkom", "Jaringan telkom")]
+    cells["vantages"] = vantage_names.find(vantage_lists.parse("vantages", cells["vantages"]), known)[0]
     again = SiteIn.model_validate(cells).model_dump(exclude_unset=True)
     assert again.items() >= SiteIn.model_validate(body).model_dump(exclude_unset=True).items()
 

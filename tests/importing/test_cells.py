@@ -100,6 +100,7 @@ def test_a_code_is_a_code_with_or_without_dots(code: str, number: int) -> None:
         ("vantages", "0,1", [0, 1]),
         ("vantages", "Pusat + 3", [0, 3]),
         ("vantages", 2.0, [2]),
+        ("vantages", "Telkom; pusat", ["Telkom; pusat"]),
         ("host_static", "Ya", True),
         ("host_static", "Dinamis", False),
         ("host_static", False, False),

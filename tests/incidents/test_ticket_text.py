@@ -53,7 +53,7 @@ def test_the_text_names_service_place_bounds_in_wita_duration_and_evidence() -> 
         "Dipastikan          : 24 November 2026 21.31.34 WITA\n"
         "Pulih               : 24 November 2026 21.36.14 WITA\n"
         "Lama putus          : 4 menit 50 detik (paling sedikit 4 menit 40 detik, paling banyak 5 menit 50 detik)\n"
-        "Bukti               : 12 hasil ukur pusat tanpa jawaban, 3 laporan mandiri yang tidak datang\n\n"
+        "Bukti               : 12 hasil ukur kami tanpa jawaban, 3 laporan mandiri yang tidak datang\n\n"
         "Pelapor : Ana\n"
         "Kontak  : 0541-000000"
     )
@@ -96,7 +96,7 @@ async def test_each_provider_of_an_incident_has_its_ticket(app: FastAPI, scenari
     )
     assert "SID-3" in icon["text"]["id"]
     assert "SID-0" not in icon["text"]["id"]
-    assert "2 readings of our own probe without an answer" in telkom["text"]["en"]
+    assert "2 readings of our own without an answer" in telkom["text"]["en"]
     assert write_moment(scenario.at(100)) in telkom["text"]["id"]
     assert telkom["text"]["id"].endswith(
         "Pelapor : ana, Kabupaten Kutai Kartanegara\nKontak  : Diskominfo Kukar, 0541-000000"

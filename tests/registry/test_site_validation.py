@@ -180,6 +180,33 @@ async def test_a_site_is_looked_at_from_known_places_each_once(cast: Cast, vanta
     assert [(field.split(".")[0], given) for field, given in found.items()] == [("vantages", code)]
 
 
+@pytest.mark.parametrize(
+    ("given", "numbers"),
+    [
+        (["TELKOM", "central"], [2, 0]),
+        (["jaringan telkom; Pusat"], [2, 0]),
+        (["2", "pusat"], [2, 0]),
+        (["pusat dan telkom"], [0, 2]),
+    ],
+    ids=str,
+)
+async def test_vantages_are_named_in_any_case_by_name_label_or_number(
+    cast: Cast, given: list[str], numbers: list[int]
+) -> None:
+    await make_vantage(cast, 2)
+    created = await cast.sari.post("/sites", site(vantages=given))
+    assert (created.status_code, created.json().get("vantages")) == (201, numbers)
+
+
+async def test_an_unknown_name_of_a_vantage_is_told_with_the_known_ones(cast: Cast) -> None:
+    await make_vantage(cast, 2)
+    (fault,) = (await cast.sari.post("/sites", site(vantages=["pusat; Telkomsel"]))).json()["errors"]
+    assert (fault["field"], fault["message"]) == ("vantages", "There is no vantage Telkomsel")
+    assert fault["suggestion"] == "Known vantages: 0 central (Pusat), 2 telkom (Jaringan telkom)"
+    assert await faults(cast, vantages=["telkom", "2"]) == {"vantages": "repeated"}
+    assert await faults(cast, vantages=["x" * 501]) == {"vantages.0": "string_too_long"}
+
+
 async def test_from_where_a_site_is_looked_at_is_dated_and_audited(cast: Cast, session: AsyncSession) -> None:
     created = (await cast.sari.post("/sites", site())).json()
     assert created["vantages"] == [0]
