@@ -39,7 +39,8 @@ async def test_ingest_serves_devices_alone(ingest: Agent) -> None:
     assert (await client.get("/healthz")).json() == {"status": "ok"}
     assert (await client.get("/api/v1/speedtest?grant=unknown")).status_code == 404
     assert (await client.post("/api/v1/push/end", json={"token": ingest.token})).status_code == 204
-    for path in ("/api/v1/status", "/api/v1/session", "/docs", "/openapi.json", "/readyz", "/"):
+    assert (await client.get("/readyz")).status_code == 200
+    for path in ("/api/v1/status", "/api/v1/session", "/docs", "/openapi.json", "/"):
         assert (await client.get(path)).json()["type"].endswith("/no-such-address"), path
 
 
