@@ -4,11 +4,12 @@ import math
 import re
 import subprocess
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
+from tests.support.delivering_probers import beat_of
 from tests.support.demo_process import Demo, demo, wait_for
 from tests.support.prometheus_server import (
     EVERY_S,
@@ -145,7 +146,19 @@ def test_every_rule_is_evaluated_and_the_outage_raises_its_alert(prometheus: Pro
     wait_for(nothing_else_is_wrong, PATIENCE_S)
 
 
-def test_whatever_rules_and_dashboards_name_is_there(prometheus: Prometheus) -> None:
+def report_a_prober(running: Demo) -> None:
+    """Of another vantage than the built-in one, which has no figures of its own."""
+    client = running.client
+    assert client.put("/vantages/1", json={"name": "telkom", "label": "Telkom"}).is_success
+    made = client.post("/probers", json={"name": "samarinda-1", "vantage": "telkom"}).json()
+    beat = beat_of("p1", started_at=datetime.now(UTC))
+    answer = client.post("/prober/beat", json=beat, headers={"Authorization": f"Bearer {made['token']}"})
+    assert answer.is_success, answer.text
+
+
+def test_whatever_rules_and_dashboards_name_is_there(running: Demo, prometheus: Prometheus) -> None:
+    report_a_prober(running)
+    wait_for(lambda: prometheus.query("sinyal_prober_live"), PATIENCE_S)
     present = set(prometheus.get("label/__name__/values"))
     named = set(re.findall(r"\bsinyal_[a-z_]+|\bprocess_[a-z_]+", "\n".join([our_rules(), *dashboard_queries()])))
     recorded = {name for name in named if re.search(rf":{name}:", our_rules())}

@@ -245,7 +245,7 @@ async def test_while_the_database_is_down_pushes_get_503_and_nothing_is_lost(tmp
 
             try:
                 api.start()
-                await asyncio.to_thread(wait_for, lambda: api.ready, 30)
+                await asyncio.to_thread(wait_for, lambda: api.ready, 120)
                 assert (await send(1)).json()["accepted"] == 1
                 await asyncio.to_thread(cluster.stop)
                 unavailable = await send(2)

@@ -27,6 +27,17 @@ def ok(site: int, slot: int, *rtt_us: int) -> Reading:
     return Reading(site, slot, Outcome.OK, 3, rtt_us or (20_000, 21_000, 22_000), 60)
 
 
+def beat_of(instance: str, started_at: datetime) -> dict[str, Any]:
+    return {
+        "protocol": 1,
+        "version": "0.1.0",
+        "instance": instance,
+        "started_at": started_at.isoformat(),
+        "sent_at": utc_now().isoformat(),
+        "spool": {"readings": 0, "oldest_at": None, "bytes": 0, "lost": 0},
+    }
+
+
 @dataclass
 class DeliveringProber:
     """A process that holds a prober's token."""
@@ -38,16 +49,7 @@ class DeliveringProber:
     started_at: datetime = field(default_factory=lambda: utc_now() - timedelta(minutes=10))
 
     def beat(self, **changes: Any) -> dict[str, Any]:
-        now = utc_now().isoformat()
-        return {
-            "protocol": 1,
-            "version": "0.1.0",
-            "instance": self.instance,
-            "started_at": self.started_at.isoformat(),
-            "sent_at": now,
-            "spool": {"readings": 0, "oldest_at": None, "bytes": 0, "lost": 0},
-            **changes,
-        }
+        return beat_of(self.instance, self.started_at) | changes
 
     async def send_beat(self, **changes: Any) -> httpx.Response:
         return await self.post("beat", orjson.dumps(self.beat(**changes)))
