@@ -151,7 +151,7 @@ async def ask_readiness(host: str, port: int) -> bool | str | None:
     local = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - compared, not bound
     url = httpx.URL(scheme="http", host=local, port=port, path="/readyz")
     try:
-        async with httpx.AsyncClient(timeout=3, trust_env=False) as client:
+        async with httpx.AsyncClient(timeout=10, trust_env=False) as client:
             response = await client.get(url)
     except httpx.ConnectError:
         return None
