@@ -26,7 +26,7 @@ def _unwatched(facts: SystemFacts) -> Iterator[SystemFinding]:
         yield critical(
             SystemCheck.VANTAGE_UNWATCHED,
             in_words("nobody looks from {names}: no prober there is heard", names=_short(names)),
-            in_words("Sites looked at from there alone become unknown, never down. Check `sinyal prober` there"),
+            in_words("Sites looked at from there alone become unknown, never down. Check sinyal prober there"),
         )
 
 
